@@ -1,0 +1,109 @@
+//! What a caller may do about a request that was not carried out.
+
+use crate::{EnvironmentId, LineId, Msat, NodeId, PaymentId, Timestamp, WalletId};
+
+/// Sorts every error of the system by whether it happened and what the caller should do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Not done: fix the request.
+    Invalid,
+    /// Not done: get access.
+    Denied,
+    /// Not done: check the id.
+    NotFound,
+    /// Not done, by rule: change something first.
+    Rejected,
+    /// Not done: use a new id.
+    Conflict,
+    /// Certainly not done: repeat later with the same id.
+    Unavailable,
+    /// Perhaps done: repeat with the same id, or read by id.
+    Uncertain,
+    /// Unknown: stop and tell us.
+    Bug,
+}
+
+/// Why a command was refused. Nothing was stored and nothing happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("wallet {0} not found")]
+    WalletNotFound(WalletId),
+    #[error("line of credit {0} not found")]
+    LineNotFound(LineId),
+    #[error("environment {0} not found")]
+    EnvironmentNotFound(EnvironmentId),
+    #[error("node {0} not found")]
+    NodeNotFound(NodeId),
+    #[error("payment {0} not found")]
+    PaymentNotFound(PaymentId),
+    #[error("the id was used before with another body")]
+    IdReused,
+    #[error("the invoice is for {found}, this installation is on {expected}")]
+    WrongNetwork { expected: &'static str, found: &'static str },
+    #[error("the invoice expired at {} ms since 1970", .0.millis())]
+    InvoiceExpired(Timestamp),
+    #[error("the invoice names no amount, so the request must")]
+    AmountMissing,
+    #[error("the invoice fixes the amount at {} msat, so the request must not name one", .0.get())]
+    AmountGiven(Msat),
+    #[error("an amount must be above zero and at most the bitcoin supply")]
+    AmountOutOfRange,
+    #[error("the fee limit must be at most the bitcoin supply")]
+    FeeLimitOutOfRange,
+    #[error("the invoice is of our node {0} but not in the ledger, so it cannot be paid from here")]
+    InvoiceUnknownToLedger(NodeId),
+    #[error("the expiry must be between 1 second and 30 days")]
+    ExpiryOutOfRange,
+    #[error("the text must be at most {0} bytes long")]
+    TextTooLong(usize),
+    #[error("{left} msat are left to allocate", left = .0.get())]
+    CannotAllocate(Msat),
+    #[error("the organisation has {0} open payments, as many as it may have")]
+    TooManyOpen(usize),
+}
+
+impl Rejection {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::WalletNotFound(_)
+            | Self::LineNotFound(_)
+            | Self::EnvironmentNotFound(_)
+            | Self::NodeNotFound(_)
+            | Self::PaymentNotFound(_) => ErrorClass::NotFound,
+            Self::IdReused => ErrorClass::Conflict,
+            Self::WrongNetwork { .. }
+            | Self::InvoiceExpired(_)
+            | Self::AmountMissing
+            | Self::AmountGiven(_)
+            | Self::AmountOutOfRange
+            | Self::FeeLimitOutOfRange
+            | Self::ExpiryOutOfRange
+            | Self::TextTooLong(_) => ErrorClass::Invalid,
+            Self::InvoiceUnknownToLedger(_) | Self::CannotAllocate(_) => ErrorClass::Rejected,
+            Self::TooManyOpen(_) => ErrorClass::Unavailable,
+        }
+    }
+
+    /// A stable name for programs. The message is for people and may change.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WalletNotFound(_) => "wallet_not_found",
+            Self::LineNotFound(_) => "line_of_credit_not_found",
+            Self::EnvironmentNotFound(_) => "environment_not_found",
+            Self::NodeNotFound(_) => "node_not_found",
+            Self::PaymentNotFound(_) => "payment_not_found",
+            Self::IdReused => "id_reused",
+            Self::WrongNetwork { .. } => "wrong_network",
+            Self::InvoiceExpired(_) => "invoice_expired",
+            Self::AmountMissing => "amount_missing",
+            Self::AmountGiven(_) => "amount_given",
+            Self::AmountOutOfRange => "amount_out_of_range",
+            Self::FeeLimitOutOfRange => "fee_limit_out_of_range",
+            Self::InvoiceUnknownToLedger(_) => "invoice_unknown_to_ledger",
+            Self::ExpiryOutOfRange => "expiry_out_of_range",
+            Self::TextTooLong(_) => "text_too_long",
+            Self::CannotAllocate(_) => "cannot_allocate",
+            Self::TooManyOpen(_) => "too_many_open_payments",
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What Lightning knows of a payment: plain data, and the one check that proves a payment.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Msat, Timestamp};
+
+/// SHA-256 of a preimage: what a payment is known by on the network.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentHash(pub [u8; 32]);
+
+impl fmt::Display for PaymentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PaymentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The secret whose hash is the payment hash; whoever shows it has been paid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Preimage(pub [u8; 32]);
+
+impl Preimage {
+    pub fn hash(&self) -> PaymentHash {
+        PaymentHash(Sha256::digest(self.0).into())
+    }
+}
+
+/// Redacted: before settlement a preimage is money (`money-safety` rule 31).
+impl fmt::Debug for Preimage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Preimage(redacted)")
+    }
+}
+
+/// A node's identity on the network: a compressed secp256k1 key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub [u8; 33]);
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A bitcoin network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Network {
+    Mainnet,
+    Testnet,
+    Signet,
+    Regtest,
+}
+
+impl Network {
+    /// The name that LND and our configuration use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::Mainnet => "mainnet",
+            Network::Testnet => "testnet",
+            Network::Signet => "signet",
+            Network::Regtest => "regtest",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Network> {
+        [Network::Mainnet, Network::Testnet, Network::Signet, Network::Regtest]
+            .into_iter()
+            .find(|network| network.name() == name)
+    }
+}
+
+/// A BOLT11 invoice, read once at the edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceTerms {
+    /// The whole invoice, in lower case.
+    pub text: String,
+    pub network: Network,
+    pub hash: PaymentHash,
+    /// `None`: the payer names the amount.
+    pub amount_msat: Option<Msat>,
+    pub payee: PublicKey,
+    pub description: String,
+    pub expires_at: Timestamp,
+}
+
+/// Identifies one failed run of a payment hash on one node; a later run there has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FailureId {
+    pub payment_index: u64,
+    pub creation_time_ns: i64,
+}
+
+/// Why a node gave up a payment, in LND's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureReason {
+    Timeout,
+    NoRoute,
+    Error,
+    IncorrectPaymentDetails,
+    InsufficientBalance,
+    Canceled,
+    /// The node's server refused the request before it made a record of it.
+    Refused,
+    /// No request ever left for the node: it could not be reached in time.
+    Unreachable,
+}
+
+impl FailureReason {
+    /// Whether another node may fare better. A payee who does not know the payment says so to all.
+    pub fn next_node_may_help(self) -> bool {
+        match self {
+            Self::Timeout | Self::NoRoute | Self::InsufficientBalance => true,
+            Self::Refused | Self::Unreachable => true,
+            Self::Error | Self::IncorrectPaymentDetails | Self::Canceled => false,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Turning committed events into state. Cannot fail: what is in the journal has happened.
+
+use crate::{
+    Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
+    ledger::{Entry, Funds, Side},
+    org::{
+        Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line, Org,
+        Outgoing, OutgoingState, PaymentFailure, Wallet,
+    },
+    payment::{Attempt, AttemptEnd, Epoch, Request},
+};
+
+impl Org {
+    pub fn apply(&mut self, event: &Event, at: Timestamp) {
+        event.entry().into_iter().for_each(|entry| self.post(entry));
+        match event {
+            Event::EnvironmentCreated { environment, name } => {
+                self.environments.insert(*environment, Environment { name: name.clone() });
+            }
+            Event::LineOpened { line, environment, limit_msat } => {
+                self.lines.insert(*line, Line::new(*environment, *limit_msat));
+            }
+            Event::LineLimitSet { line, limit_msat } => {
+                self.lines.get_mut(line).expect("lines are kept").funds.limit_msat = *limit_msat;
+            }
+            Event::NodeFundsSet { node, funds_msat } => self.set_funds(*node, *funds_msat),
+            Event::WalletCreated { wallet, .. } => self.add_wallet(*wallet, event),
+            Event::WalletLimitSet { wallet, limit_msat } => self.set_share(*wallet, *limit_msat),
+
+            Event::SendRefused { failure, .. } => {
+                self.add_outgoing(event, OutgoingState::Refused(*failure), at);
+            }
+            Event::Held { .. } => self.add_outgoing(event, OutgoingState::InFlight, at),
+            Event::AttemptStarted { payment, node, epoch, until, .. } => {
+                self.start_attempt(*payment, *node, *epoch, *until, at);
+            }
+            Event::RequestIssued { payment, epoch, until } => {
+                let request = Request { epoch: *epoch, until: *until, unsent: false };
+                self.last_attempt(*payment, at).requests.push(request);
+            }
+            Event::RequestUnsent { payment, request } => {
+                self.last_attempt(*payment, at).mark_unsent(*request);
+            }
+            Event::AttemptFailed { payment, reason, .. } => {
+                self.last_attempt(*payment, at).end =
+                    Some(AttemptEnd::Failed { at, reason: *reason });
+            }
+            Event::Posted { payment, fee_msat, preimage, .. } => {
+                self.post_payment(*payment, *fee_msat, *preimage, at);
+            }
+            Event::Voided { payment, failure, .. } => self.void_payment(*payment, *failure, at),
+            Event::Contradicted { payment, .. } => self.open_send(*payment, at).contradicted = true,
+
+            Event::InvoiceRequested { .. } => self.add_incoming(event, at),
+            Event::InvoiceMade { payment, invoice } => {
+                self.incoming_now(*payment, IncomingState::Open, at).invoice =
+                    Some(invoice.clone());
+            }
+            Event::InvoiceNotMade { payment } | Event::InvoiceWithdrawn { payment } => {
+                self.incoming_now(*payment, IncomingState::Failed, at);
+            }
+            Event::InvoiceExpired { payment } => {
+                self.incoming_now(*payment, IncomingState::Expired, at);
+            }
+            Event::InvoiceClaimed { payment, by } => {
+                self.incoming_now(*payment, IncomingState::Claimed(*by), at);
+            }
+            Event::ClaimWithdrawn { payment } => self.withdraw_claim(*payment, at),
+            Event::ClaimCredited { payment, .. } => self.credit_by_claim(*payment, at),
+            Event::Received { payment, amount_msat, .. } => {
+                self.credit_by_node(*payment, *amount_msat, at);
+            }
+            // The journal row itself is the record.
+            Event::ClaimRefused { .. } => {}
+        }
+    }
+
+    fn post(&mut self, entry: &Entry) {
+        for posting in entry.postings() {
+            let balance = self.accounts.entry(posting.account).or_insert(SignedMsat::ZERO);
+            let moved = match posting.side {
+                Side::Debit => balance.plus(posting.amount_msat),
+                Side::Credit => balance.minus(posting.amount_msat),
+            };
+            *balance = moved.expect("sums of payments fit in 64 bits");
+        }
+    }
+
+    fn set_funds(&mut self, node: NodeId, funds_msat: Msat) {
+        let unknown = CustomerNode { funds: Funds::default(), allocated_msat: Msat::ZERO };
+        self.nodes.entry(node).or_insert(unknown).funds.limit_msat = funds_msat;
+    }
+
+    fn add_wallet(&mut self, id: WalletId, event: &Event) {
+        let Event::WalletCreated { environment, name, backing, limit_msat, .. } = event else {
+            return;
+        };
+        self.reallocate(*backing, Msat::ZERO, *limit_msat);
+        let funds = Funds::with_limit(*limit_msat);
+        let name = name.clone();
+        self.wallets
+            .insert(id, Wallet { environment: *environment, name, backing: *backing, funds });
+    }
+
+    fn set_share(&mut self, id: WalletId, limit_msat: Msat) {
+        let wallet = self.wallets.get_mut(&id).expect("wallets are kept");
+        let old = std::mem::replace(&mut wallet.funds.limit_msat, limit_msat);
+        let backing = wallet.backing;
+        self.reallocate(backing, old, limit_msat);
+    }
+
+    fn reallocate(&mut self, backing: Backing, old_msat: Msat, new_msat: Msat) {
+        let allocated = match backing {
+            Backing::Line(line) => {
+                &mut self.lines.get_mut(&line).expect("lines are kept").allocated_msat
+            }
+            Backing::Node(node) => {
+                &mut self.nodes.get_mut(&node).expect("nodes are kept").allocated_msat
+            }
+        };
+        *allocated = allocated
+            .checked_sub(old_msat)
+            .and_then(|others| others.checked_add(new_msat))
+            .expect("shares were checked when they were decided");
+    }
+
+    fn add_outgoing(&mut self, event: &Event, state: OutgoingState, at: Timestamp) {
+        let (Event::Held { payment, terms, amount_msat, fee_limit_msat, rail, .. }
+        | Event::SendRefused { payment, terms, amount_msat, fee_limit_msat, rail, .. }) = event
+        else {
+            return;
+        };
+        let wallet = self.wallets.get(&terms.wallet).expect("wallets are kept");
+        let mut added = Outgoing {
+            id: *payment,
+            terms: terms.clone(),
+            environment: wallet.environment,
+            amount_msat: *amount_msat,
+            fee_limit_msat: *fee_limit_msat,
+            rail: *rail,
+            plan: Vec::new(),
+            older_failures: Vec::new(),
+            attempts: Vec::new(),
+            state,
+            created_at: at,
+            updated_at: at,
+            contradicted: false,
+        };
+        if let Event::Held { plan, older_failures, .. } = event {
+            added.plan = plan.clone();
+            added.older_failures = older_failures.clone();
+            let hold = added.hold_msat();
+            self.with_funds(terms.wallet, |funds| funds.hold(hold));
+        }
+        assert!(self.outgoing.insert(*payment, added).is_none(), "a payment is added once");
+    }
+
+    fn start_attempt(
+        &mut self,
+        payment: PaymentId,
+        node: NodeId,
+        epoch: Epoch,
+        until: Timestamp,
+        at: Timestamp,
+    ) {
+        let payment = self.open_send(payment, at);
+        payment.plan.retain(|planned| *planned != node);
+        let of_node = payment.older_failures.iter().filter(|(of, _)| *of == node);
+        payment.attempts.push(Attempt {
+            node,
+            started_at: at,
+            requests: vec![Request { epoch, until, unsent: false }],
+            older_failures: of_node.map(|(_, failure)| *failure).collect(),
+            end: None,
+        });
+    }
+
+    fn post_payment(
+        &mut self,
+        id: PaymentId,
+        fee_msat: Msat,
+        preimage: Option<Preimage>,
+        at: Timestamp,
+    ) {
+        let payment = self.open_send(id, at);
+        let held = payment.is_open().then(|| payment.hold_msat());
+        payment.state = OutgoingState::Posted { fee_msat, preimage };
+        if let Some(attempt) = payment.attempts.last_mut() {
+            attempt.end = Some(AttemptEnd::Paid { at });
+        }
+        let cost = payment.amount_msat.checked_add(fee_msat).unwrap_or(Msat::SUPPLY);
+        let wallet = payment.terms.wallet;
+        self.with_funds(wallet, |funds| {
+            held.into_iter().for_each(|held| funds.give_back(held));
+            funds.spend(cost);
+        });
+    }
+
+    fn void_payment(&mut self, id: PaymentId, failure: PaymentFailure, at: Timestamp) {
+        let payment = self.open_send(id, at);
+        payment.state = OutgoingState::Voided(failure);
+        payment.plan.clear();
+        let (wallet, hold) = (payment.terms.wallet, payment.hold_msat());
+        self.with_funds(wallet, |funds| funds.give_back(hold));
+    }
+
+    fn add_incoming(&mut self, event: &Event, at: Timestamp) {
+        let Event::InvoiceRequested { payment, terms, hash, node, expires_at } = event else {
+            return;
+        };
+        let wallet = self.wallets.get(&terms.wallet).expect("wallets are kept");
+        let added = Incoming {
+            id: *payment,
+            terms: terms.clone(),
+            environment: wallet.environment,
+            hash: *hash,
+            node: *node,
+            expires_at: *expires_at,
+            invoice: None,
+            state: IncomingState::Generating,
+            credited_msat: Msat::ZERO,
+            created_at: at,
+            updated_at: at,
+        };
+        assert!(self.incoming.insert(*payment, added).is_none(), "a payment is added once");
+    }
+
+    fn withdraw_claim(&mut self, id: PaymentId, at: Timestamp) {
+        if let Some(by) = self.claimed_by(id) {
+            self.incoming_now(id, IncomingState::Withdrawn(by), at);
+        }
+    }
+
+    fn credit_by_claim(&mut self, id: PaymentId, at: Timestamp) {
+        let by = self.claimed_by(id).expect("only a claimed invoice is credited to its claim");
+        let payment = self.incoming_now(id, IncomingState::PaidInternally(by), at);
+        payment.credited_msat =
+            payment.credited_msat.checked_add(by.amount_msat).expect("receipts fit the supply");
+        let wallet = payment.terms.wallet;
+        self.with_funds(wallet, |funds| funds.receive(by.amount_msat));
+    }
+
+    fn credit_by_node(&mut self, id: PaymentId, amount_msat: Msat, at: Timestamp) {
+        let payment = self.incoming.get(&id).expect("receipts are of known payments");
+        let state = match payment.state {
+            // What was paid inside stays so; the node's payment comes on top.
+            inside @ IncomingState::PaidInternally(_) => inside,
+            IncomingState::Generating
+            | IncomingState::Open
+            | IncomingState::Claimed(_)
+            | IncomingState::Withdrawn(_)
+            | IncomingState::Paid
+            | IncomingState::Expired
+            | IncomingState::Failed => IncomingState::Paid,
+        };
+        let payment = self.incoming_now(id, state, at);
+        payment.credited_msat =
+            payment.credited_msat.checked_add(amount_msat).expect("receipts fit the supply");
+        let wallet = payment.terms.wallet;
+        self.with_funds(wallet, |funds| funds.receive(amount_msat));
+    }
+
+    fn claimed_by(&self, id: PaymentId) -> Option<ClaimedBy> {
+        match self.incoming.get(&id)?.state {
+            IncomingState::Claimed(by) => Some(by),
+            IncomingState::Generating
+            | IncomingState::Open
+            | IncomingState::Withdrawn(_)
+            | IncomingState::Paid
+            | IncomingState::PaidInternally(_)
+            | IncomingState::Expired
+            | IncomingState::Failed => None,
+        }
+    }
+
+    fn open_send(&mut self, id: PaymentId, at: Timestamp) -> &mut Outgoing {
+        let payment = self.outgoing.get_mut(&id).expect("events are of known payments");
+        payment.updated_at = at;
+        payment
+    }
+
+    fn last_attempt(&mut self, id: PaymentId, at: Timestamp) -> &mut Attempt {
+        self.open_send(id, at).attempts.last_mut().expect("events are of started attempts")
+    }
+
+    fn incoming_now(
+        &mut self,
+        id: PaymentId,
+        state: IncomingState,
+        at: Timestamp,
+    ) -> &mut Incoming {
+        let payment = self.incoming.get_mut(&id).expect("events are of known payments");
+        payment.state = state;
+        payment.updated_at = at;
+        payment
+    }
+}

@@ -1,0 +1,177 @@
+//! What an organisation can be asked to do, with the facts that only others know.
+
+use crate::{
+    EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
+    Timestamp, WalletId, lightning::FailureId, org::Backing, payment::Finding,
+};
+
+/// The caller's own fields of a send. A repeat must bring the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendTerms {
+    pub wallet: WalletId,
+    pub invoice: InvoiceTerms,
+    /// Named by the caller; only for an invoice without amount.
+    pub amount_msat: Option<u64>,
+    /// The caller's cap on routing fees; 0 means fee-free routes only, `None` the house's default.
+    pub fee_limit_msat: Option<u64>,
+}
+
+/// The caller's own fields of a receive. A repeat must bring the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiveTerms {
+    pub wallet: WalletId,
+    /// `None`: the payer names the amount.
+    pub amount_msat: Option<u64>,
+    pub description: String,
+    pub expiry_seconds: u32,
+}
+
+/// What others know that a send needs, gathered before `decide`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFacts {
+    /// Another payment of the installation holds the hash.
+    pub hash_taken: bool,
+    pub payee: Payee,
+    /// Usable nodes of the wallet's rail, best first.
+    pub plan: Vec<NodeId>,
+    /// Failures of this hash on record, on any node.
+    pub older_failures: Vec<(NodeId, FailureId)>,
+    /// What permissions issued now carry: the lease as granted at its last renewal.
+    pub permitted_until: Timestamp,
+    /// The network that this installation is on.
+    pub network: Network,
+    /// Fee cap when the caller names none, in millionths of the amount.
+    pub default_fee_ppm: u32,
+    /// The least fee cap when the caller names none.
+    pub default_fee_min_msat: Msat,
+}
+
+/// Whose invoice it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payee {
+    Outside,
+    /// Issued on this platform. `backing` is `None` for a wallet on the credit pool, else its node.
+    Inside {
+        org: OrgId,
+        payment: PaymentId,
+        node: Option<NodeId>,
+    },
+    /// The payee is a node of ours, but the ledger does not know the invoice.
+    UnknownOn(NodeId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    pub payer: OrgId,
+    pub payer_payment: PaymentId,
+    pub payment: PaymentId,
+    pub hash: PaymentHash,
+    pub amount_msat: Msat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimAnswer {
+    Credited,
+    Refused,
+}
+
+/// What the node says when told to cancel an invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvoiceEnd {
+    Cancelled,
+    /// It was paid before it could be cancelled; the receipt brings the amount.
+    Settled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    CreateEnvironment {
+        environment: EnvironmentId,
+        name: String,
+    },
+    OpenLine {
+        line: LineId,
+        environment: EnvironmentId,
+        limit_msat: Msat,
+    },
+    SetLineLimit {
+        line: LineId,
+        limit_msat: Msat,
+    },
+    /// Records an own node, or what its owner declares it to hold.
+    SetNodeFunds {
+        node: NodeId,
+        funds_msat: Msat,
+    },
+    CreateWallet {
+        wallet: WalletId,
+        environment: EnvironmentId,
+        name: String,
+        backing: Backing,
+        limit_msat: Msat,
+    },
+    SetWalletLimit {
+        wallet: WalletId,
+        limit_msat: Msat,
+    },
+
+    Send {
+        payment: PaymentId,
+        terms: SendTerms,
+        facts: Box<SendFacts>,
+    },
+    /// What a node actor has learned about an attempt.
+    Report {
+        payment: PaymentId,
+        attempt: u32,
+        request: u32,
+        finding: Finding,
+        /// What permissions issued now carry.
+        permitted_until: Timestamp,
+    },
+    /// Nothing was heard of a payment for a while, or the organisation was just loaded.
+    Drive {
+        payment: PaymentId,
+    },
+
+    Receive {
+        payment: PaymentId,
+        terms: ReceiveTerms,
+        hash: PaymentHash,
+        node: NodeId,
+    },
+    /// The node has made the invoice.
+    InvoiceMade {
+        payment: PaymentId,
+        invoice: InvoiceTerms,
+    },
+    /// The node will never make the invoice.
+    InvoiceNotMade {
+        payment: PaymentId,
+    },
+    /// The greatest total that the node has ever reported as settled for this hash.
+    Receipt {
+        payment: PaymentId,
+        paid_msat: Msat,
+    },
+    /// The node says that the invoice can no longer be paid.
+    InvoiceOver {
+        payment: PaymentId,
+        end: InvoiceEnd,
+    },
+
+    /// Another organisation's payment (or our own) wants to pay an open invoice of ours.
+    Claim {
+        request: ClaimRequest,
+        text: String,
+    },
+    /// The payee's committed answer.
+    ClaimAnswered {
+        payment: PaymentId,
+        answer: ClaimAnswer,
+    },
+    /// A claim has waited too long for the node's cancel.
+    GiveUpClaim {
+        payment: PaymentId,
+    },
+}

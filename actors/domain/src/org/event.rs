@@ -1,0 +1,295 @@
+//! What has happened. Committed once, never changed; `apply` turns it into state.
+
+use crate::{
+    EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
+    Timestamp, WalletId,
+    ledger::Entry,
+    lightning::{FailureId, FailureReason},
+    org::{Backing, ClaimedBy, PaymentFailure, Rail, ReceiveTerms, SendTerms},
+    payment::Epoch,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    EnvironmentCreated {
+        environment: EnvironmentId,
+        name: String,
+    },
+    LineOpened {
+        line: LineId,
+        environment: EnvironmentId,
+        limit_msat: Msat,
+    },
+    LineLimitSet {
+        line: LineId,
+        limit_msat: Msat,
+    },
+    NodeFundsSet {
+        node: NodeId,
+        funds_msat: Msat,
+    },
+    WalletCreated {
+        wallet: WalletId,
+        environment: EnvironmentId,
+        name: String,
+        backing: Backing,
+        limit_msat: Msat,
+    },
+    WalletLimitSet {
+        wallet: WalletId,
+        limit_msat: Msat,
+    },
+
+    /// A well-formed send that a rule refuses: the id has its answer for ever.
+    SendRefused {
+        payment: PaymentId,
+        terms: SendTerms,
+        amount_msat: Msat,
+        fee_limit_msat: Msat,
+        rail: Rail,
+        failure: PaymentFailure,
+    },
+    Held {
+        payment: PaymentId,
+        terms: SendTerms,
+        amount_msat: Msat,
+        fee_limit_msat: Msat,
+        rail: Rail,
+        plan: Vec<NodeId>,
+        older_failures: Vec<(NodeId, FailureId)>,
+    },
+    /// The next node of the plan, with its first request.
+    AttemptStarted {
+        payment: PaymentId,
+        hash: PaymentHash,
+        /// From 1.
+        number: u32,
+        node: NodeId,
+        epoch: Epoch,
+        until: Timestamp,
+    },
+    /// The same attempt, sent once more.
+    RequestIssued {
+        payment: PaymentId,
+        epoch: Epoch,
+        until: Timestamp,
+    },
+    /// Request number `request` (from 1) certainly never ran.
+    RequestUnsent {
+        payment: PaymentId,
+        request: u32,
+    },
+    AttemptFailed {
+        payment: PaymentId,
+        node: NodeId,
+        hash: PaymentHash,
+        reason: FailureReason,
+        failure: Option<FailureId>,
+    },
+    Posted {
+        payment: PaymentId,
+        fee_msat: Msat,
+        preimage: Option<Preimage>,
+        entry: Entry,
+    },
+    Voided {
+        payment: PaymentId,
+        hash: PaymentHash,
+        failure: PaymentFailure,
+    },
+    /// A node contradicted its record: paid after a proven failure, or more than was allowed.
+    Contradicted {
+        payment: PaymentId,
+        node: NodeId,
+        paid_msat: Msat,
+        fee_msat: Msat,
+    },
+
+    InvoiceRequested {
+        payment: PaymentId,
+        terms: ReceiveTerms,
+        hash: PaymentHash,
+        node: NodeId,
+        expires_at: Timestamp,
+    },
+    InvoiceMade {
+        payment: PaymentId,
+        invoice: InvoiceTerms,
+    },
+    InvoiceNotMade {
+        payment: PaymentId,
+    },
+    /// Money arrived at the node.
+    Received {
+        payment: PaymentId,
+        amount_msat: Msat,
+        entry: Entry,
+    },
+    InvoiceExpired {
+        payment: PaymentId,
+    },
+    InvoiceClaimed {
+        payment: PaymentId,
+        by: ClaimedBy,
+    },
+    /// Credited to a payment inside the platform, after the node had cancelled the invoice.
+    ClaimCredited {
+        payment: PaymentId,
+        entry: Entry,
+    },
+    /// The claim will never be credited. `payment` had been claimed by it.
+    ClaimWithdrawn {
+        payment: PaymentId,
+    },
+    /// The claim never took the invoice.
+    ClaimRefused {
+        payer: OrgId,
+        payer_payment: PaymentId,
+        payment: PaymentId,
+    },
+    /// The withdrawn invoice was cancelled unpaid.
+    InvoiceWithdrawn {
+        payment: PaymentId,
+    },
+}
+
+/// A fact that may exist only once in the installation, or a change of one. The store enforces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// An id in its organisation.
+    Payment(PaymentId),
+    /// An outgoing hash; held until the payment is proven failed.
+    OutgoingHash {
+        hash: PaymentHash,
+        payment: PaymentId,
+    },
+    /// The hash is now with this attempt (from 1) on this node.
+    OutgoingHashMoved {
+        hash: PaymentHash,
+        node: NodeId,
+        attempt: u32,
+    },
+    OutgoingHashFreed {
+        hash: PaymentHash,
+        payment: PaymentId,
+    },
+    IncomingHash {
+        hash: PaymentHash,
+        payment: PaymentId,
+        node: NodeId,
+    },
+    /// One failure of a hash on a node, on record for ever.
+    Failure {
+        node: NodeId,
+        hash: PaymentHash,
+        failure: FailureId,
+    },
+}
+
+impl Event {
+    /// The payment that the event is about, if any.
+    pub fn payment(&self) -> Option<PaymentId> {
+        match self {
+            Self::EnvironmentCreated { .. }
+            | Self::LineOpened { .. }
+            | Self::LineLimitSet { .. }
+            | Self::NodeFundsSet { .. }
+            | Self::WalletCreated { .. }
+            | Self::WalletLimitSet { .. }
+            | Self::ClaimRefused { .. } => None,
+            Self::SendRefused { payment, .. }
+            | Self::Held { payment, .. }
+            | Self::AttemptStarted { payment, .. }
+            | Self::RequestIssued { payment, .. }
+            | Self::RequestUnsent { payment, .. }
+            | Self::AttemptFailed { payment, .. }
+            | Self::Posted { payment, .. }
+            | Self::Voided { payment, .. }
+            | Self::Contradicted { payment, .. }
+            | Self::InvoiceRequested { payment, .. }
+            | Self::InvoiceMade { payment, .. }
+            | Self::InvoiceNotMade { payment }
+            | Self::Received { payment, .. }
+            | Self::InvoiceExpired { payment }
+            | Self::InvoiceClaimed { payment, .. }
+            | Self::ClaimCredited { payment, .. }
+            | Self::ClaimWithdrawn { payment }
+            | Self::InvoiceWithdrawn { payment } => Some(*payment),
+        }
+    }
+
+    /// The ledger entry that the event posts, if any.
+    pub fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Posted { entry, .. }
+            | Self::Received { entry, .. }
+            | Self::ClaimCredited { entry, .. } => Some(entry),
+            Self::EnvironmentCreated { .. }
+            | Self::LineOpened { .. }
+            | Self::LineLimitSet { .. }
+            | Self::NodeFundsSet { .. }
+            | Self::WalletCreated { .. }
+            | Self::WalletLimitSet { .. }
+            | Self::SendRefused { .. }
+            | Self::Held { .. }
+            | Self::AttemptStarted { .. }
+            | Self::RequestIssued { .. }
+            | Self::RequestUnsent { .. }
+            | Self::AttemptFailed { .. }
+            | Self::Voided { .. }
+            | Self::Contradicted { .. }
+            | Self::InvoiceRequested { .. }
+            | Self::InvoiceMade { .. }
+            | Self::InvoiceNotMade { .. }
+            | Self::InvoiceExpired { .. }
+            | Self::InvoiceClaimed { .. }
+            | Self::ClaimWithdrawn { .. }
+            | Self::ClaimRefused { .. }
+            | Self::InvoiceWithdrawn { .. } => None,
+        }
+    }
+
+    /// Unique facts that the event brings or changes.
+    pub fn uniques(&self) -> Vec<Unique> {
+        match self {
+            Self::SendRefused { payment, .. } => vec![Unique::Payment(*payment)],
+            Self::Held { payment, terms, .. } => vec![
+                Unique::Payment(*payment),
+                Unique::OutgoingHash { hash: terms.invoice.hash, payment: *payment },
+            ],
+            Self::AttemptFailed { node, hash, failure: Some(failure), .. } => {
+                vec![Unique::Failure { node: *node, hash: *hash, failure: *failure }]
+            }
+            Self::Voided { payment, hash, .. } => {
+                vec![Unique::OutgoingHashFreed { hash: *hash, payment: *payment }]
+            }
+            Self::InvoiceRequested { payment, hash, node, .. } => vec![
+                Unique::Payment(*payment),
+                Unique::IncomingHash { hash: *hash, payment: *payment, node: *node },
+            ],
+            Self::AttemptStarted { hash, number, node, .. } => {
+                vec![Unique::OutgoingHashMoved { hash: *hash, node: *node, attempt: *number }]
+            }
+            Self::EnvironmentCreated { .. }
+            | Self::LineOpened { .. }
+            | Self::LineLimitSet { .. }
+            | Self::NodeFundsSet { .. }
+            | Self::WalletCreated { .. }
+            | Self::WalletLimitSet { .. }
+            | Self::RequestIssued { .. }
+            | Self::RequestUnsent { .. }
+            | Self::AttemptFailed { failure: None, .. }
+            | Self::Posted { .. }
+            | Self::Contradicted { .. }
+            | Self::InvoiceMade { .. }
+            | Self::InvoiceNotMade { .. }
+            | Self::Received { .. }
+            | Self::InvoiceExpired { .. }
+            | Self::InvoiceClaimed { .. }
+            | Self::ClaimCredited { .. }
+            | Self::ClaimWithdrawn { .. }
+            | Self::ClaimRefused { .. }
+            | Self::InvoiceWithdrawn { .. } => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One organisation: its state, what it decides, and what follows from a decision.
+//!
+//! [`Org::decide`] reads and changes nothing; [`Org::apply`] changes and cannot fail. One file for each
+//! command.
+
+mod admin;
+mod apply;
+mod claim;
+mod command;
+mod drive;
+mod effect;
+mod event;
+mod receive;
+mod resolve;
+mod row;
+mod send;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::{
+    ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Payee, ReceiveTerms, SendFacts, SendTerms,
+};
+pub use effect::Effect;
+pub use event::{Event, Unique};
+pub use row::{Row, RowKey};
+pub use state::{
+    Backing, ClaimedBy, CustomerNode, Environment, Incoming, IncomingState, Line, Org, Outgoing,
+    OutgoingState, PaymentFailure, Rail, Wallet,
+};
+
+use crate::{Rejection, Timestamp};
+
+/// What a command does: the events to commit, and the effects to perform once they are.
+///
+/// No events means that nothing changes; the effects, if any, only repeat what was decided before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+}
+
+impl Decision {
+    pub fn nothing() -> Decision {
+        Decision::default()
+    }
+
+    pub fn event(event: Event) -> Decision {
+        Decision { events: vec![event], effects: Vec::new() }
+    }
+
+    pub fn effect(effect: Effect) -> Decision {
+        Decision { events: Vec::new(), effects: vec![effect] }
+    }
+
+    #[must_use]
+    pub fn and(mut self, effect: Effect) -> Decision {
+        self.effects.push(effect);
+        self
+    }
+}
+
+impl Org {
+    /// Decides what a command does. Reads only its arguments and changes nothing.
+    pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Decision, Rejection> {
+        match command {
+            Command::CreateEnvironment { environment, name } => {
+                self.create_environment(*environment, name)
+            }
+            Command::OpenLine { line, environment, limit_msat } => {
+                self.open_line(*line, *environment, *limit_msat)
+            }
+            Command::SetLineLimit { line, limit_msat } => self.set_line_limit(*line, *limit_msat),
+            Command::SetNodeFunds { node, funds_msat } => {
+                Ok(self.set_node_funds(*node, *funds_msat))
+            }
+            Command::CreateWallet { wallet, environment, name, backing, limit_msat } => {
+                self.create_wallet(*wallet, *environment, name, *backing, *limit_msat)
+            }
+            Command::SetWalletLimit { wallet, limit_msat } => {
+                self.set_wallet_limit(*wallet, *limit_msat)
+            }
+            Command::Send { payment, terms, facts } => self.send(*payment, terms, facts, now),
+            Command::Report { payment, attempt, request, finding, permitted_until } => {
+                self.report(*payment, *attempt, *request, finding, *permitted_until)
+            }
+            Command::Drive { payment } => self.drive(*payment, now),
+            Command::Receive { payment, terms, hash, node } => {
+                self.receive(*payment, terms, *hash, *node, now)
+            }
+            Command::InvoiceMade { payment, invoice } => self.invoice_made(*payment, invoice),
+            Command::InvoiceNotMade { payment } => self.invoice_not_made(*payment),
+            Command::Receipt { payment, paid_msat } => self.receipt(*payment, *paid_msat),
+            Command::InvoiceOver { payment, end } => self.invoice_over(*payment, *end),
+            Command::Claim { request, text } => self.claim(request, text, now),
+            Command::ClaimAnswered { payment, answer } => self.claim_answered(*payment, *answer),
+            Command::GiveUpClaim { payment } => self.give_up_claim(*payment),
+        }
+    }
+}

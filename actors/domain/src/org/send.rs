@@ -1,0 +1,193 @@
+//! Sending: the hold and the first request, in one decision.
+
+use crate::{
+    Msat, PaymentId, Rejection, Timestamp,
+    org::{
+        Backing, ClaimRequest, Decision, Effect, Event, Org, Payee, PaymentFailure, Rail,
+        SendFacts, SendTerms, Wallet,
+    },
+};
+
+/// The most payments that one organisation may have open: bounds memory and recovery.
+const OPEN_PAYMENTS_MAX: usize = 100_000;
+
+impl Org {
+    pub(super) fn send(
+        &self,
+        payment: PaymentId,
+        terms: &SendTerms,
+        facts: &SendFacts,
+        now: Timestamp,
+    ) -> Result<Decision, Rejection> {
+        // A repeat is answered before anything else is looked at, whatever the clock says.
+        if let Some(known) = self.outgoing.get(&payment) {
+            return same_body(known.terms == *terms);
+        }
+        if self.incoming.contains_key(&payment) {
+            return Err(Rejection::IdReused);
+        }
+        let wallet =
+            self.wallets.get(&terms.wallet).ok_or(Rejection::WalletNotFound(terms.wallet))?;
+        let (amount_msat, fee_limit_msat) = check_request(terms, facts, now)?;
+        if self.outgoing.len() >= OPEN_PAYMENTS_MAX {
+            return Err(Rejection::TooManyOpen(OPEN_PAYMENTS_MAX));
+        }
+        let rail = choose_rail(wallet, facts.payee)?;
+        let fee_limit_msat = match rail {
+            Rail::Internal { .. } => Msat::ZERO,
+            Rail::CreditPool | Rail::CustomerNode(_) => fee_limit_msat,
+        };
+        if let Some(failure) = self.refusal(wallet, rail, amount_msat, fee_limit_msat, facts) {
+            return Ok(Decision::event(Event::SendRefused {
+                payment,
+                terms: terms.clone(),
+                amount_msat,
+                fee_limit_msat,
+                rail,
+                failure,
+            }));
+        }
+        let held = Event::Held {
+            payment,
+            terms: terms.clone(),
+            amount_msat,
+            fee_limit_msat,
+            rail,
+            plan: facts.plan.clone(),
+            older_failures: facts.older_failures.clone(),
+        };
+        Ok(match rail {
+            Rail::Internal { payee, payee_payment } => Decision::event(held).and(Effect::Claim {
+                payee,
+                request: ClaimRequest {
+                    payer: self.id,
+                    payer_payment: payment,
+                    payment: payee_payment,
+                    hash: terms.invoice.hash,
+                    amount_msat,
+                },
+                text: terms.invoice.text.clone(),
+            }),
+            Rail::CreditPool | Rail::CustomerNode(_) => {
+                self.first_attempt(payment, terms, amount_msat, fee_limit_msat, facts, held)
+            }
+        })
+    }
+
+    fn first_attempt(
+        &self,
+        payment: PaymentId,
+        terms: &SendTerms,
+        amount_msat: Msat,
+        fee_limit_msat: Msat,
+        facts: &SendFacts,
+        held: Event,
+    ) -> Decision {
+        let node = *facts.plan.first().expect("a send without a node was refused");
+        let until = facts.permitted_until;
+        let started = Event::AttemptStarted {
+            payment,
+            hash: terms.invoice.hash,
+            number: 1,
+            node,
+            epoch: self.epoch,
+            until,
+        };
+        let pay = Effect::Pay {
+            payment,
+            attempt: 1,
+            request: 1,
+            node,
+            hash: terms.invoice.hash,
+            invoice: terms.invoice.text.clone(),
+            amount_msat: amount_to_name(terms, amount_msat),
+            fee_limit_msat,
+            until,
+        };
+        Decision { events: vec![held, started], effects: vec![pay] }
+    }
+
+    /// What needs state: each of these is committed as a failed payment.
+    fn refusal(
+        &self,
+        wallet: &Wallet,
+        rail: Rail,
+        amount_msat: Msat,
+        fee_limit_msat: Msat,
+        facts: &SendFacts,
+    ) -> Option<PaymentFailure> {
+        if facts.hash_taken {
+            return Some(PaymentFailure::InvoiceAlreadyPaid);
+        }
+        let fits = amount_msat
+            .checked_add(fee_limit_msat)
+            .is_some_and(|hold| hold.signed() <= self.spendable(wallet));
+        if !fits {
+            return Some(PaymentFailure::InsufficientFunds);
+        }
+        let needs_node = !matches!(rail, Rail::Internal { .. });
+        (needs_node && facts.plan.is_empty()).then_some(PaymentFailure::NoUsableNode)
+    }
+}
+
+/// The amount to name to the node: only when the invoice does not.
+pub(super) fn amount_to_name(terms: &SendTerms, amount_msat: Msat) -> Option<Msat> {
+    terms.invoice.amount_msat.is_none().then_some(amount_msat)
+}
+
+/// A repeat with the same body is answered with what is there; another body is another request.
+pub(super) fn same_body(same: bool) -> Result<Decision, Rejection> {
+    if same { Ok(Decision::nothing()) } else { Err(Rejection::IdReused) }
+}
+
+/// What the request alone shows: nothing of it is stored.
+fn check_request(
+    terms: &SendTerms,
+    facts: &SendFacts,
+    now: Timestamp,
+) -> Result<(Msat, Msat), Rejection> {
+    let invoice = &terms.invoice;
+    if invoice.network != facts.network {
+        return Err(Rejection::WrongNetwork {
+            expected: facts.network.name(),
+            found: invoice.network.name(),
+        });
+    }
+    if invoice.expires_at <= now {
+        return Err(Rejection::InvoiceExpired(invoice.expires_at));
+    }
+    let amount_msat = match (invoice.amount_msat, terms.amount_msat) {
+        (Some(fixed), None) => fixed,
+        (Some(fixed), Some(_)) => return Err(Rejection::AmountGiven(fixed)),
+        (None, Some(given)) => Msat::new(given).ok_or(Rejection::AmountOutOfRange)?,
+        (None, None) => return Err(Rejection::AmountMissing),
+    };
+    if amount_msat.is_zero() {
+        return Err(Rejection::AmountOutOfRange);
+    }
+    let fee_limit_msat = match terms.fee_limit_msat {
+        Some(given) => Msat::new(given).ok_or(Rejection::FeeLimitOutOfRange)?,
+        None => amount_msat.per_million_ceil(facts.default_fee_ppm).max(facts.default_fee_min_msat),
+    };
+    Ok((amount_msat, fee_limit_msat))
+}
+
+/// Internal only if both wallets draw on the same funds; else over Lightning like any other (rule 19).
+fn choose_rail(wallet: &Wallet, payee: Payee) -> Result<Rail, Rejection> {
+    let by_lightning = match wallet.backing {
+        Backing::Line(_) => Rail::CreditPool,
+        Backing::Node(node) => Rail::CustomerNode(node),
+    };
+    match (payee, wallet.backing) {
+        (Payee::Inside { org, payment, node: None }, Backing::Line(_)) => {
+            Ok(Rail::Internal { payee: org, payee_payment: payment })
+        }
+        (Payee::Inside { org, payment, node: Some(theirs) }, Backing::Node(ours))
+            if theirs == ours =>
+        {
+            Ok(Rail::Internal { payee: org, payee_payment: payment })
+        }
+        (Payee::UnknownOn(node), _) => Err(Rejection::InvoiceUnknownToLedger(node)),
+        (Payee::Inside { .. } | Payee::Outside, _) => Ok(by_lightning),
+    }
+}

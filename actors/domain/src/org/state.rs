@@ -1,0 +1,264 @@
+//! What an organisation knows of itself. Loaded from the store; changed only by `apply`.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
+    SignedMsat, Timestamp, WalletId,
+    ledger::{Account, Funds},
+    lightning::{FailureId, FailureReason},
+    org::{ReceiveTerms, SendTerms},
+    payment::{Attempt, Epoch},
+};
+
+/// An organisation in memory: everything that its decisions need, and nothing more.
+///
+/// Payments that have ended are forgotten after a while; the store refuses repeats of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Org {
+    pub id: OrgId,
+    pub epoch: Epoch,
+    pub environments: BTreeMap<EnvironmentId, Environment>,
+    pub lines: BTreeMap<LineId, Line>,
+    pub nodes: BTreeMap<NodeId, CustomerNode>,
+    pub wallets: BTreeMap<WalletId, Wallet>,
+    /// Debits less credits of each ledger account.
+    pub accounts: BTreeMap<Account, SignedMsat>,
+    pub outgoing: BTreeMap<PaymentId, Outgoing>,
+    pub incoming: BTreeMap<PaymentId, Incoming>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub environment: EnvironmentId,
+    pub funds: Funds,
+    /// The part of the limit that was given to wallets.
+    pub allocated_msat: Msat,
+}
+
+/// An organisation's own node. Its limit is what the owner has declared to the ledger: the funds that
+/// wallets may be given a share of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomerNode {
+    pub funds: Funds,
+    pub allocated_msat: Msat,
+}
+
+/// What a wallet draws on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Backing {
+    /// A line of credit; payments leave and arrive through the credit pool.
+    Line(LineId),
+    /// The organisation's own node.
+    Node(NodeId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wallet {
+    pub environment: EnvironmentId,
+    pub name: String,
+    pub backing: Backing,
+    pub funds: Funds,
+}
+
+/// Where a payment leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rail {
+    /// Inside the platform: the payee's organisation and payment.
+    Internal {
+        payee: OrgId,
+        payee_payment: PaymentId,
+    },
+    CreditPool,
+    CustomerNode(NodeId),
+}
+
+/// An outgoing payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: PaymentId,
+    pub terms: SendTerms,
+    pub environment: EnvironmentId,
+    /// What the payee gets.
+    pub amount_msat: Msat,
+    /// The most that routing may cost, held beside the amount.
+    pub fee_limit_msat: Msat,
+    pub rail: Rail,
+    /// Nodes of the plan that have not been tried, best first.
+    pub plan: Vec<NodeId>,
+    /// Failures of this hash, on any node, that are older than this payment.
+    pub older_failures: Vec<(NodeId, FailureId)>,
+    pub attempts: Vec<Attempt>,
+    pub state: OutgoingState,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// A node contradicted itself about this payment; a person has to look.
+    pub contradicted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutgoingState {
+    /// Refused by a rule; nothing was ever held.
+    Refused(PaymentFailure),
+    InFlight,
+    /// `preimage` is `None` on the internal rail, where the payee's committed credit is the proof.
+    Posted {
+        fee_msat: Msat,
+        preimage: Option<Preimage>,
+    },
+    Voided(PaymentFailure),
+}
+
+/// Why a payment failed. A fact of the payment, not an error of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentFailure {
+    /// Amount and largest fee do not fit what the wallet may spend.
+    InsufficientFunds,
+    /// The payment hash was paid, or is being paid, by a payment of this installation.
+    InvoiceAlreadyPaid,
+    /// No node of the rail can take the payment now.
+    NoUsableNode,
+    /// The last node tried gave this reason.
+    Node(FailureReason),
+    /// The payee's organisation refused: the invoice is no longer open.
+    PayeeRefused,
+}
+
+impl Outgoing {
+    pub fn hold_msat(&self) -> Msat {
+        self.amount_msat
+            .checked_add(self.fee_limit_msat)
+            .expect("checked when the hold was decided")
+    }
+
+    pub fn hash(&self) -> PaymentHash {
+        self.terms.invoice.hash
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, OutgoingState::InFlight)
+    }
+
+    /// The attempt that may still move money, with its number counted from 1.
+    pub fn open_attempt(&self) -> Option<(u32, &Attempt)> {
+        let last = self.attempts.last().filter(|attempt| attempt.end.is_none())?;
+        Some((self.attempt_count(), last))
+    }
+
+    pub fn attempt_count(&self) -> u32 {
+        u32::try_from(self.attempts.len()).expect("a plan is short")
+    }
+}
+
+/// An incoming payment: an invoice of ours and what was paid to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    pub id: PaymentId,
+    pub terms: ReceiveTerms,
+    pub environment: EnvironmentId,
+    pub hash: PaymentHash,
+    pub node: NodeId,
+    pub expires_at: Timestamp,
+    /// The BOLT11 text, once the node has made it.
+    pub invoice: Option<InvoiceTerms>,
+    pub state: IncomingState,
+    /// Everything credited so far.
+    pub credited_msat: Msat,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncomingState {
+    /// Committed; the node is making the invoice.
+    Generating,
+    Open,
+    /// A payment inside the platform has it; the node is being told to cancel.
+    Claimed(ClaimedBy),
+    /// A claim was refused after the node had been told to cancel; how it ended is still to be seen.
+    Withdrawn(ClaimedBy),
+    Paid,
+    /// Paid inside the platform; the invoice was cancelled on the node.
+    PaidInternally(ClaimedBy),
+    Expired,
+    /// The invoice could not be made, or was withdrawn unpaid.
+    Failed,
+}
+
+/// The payment that claimed an invoice inside the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimedBy {
+    pub payer: OrgId,
+    pub payment: PaymentId,
+    pub amount_msat: Msat,
+    pub at: Timestamp,
+}
+
+impl Incoming {
+    /// Whether something is still to be done or awaited. A late payment is booked all the same.
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            IncomingState::Generating
+            | IncomingState::Open
+            | IncomingState::Claimed(_)
+            | IncomingState::Withdrawn(_) => true,
+            IncomingState::Paid
+            | IncomingState::PaidInternally(_)
+            | IncomingState::Expired
+            | IncomingState::Failed => false,
+        }
+    }
+}
+
+impl Org {
+    pub fn new(id: OrgId, epoch: Epoch) -> Org {
+        Org {
+            id,
+            epoch,
+            environments: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            wallets: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+        }
+    }
+
+    /// What the wallet may spend: the least of its own and its backing's available (rule 32).
+    pub fn spendable(&self, wallet: &Wallet) -> SignedMsat {
+        wallet.funds.available().min(self.backing_funds(wallet.backing).available())
+    }
+
+    pub fn backing_funds(&self, backing: Backing) -> &Funds {
+        match backing {
+            Backing::Line(line) => &self.lines.get(&line).expect("wallets keep their line").funds,
+            Backing::Node(node) => &self.nodes.get(&node).expect("wallets keep their node").funds,
+        }
+    }
+
+    /// Changes the funds of a wallet and of its backing alike.
+    pub(super) fn with_funds(&mut self, id: WalletId, mut change: impl FnMut(&mut Funds)) {
+        let wallet = self.wallets.get_mut(&id).expect("payments keep their wallet");
+        change(&mut wallet.funds);
+        match wallet.backing {
+            Backing::Line(line) => {
+                change(&mut self.lines.get_mut(&line).expect("wallets keep their line").funds);
+            }
+            Backing::Node(node) => {
+                change(&mut self.nodes.get_mut(&node).expect("wallets keep their node").funds);
+            }
+        }
+    }
+
+    /// Forgets payments that ended before `before`. The store keeps answering for them.
+    pub fn forget_ended(&mut self, before: Timestamp) {
+        self.outgoing.retain(|_, payment| payment.is_open() || payment.updated_at >= before);
+        self.incoming.retain(|_, payment| payment.is_open() || payment.updated_at >= before);
+    }
+}
