@@ -1,0 +1,4 @@
+mod faults;
+mod pay;
+mod receive;
+mod replay;
