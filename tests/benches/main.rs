@@ -1,0 +1,137 @@
+//! Load: the real binary, driven from outside, beside what the machine can do without us.
+//!
+//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curve]`
+//!
+//! Prints the table of `table.rs` and exits with 1 if a floor is missed.
+
+#![allow(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    reason = "rates and ratios of measured times, nothing here is money"
+)]
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+
+mod bare;
+mod bare_postgres;
+mod bare_sqlite;
+mod cpu;
+mod echo;
+mod latency;
+mod loadgen;
+mod process;
+mod table;
+mod yardstick;
+
+use std::error::Error;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tests::postgres::Postgres;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::loadgen::Timing;
+use crate::table::{Table, Workload};
+use crate::yardstick::Yardsticks;
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Makes this program the other end of the bare tonic call.
+pub(crate) const SERVE_ECHO: &str = "--serve-echo";
+
+/// The workloads in the order in which they run. Each may answer with several lines of the table.
+///
+/// They run on a runtime with one thread, which is enough to call other processes. One that runs
+/// parts of the product in this process brings a runtime of its own on a thread of its own.
+const WORKLOADS: &[(&str, Measure)] = &[("echo", |bench| Box::pin(echo::run(bench)))];
+
+type Measure = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Measured> + 'a>>;
+
+type Measured = Outcome<Vec<Workload>>;
+
+/// What every workload is given.
+pub(crate) struct Bench {
+    /// Shared by all: each workload takes a new database.
+    pub(crate) postgres: Postgres,
+    pub(crate) timing: Timing,
+}
+
+impl Bench {
+    /// For logs and files, on the disk of the database.
+    pub(crate) fn folder(&self) -> &Path {
+        self.postgres.folder()
+    }
+}
+
+struct Arguments {
+    only: Option<Vec<String>>,
+    timing: Timing,
+    curve: bool,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("the bench itself failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every floor holds.
+fn run() -> Outcome<bool> {
+    if std::env::args().any(|argument| argument == SERVE_ECHO) {
+        Runtime::new()?.block_on(echo::serve())?;
+        return Ok(true);
+    }
+    let Arguments { only, timing, curve } = arguments()?;
+    // One thread: between processes that compete for two cores a second one makes each call dearer
+    // by a third.
+    let generator = Builder::new_current_thread().enable_all().build()?;
+    let bench = Bench { postgres: Postgres::start_with(yardstick::SETTINGS), timing };
+    if curve {
+        print!("{}", yardstick::curve(&bench.postgres, timing)?);
+        return Ok(true);
+    }
+    let yardsticks = Yardsticks::measure(&bench.postgres, bench.folder(), timing)?;
+    println!("{yardsticks}");
+    let mut table = Table { yardsticks, workloads: Vec::new() };
+    for (id, measure) in WORKLOADS {
+        if only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == id)) {
+            println!("running {id}");
+            table.workloads.extend(generator.block_on(measure(&bench))?);
+        }
+    }
+    table.yardsticks.measure_again(&bench.postgres, timing)?;
+    println!("\n{table}");
+    Ok(table.passes())
+}
+
+fn arguments() -> Outcome<Arguments> {
+    let (mut only, mut curve) = (None, false);
+    let mut seconds = 10;
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--bench" => {} // Cargo says so.
+            "--only" => {
+                let ids: Vec<String> = value()?.split(',').map(str::to_owned).collect();
+                let known = |id: &String| WORKLOADS.iter().any(|(known, _)| known == id);
+                if let Some(unknown) = ids.iter().find(|id| !known(id)) {
+                    return Err(format!("no workload {unknown}").into());
+                }
+                only = Some(ids);
+            }
+            "--seconds" => seconds = value()?.parse()?,
+            "--quick" => seconds = 3,
+            "--curve" => curve = true,
+            unknown => return Err(format!("unknown argument {unknown}").into()),
+        }
+    }
+    let measure = Duration::from_secs(seconds.max(1));
+    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curve })
+}
