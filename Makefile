@@ -1,0 +1,15 @@
+# Everything that a fresh machine with Rust, make and a C compiler needs is made here.
+
+PROTOC := .tools/protoc/bin/protoc
+
+.PHONY: test tools
+
+# Tests that need no server.
+test: $(PROTOC)
+	cargo test --workspace --lib --bins --quiet
+	cargo test -p lightning-sim --tests --quiet
+
+tools: $(PROTOC)
+
+$(PROTOC):
+	cargo run --quiet -p protoc -- .tools/protoc
