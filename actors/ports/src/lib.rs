@@ -1,1 +1,53 @@
-//! ports
+//! The sockets in the wall: what the actors need from the world, and the contract of each.
+//!
+//! A trait here says what callers must do and what implementors must; every adapter passes the same
+//! conformance suite.
+
+pub mod clock;
+pub mod directory;
+pub mod guard;
+pub mod journal;
+pub mod lightning;
+pub mod orgs;
+pub mod placement;
+pub mod reads;
+pub mod receipts;
+
+pub use clock::Clock;
+pub use directory::Directory;
+pub use guard::Guard;
+pub use journal::Journal;
+pub use lightning::LightningNode;
+pub use orgs::Orgs;
+pub use placement::Placement;
+pub use reads::Reads;
+pub use receipts::Receipts;
+
+use domain::ErrorClass;
+
+/// Why a store could not answer. Nothing of what was asked has been done, unless it says perhaps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Certainly not done.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The connection was lost while committing.
+    #[error("the store did not say whether it committed: {0}")]
+    Unknown(String),
+    /// What is stored cannot be read; a person has to look.
+    #[error("the store holds what it should not: {0}")]
+    Corrupt(String),
+    #[error("already there, with other values")]
+    AlreadyThere,
+}
+
+impl StoreError {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unavailable(_) => ErrorClass::Unavailable,
+            Self::Unknown(_) => ErrorClass::Uncertain,
+            Self::Corrupt(_) => ErrorClass::Bug,
+            Self::AlreadyThere => ErrorClass::Conflict,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Whether this history is the one we left: generation, freeze, and what nodes know beyond it.
+
+use async_trait::async_trait;
+use domain::{NodeId, PaymentHash};
+
+use crate::StoreError;
+
+/// How the store's generation compares with the one on record (`money-safety` rule 24).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Generation {
+    Same,
+    /// The database was restored or replaced.
+    Changed {
+        recorded: String,
+        found: String,
+    },
+}
+
+#[async_trait]
+pub trait Guard: Send + Sync {
+    async fn generation(&self) -> Result<Generation, StoreError>;
+    /// Takes what is found now as the one on record.
+    async fn accept_generation(&self) -> Result<(), StoreError>;
+
+    /// Why every outgoing send of the installation is frozen, if it is.
+    async fn frozen(&self) -> Result<Option<String>, StoreError>;
+    async fn freeze(&self, why: &str) -> Result<(), StoreError>;
+    async fn thaw(&self) -> Result<(), StoreError>;
+
+    /// The greatest `payment_index` of the node that has been matched with the journal; 0 at first.
+    async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError>;
+    async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError>;
+    /// Those of the hashes that no attempt of ours on the node accounts for.
+    async fn unknown_payments(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+    ) -> Result<Vec<PaymentHash>, StoreError>;
+}
