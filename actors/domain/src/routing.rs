@@ -14,8 +14,8 @@ pub struct Candidate {
     pub outbound_msat: Msat,
     /// Largest amount that may leave through one channel.
     pub largest_channel_msat: Msat,
-    /// Sends that it can take on at once before its channels are full.
-    pub free_slots: u32,
+    /// Sends of ours that it can have in flight at once before its channels are full.
+    pub slots: u32,
     pub in_flight: u32,
     /// Share of recent attempts that succeeded, in millionths.
     pub success_ppm: u32,
@@ -43,7 +43,7 @@ pub fn choose(candidates: &[Candidate], wanted: Wanted) -> Vec<NodeId> {
     let mut best: Vec<(u64, NodeId)> = Vec::with_capacity(PLAN_NODES_MAX + 1);
     for candidate in candidates {
         let fits = candidate.usable
-            && candidate.free_slots > 0
+            && candidate.in_flight < candidate.slots
             && candidate.outbound_msat >= wanted.amount_msat;
         if !fits {
             continue;
@@ -68,8 +68,9 @@ fn score(candidate: &Candidate, need_msat: Msat) -> u64 {
         0 => 1_000_000,
         outbound => u128::from(need_msat.get()) * 200_000 / outbound,
     };
-    let slots = u64::from(candidate.in_flight) + u64::from(candidate.free_slots);
-    let crowded = (u64::from(candidate.in_flight) * 300_000).checked_div(slots).unwrap_or(0);
+    let crowded = (u64::from(candidate.in_flight) * 300_000)
+        .checked_div(u64::from(candidate.slots))
+        .unwrap_or(0);
     let slow = u64::from(candidate.latency_ms.min(10_000)) * 5;
     let drained = u64::try_from(drained).unwrap_or(u64::MAX).min(1_000_000);
     failing + split + drained + crowded + slow + u64::from(candidate.cost_ppm)
@@ -87,7 +88,7 @@ mod tests {
             usable: true,
             outbound_msat: Msat::new(1_000_000_000).unwrap(),
             largest_channel_msat: Msat::new(500_000_000).unwrap(),
-            free_slots: 400,
+            slots: 400,
             in_flight: 0,
             success_ppm: 950_000,
             cost_ppm: 500,
@@ -114,7 +115,7 @@ mod tests {
     fn what_cannot_pay_is_left_out() {
         let stopped = Candidate { usable: false, ..node(1) };
         let empty = Candidate { outbound_msat: Msat::new(999_999).unwrap(), ..node(2) };
-        let full = Candidate { free_slots: 0, ..node(3) };
+        let full = Candidate { slots: 0, ..node(3) };
         assert_eq!(plan(&[stopped, empty, full]), [0_u128; 0]);
     }
 

@@ -80,6 +80,8 @@ pub struct Question {
     pub payment: PaymentId,
     /// The hash of a send.
     pub hash: Option<PaymentHash>,
+    /// The payer and its payment, of a claim that `org` has got.
+    pub claim: Option<(OrgId, PaymentId)>,
 }
 
 /// What the store knows about a question.
@@ -92,6 +94,8 @@ pub struct Known {
     /// The invoice of ours that has the hash.
     pub issued: Option<Issued>,
     pub older_failures: Vec<(NodeId, FailureId)>,
+    /// The claim is on record ([`Unique::Claim`](domain::org::Unique::Claim)).
+    pub claim_seen: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,1 +1,27 @@
-//! runtime
+//! The actors: thin shells around `domain` that load, decide, commit and perform.
+//!
+//! Architecture invariant: nothing leaves (no answer, no effect, no news) before the journal has
+//! committed it, and memory that may differ from the store is thrown away, never patched.
+
+mod attempt;
+mod effect;
+mod health;
+mod house;
+mod invoice;
+mod journal_lane;
+mod lease;
+mod limits;
+mod lookup;
+mod node;
+mod org;
+mod orgs;
+mod platform;
+mod reconcile;
+mod registry;
+mod router;
+mod tree;
+mod waiters;
+
+pub use house::{Connect, Settings, Sockets};
+pub use limits::CLOCK_TOLERANCE_MS;
+pub use platform::{Platform, StartError};

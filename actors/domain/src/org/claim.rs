@@ -18,6 +18,7 @@ impl Org {
         &self,
         request: &ClaimRequest,
         text: &str,
+        seen_before: bool,
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
         let answer = |answer| Effect::AnswerClaim {
@@ -25,13 +26,18 @@ impl Org {
             payment: request.payer_payment,
             answer,
         };
-        let refused = Event::ClaimRefused {
+        // One answer for ever: a late copy of a refused claim must not take the invoice after all.
+        let refused = (!seen_before).then_some(Event::ClaimRefused {
             payer: request.payer,
             payer_payment: request.payer_payment,
             payment: request.payment,
+        });
+        let refused = Decision {
+            events: refused.into_iter().collect(),
+            effects: vec![answer(ClaimAnswer::Refused)],
         };
         let Some(payment) = self.incoming.get(&request.payment) else {
-            return Ok(Decision::event(refused).and(answer(ClaimAnswer::Refused)));
+            return Ok(refused);
         };
         let asks_again =
             |by: &ClaimedBy| by.payer == request.payer && by.payment == request.payer_payment;
@@ -45,7 +51,7 @@ impl Org {
             IncomingState::PaidInternally(by) if asks_again(by) => {
                 Decision::effect(answer(ClaimAnswer::Credited))
             }
-            IncomingState::Open if payment.matches(request, text, now) => {
+            IncomingState::Open if !seen_before && payment.matches(request, text, now) => {
                 let by = ClaimedBy {
                     payer: request.payer,
                     payment: request.payer_payment,
@@ -62,7 +68,7 @@ impl Org {
             | IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired
-            | IncomingState::Failed => Decision::event(refused).and(answer(ClaimAnswer::Refused)),
+            | IncomingState::Failed => refused,
         })
     }
 

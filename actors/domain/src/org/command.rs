@@ -164,6 +164,8 @@ pub enum Command {
     Claim {
         request: ClaimRequest,
         text: String,
+        /// A claim of this payer's payment is on record: it was taken, or refused for ever.
+        seen_before: bool,
     },
     /// The payee's committed answer.
     ClaimAnswered {

@@ -21,6 +21,16 @@ impl Org {
         outgoing.chain(incoming).collect()
     }
 
+    /// Open payments that nothing was heard of since `before`.
+    pub fn without_news(&self, before: Timestamp) -> Vec<PaymentId> {
+        let outgoing = self.outgoing.values().filter(|payment| payment.is_open());
+        let outgoing = outgoing.map(|payment| (payment.id, payment.updated_at));
+        let incoming = self.incoming.values().filter(|payment| payment.is_open());
+        let incoming = incoming.map(|payment| (payment.id, payment.updated_at));
+        let silent = outgoing.chain(incoming).filter(|(_, updated_at)| *updated_at < before);
+        silent.map(|(payment, _)| payment).collect()
+    }
+
     /// Decides how one payment is carried on.
     pub(super) fn drive(&self, id: PaymentId, now: Timestamp) -> Result<Decision, Rejection> {
         if let Some(payment) = self.outgoing.get(&id) {

@@ -178,6 +178,11 @@ pub enum Unique {
         payment: PaymentId,
         node: NodeId,
     },
+    /// The one answer that a payer's payment gets to its claim, kept for ever by the payee.
+    Claim {
+        payer: OrgId,
+        payer_payment: PaymentId,
+    },
     /// One failure of a hash on a node, on record for ever.
     Failure {
         node: NodeId,
@@ -270,6 +275,12 @@ impl Event {
             Self::AttemptStarted { hash, number, node, .. } => {
                 vec![Unique::OutgoingHashMoved { hash: *hash, node: *node, attempt: *number }]
             }
+            Self::InvoiceClaimed { by, .. } => {
+                vec![Unique::Claim { payer: by.payer, payer_payment: by.payment }]
+            }
+            Self::ClaimRefused { payer, payer_payment, .. } => {
+                vec![Unique::Claim { payer: *payer, payer_payment: *payer_payment }]
+            }
             Self::EnvironmentCreated { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
@@ -285,10 +296,8 @@ impl Event {
             | Self::InvoiceNotMade { .. }
             | Self::Received { .. }
             | Self::InvoiceExpired { .. }
-            | Self::InvoiceClaimed { .. }
             | Self::ClaimCredited { .. }
             | Self::ClaimWithdrawn { .. }
-            | Self::ClaimRefused { .. }
             | Self::InvoiceWithdrawn { .. } => Vec::new(),
         }
     }

@@ -92,7 +92,9 @@ impl Org {
             Command::InvoiceNotMade { payment } => self.invoice_not_made(*payment),
             Command::Receipt { payment, paid_msat } => self.receipt(*payment, *paid_msat),
             Command::InvoiceOver { payment, end } => self.invoice_over(*payment, *end),
-            Command::Claim { request, text } => self.claim(request, text, now),
+            Command::Claim { request, text, seen_before } => {
+                self.claim(request, text, *seen_before, now)
+            }
             Command::ClaimAnswered { payment, answer } => self.claim_answered(*payment, *answer),
             Command::GiveUpClaim { payment } => self.give_up_claim(*payment),
         }

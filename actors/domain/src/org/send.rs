@@ -156,20 +156,34 @@ fn check_request(
     if invoice.expires_at <= now {
         return Err(Rejection::InvoiceExpired(invoice.expires_at));
     }
-    let amount_msat = match (invoice.amount_msat, terms.amount_msat) {
-        (Some(fixed), None) => fixed,
-        (Some(fixed), Some(_)) => return Err(Rejection::AmountGiven(fixed)),
-        (None, Some(given)) => Msat::new(given).ok_or(Rejection::AmountOutOfRange)?,
-        (None, None) => return Err(Rejection::AmountMissing),
-    };
-    if amount_msat.is_zero() {
-        return Err(Rejection::AmountOutOfRange);
+    terms.amounts(facts)
+}
+
+impl SendTerms {
+    /// What the payee gets and the most that routing may cost, if both are in their bounds.
+    pub fn to_hold(&self, facts: &SendFacts) -> Option<(Msat, Msat)> {
+        self.amounts(facts).ok()
     }
-    let fee_limit_msat = match terms.fee_limit_msat {
-        Some(given) => Msat::new(given).ok_or(Rejection::FeeLimitOutOfRange)?,
-        None => amount_msat.per_million_ceil(facts.default_fee_ppm).max(facts.default_fee_min_msat),
-    };
-    Ok((amount_msat, fee_limit_msat))
+
+    fn amounts(&self, facts: &SendFacts) -> Result<(Msat, Msat), Rejection> {
+        let invoice = &self.invoice;
+        let amount_msat = match (invoice.amount_msat, self.amount_msat) {
+            (Some(fixed), None) => fixed,
+            (Some(fixed), Some(_)) => return Err(Rejection::AmountGiven(fixed)),
+            (None, Some(given)) => Msat::new(given).ok_or(Rejection::AmountOutOfRange)?,
+            (None, None) => return Err(Rejection::AmountMissing),
+        };
+        if amount_msat.is_zero() {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        let fee_limit_msat = match self.fee_limit_msat {
+            Some(given) => Msat::new(given).ok_or(Rejection::FeeLimitOutOfRange)?,
+            None => {
+                amount_msat.per_million_ceil(facts.default_fee_ppm).max(facts.default_fee_min_msat)
+            }
+        };
+        Ok((amount_msat, fee_limit_msat))
+    }
 }
 
 /// Internal only if both wallets draw on the same funds; else over Lightning like any other (rule 19).

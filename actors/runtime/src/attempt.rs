@@ -1,0 +1,220 @@
+//! One attempt on one node: sends, follows, looks up, and reports what counts as news.
+//!
+//! Everything here may be lost at any moment; the organisation performs it again. Silence and lost
+//! streams are never reported: the node is asked again instead.
+
+use std::sync::Arc;
+
+use domain::{
+    NodeId, OrgId, PaymentHash, PaymentId, Rejection, Timestamp,
+    org::Command,
+    payment::{Finding, LookUp},
+};
+use ports::{
+    lightning::{PayError, PayRequest, PayUpdate, Stream},
+    orgs::OrgsError,
+};
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::{health::Lesson, house::House, limits, node::NodeHandle};
+
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) org: OrgId,
+    pub(crate) payment: PaymentId,
+    pub(crate) attempt: u32,
+    pub(crate) request: u32,
+    pub(crate) node: NodeId,
+    pub(crate) hash: PaymentHash,
+}
+
+pub(crate) enum Task {
+    Pay(PayRequest),
+    LookUp,
+    /// Only after the node has said that a permission of this instant is over.
+    LookUpOnceLapsed(Timestamp),
+}
+
+/// Starts the task unless the same attempt is being followed already.
+pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
+    let Some(node) = house.node(job.node) else {
+        tracing::error!(node = %job.node, "an attempt waits for a node that is not registered here");
+        return;
+    };
+    if !node.begin(job.org, job.payment) {
+        return;
+    }
+    house.health.started(job.node);
+    let house = house.clone();
+    tokio::spawn(async move {
+        let started = house.now();
+        let finding = match task {
+            Task::Pay(request) => pay(&house, &node, job, &request).await,
+            Task::LookUp => look_up(&house, &node, job, Seen::default()).await,
+            Task::LookUpOnceLapsed(until) => {
+                wait_for_lapse(&node, until).await;
+                look_up(&house, &node, job, Seen { lapsed: true, ..Seen::default() }).await
+            }
+        };
+        node.end(job.org, job.payment);
+        house.health.ended(job.node);
+        if let Some(finding) = finding {
+            learn(&house, job, &finding, started);
+            report(&house, job, finding).await;
+        }
+    });
+}
+
+/// What has been seen of the attempt by this task.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// The node has shown a record of it.
+    accepted: bool,
+    /// The server refused the request before any update.
+    refused: bool,
+    /// The look-up began after every permission was over.
+    lapsed: bool,
+}
+
+async fn pay(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    job: Job,
+    request: &PayRequest,
+) -> Option<Finding> {
+    let too_late = request.until.plus_millis(-limits::PERMISSION_MARGIN_MS);
+    let in_time = async {
+        let left = u64::try_from(too_late.millis_since(house.now())).unwrap_or(0);
+        timeout(Duration::from_millis(left), node.may_send()).await.is_ok()
+    };
+    if house.frozen().is_some() || house.now() >= too_late || !in_time.await {
+        return Some(Finding::NeverLeft);
+    }
+    fail::fail_point!("attempt::before_call");
+    match node.lightning.pay(request).await {
+        Ok(stream) => {
+            let mut seen = Seen::default();
+            match follow(stream, true, &mut seen).await {
+                Some(finding) => Some(finding),
+                None => look_up(house, node, job, seen).await,
+            }
+        }
+        Err(PayError::PermissionLapsed) => Some(Finding::PermissionLapsed),
+        Err(PayError::Refused(why)) => {
+            tracing::info!(payment = %job.payment, %why, "the node refused a request");
+            look_up(house, node, job, Seen { refused: true, ..Seen::default() }).await
+        }
+        Err(PayError::Lost(why)) => {
+            tracing::info!(payment = %job.payment, %why, "a request was lost on its way");
+            look_up(house, node, job, Seen::default()).await
+        }
+    }
+}
+
+async fn look_up(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    job: Job,
+    mut seen: Seen,
+) -> Option<Finding> {
+    let mut pause = limits::RETRY_FIRST;
+    loop {
+        match node.lightning.track(job.hash).await {
+            Ok(Some(stream)) => {
+                if let Some(finding) = follow(stream, false, &mut seen).await {
+                    return Some(finding);
+                }
+            }
+            // A restored node or store says "not found" too: nothing is concluded until a person has.
+            Ok(None) if house.frozen().is_some() => {}
+            Ok(None) if seen.accepted => {
+                let why = format!("node {} no longer has payment {}", job.node, job.hash);
+                house.freeze(why).await;
+            }
+            Ok(None) => {
+                let Seen { lapsed, refused, .. } = seen;
+                return Some(Finding::LookedUp { seen: LookUp::NotFound, lapsed, refused });
+            }
+            Err(error) => {
+                tracing::debug!(node = %job.node, %error, "a look-up will be tried again")
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(limits::RETRY_LONGEST);
+    }
+}
+
+/// Follows a stream, the request's own or a look-up's. `None`: it ended with nothing proven.
+async fn follow(
+    mut stream: Box<dyn Stream<PayUpdate>>,
+    own: bool,
+    seen: &mut Seen,
+) -> Option<Finding> {
+    while let Some(Ok(update)) = stream.next().await {
+        match update {
+            PayUpdate::InFlight => seen.accepted = true,
+            PayUpdate::Succeeded { preimage, amount_msat, fee_msat } => {
+                return Some(Finding::Paid { preimage, amount_msat, fee_msat });
+            }
+            PayUpdate::Failed { reason, failure } if own => {
+                let after_update = seen.accepted;
+                return Some(Finding::FailedOnStream { reason, failure, after_update });
+            }
+            PayUpdate::Failed { reason, failure } => {
+                let Seen { lapsed, refused, .. } = *seen;
+                let seen = LookUp::Failed { reason, failure };
+                return Some(Finding::LookedUp { seen, lapsed, refused });
+            }
+        }
+    }
+    None
+}
+
+/// Waits until the node itself says so, and then for a call that it had checked before.
+async fn wait_for_lapse(node: &NodeHandle, until: Timestamp) {
+    while !matches!(node.lightning.has_lapsed(until).await, Ok(true)) {
+        sleep(limits::LAPSE_POLL).await;
+    }
+    sleep(limits::LAPSE_GRACE).await;
+}
+
+/// Delivers a finding; if it cannot be taken, loading or the next drive brings the attempt up again.
+async fn report(house: &Arc<House>, job: Job, finding: Finding) {
+    let command = Command::Report {
+        payment: job.payment,
+        attempt: job.attempt,
+        request: job.request,
+        finding,
+        permitted_until: house.lease.permitted_until(),
+    };
+    fail::fail_point!("attempt::before_report");
+    let mut taken = house.execute(job.org, command.clone().into()).await;
+    if let Err(OrgsError::Rejected(Rejection::PaymentNotFound(_))) = taken
+        && let Ok(order) = house.recalled(job.org, job.payment, command).await
+    {
+        taken = house.execute(job.org, order).await;
+    }
+    if let Err(error) = taken {
+        tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");
+    }
+}
+
+fn learn(house: &House, job: Job, finding: &Finding, started: Timestamp) {
+    let took_ms = house.now().millis_since(started);
+    let lesson = match finding {
+        Finding::Paid { amount_msat, fee_msat, .. } => {
+            Lesson { succeeded: true, amount_msat: *amount_msat, fee_msat: *fee_msat, took_ms }
+        }
+        Finding::FailedOnStream { reason, .. } if reason.next_node_may_help() => Lesson {
+            succeeded: false,
+            amount_msat: domain::Msat::ZERO,
+            fee_msat: domain::Msat::ZERO,
+            took_ms,
+        },
+        Finding::FailedOnStream { .. }
+        | Finding::LookedUp { .. }
+        | Finding::PermissionLapsed
+        | Finding::NeverLeft => return,
+    };
+    house.health.learn(job.node, &lesson);
+}

@@ -1,0 +1,183 @@
+//! What every actor of this process shares: the sockets, the lanes, and where everyone is.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use domain::{Msat, Network, NodeId, OrgId, PaymentId, Preimage, Timestamp, org::Command};
+use ports::{
+    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, StoreError,
+    directory::NodeRecord, journal::Question, lightning::NodeError,
+};
+use ractor::{ActorCell, ActorId};
+
+use crate::{
+    health::Health, journal_lane::LaneHandle, lease::Lease, lookup::LookUps, node::NodeHandle,
+    org::Order, orgs::Backings, registry::Registry, router::Router, tree::Post, waiters::Waiters,
+};
+
+/// Makes the connection of a registered node. It connects when it is first needed.
+pub type Connect =
+    Arc<dyn Fn(&NodeRecord) -> Result<Arc<dyn LightningNode>, NodeError> + Send + Sync>;
+
+/// The adapters that a house stands on. One store usually is all but the last three.
+#[derive(Clone)]
+pub struct Sockets {
+    pub journal: Arc<dyn Journal>,
+    pub receipts: Arc<dyn Receipts>,
+    pub reads: Arc<dyn Reads>,
+    pub directory: Arc<dyn Directory>,
+    pub guard: Arc<dyn Guard>,
+    pub placement: Arc<dyn Placement>,
+    pub clock: Arc<dyn Clock>,
+    pub connect: Connect,
+    /// Draws a secret that nobody can guess.
+    pub draw_preimage: Arc<dyn Fn() -> Preimage + Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub network: Network,
+    /// Transactions that may be under way at once: 1 for SQLite, 2 for PostgreSQL.
+    pub lanes: usize,
+    /// Fee cap when the caller names none, in millionths of the amount.
+    pub default_fee_ppm: u32,
+    pub default_fee_min_msat: Msat,
+}
+
+pub(crate) struct House {
+    pub(crate) sockets: Sockets,
+    pub(crate) settings: Settings,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) lanes: Vec<LaneHandle>,
+    pub(crate) lookups: LookUps,
+    pub(crate) registry: Registry,
+    pub(crate) waiters: Waiters,
+    pub(crate) health: Health,
+    pub(crate) backings: Backings,
+    nodes: RwLock<HashMap<NodeId, NodeHandle>>,
+    frozen: Mutex<Option<String>>,
+    root: OnceLock<(ActorCell, Router)>,
+    posts: Mutex<HashMap<ActorId, Post>>,
+    closed: AtomicBool,
+}
+
+impl House {
+    pub(crate) fn new(
+        sockets: Sockets,
+        settings: Settings,
+        lease: Arc<Lease>,
+        frozen: Option<String>,
+    ) -> House {
+        House {
+            lookups: LookUps::start(&sockets.journal, settings.lanes),
+            lanes: (0..settings.lanes).map(|_| LaneHandle::default()).collect(),
+            sockets,
+            settings,
+            lease,
+            registry: Registry::default(),
+            waiters: Waiters::default(),
+            health: Health::default(),
+            backings: Backings::default(),
+            nodes: RwLock::default(),
+            frozen: Mutex::new(frozen),
+            root: OnceLock::new(),
+            posts: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.sockets.clock.now()
+    }
+
+    /// An organisation is always on the same lane.
+    pub(crate) fn lane(&self, org: OrgId) -> &LaneHandle {
+        self.lanes.get(self.lane_of(org)).expect("the remainder is below the count")
+    }
+
+    pub(crate) fn lane_of(&self, org: OrgId) -> usize {
+        let lanes = u128::try_from(self.lanes.len()).expect("a few lanes");
+        usize::try_from(org.uuid().as_u128() % lanes).expect("a few lanes")
+    }
+
+    /// An order together with what the store knows of its payment, which memory may have forgotten.
+    pub(crate) async fn recalled(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        command: Command,
+    ) -> Result<Order, StoreError> {
+        let question = Question { org, payment, hash: None, claim: None };
+        let known = self.lookups.ask(question).await?;
+        Ok(Order { remember: known.payment, ..command.into() })
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> Option<NodeHandle> {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Every node, in the order of their ids.
+    pub(crate) fn nodes(&self) -> Vec<NodeHandle> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes: Vec<_> = nodes.values().cloned().collect();
+        nodes.sort_by_key(|node| node.record.id);
+        nodes
+    }
+
+    pub(crate) fn put_node(&self, node: NodeHandle) {
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).insert(node.record.id, node);
+    }
+
+    /// Why every outgoing send is frozen, if it is.
+    pub(crate) fn frozen(&self) -> Option<String> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Freezes in memory at once and then on record.
+    pub(crate) async fn freeze(&self, why: String) {
+        tracing::error!(%why, "every outgoing send is frozen");
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        if let Err(error) = self.sockets.guard.freeze(&why).await {
+            tracing::error!(%error, "the freeze could not be recorded");
+        }
+    }
+
+    pub(crate) fn thawed(&self) {
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The root of the tree and its router pool take their places. Called once.
+    pub(crate) fn seat_root(&self, root: ActorCell, router: Router) {
+        let _ = self.root.set((root, router));
+    }
+
+    pub(crate) fn root(&self) -> ActorCell {
+        self.root.get().expect("the tree has started").0.clone()
+    }
+
+    pub(crate) fn router(&self) -> &Router {
+        &self.root.get().expect("the tree has started").1
+    }
+
+    pub(crate) fn takes_post(&self, actor: ActorId, post: Post) {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).insert(actor, post);
+    }
+
+    pub(crate) fn leaves_post(&self, actor: ActorId) -> Option<Post> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).remove(&actor)
+    }
+
+    /// Nothing new is started from now on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,273 @@
+//! Group commit: many organisations' decisions in one transaction, with nothing leaving before it.
+//!
+//! A lane collects while one transaction runs and sends what has gathered when it returns; there is
+//! no timer. Answers that change nothing wait here too, behind their organisation's last decision.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use domain::OrgId;
+use ports::{
+    Journal,
+    journal::{Append, AppendError, LoadError, Loaded},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use crate::{lease::Lease, limits};
+
+/// Why a decision was not committed, or may not have been. Its actor stops and loads again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    CertainlyNot(String),
+    Perhaps(String),
+}
+
+/// What to do once the outcome is known.
+pub(crate) type Release = Box<dyn FnOnce(Result<(), Undone>) + Send>;
+
+pub(crate) struct Submission {
+    pub(crate) org: OrgId,
+    /// `None`: nothing changes, but the answer must not overtake what came before.
+    pub(crate) append: Option<Append>,
+    pub(crate) release: Release,
+}
+
+pub(crate) enum LaneMessage {
+    Submit(Submission),
+    /// Loads an organisation once its queued decisions are cancelled and none is under way.
+    Load(OrgId, RpcReplyPort<Result<Loaded, LoadError>>),
+    Finished(Vec<Submission>, Result<(), AppendError>),
+}
+
+pub(crate) struct JournalLane {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) lease: Arc<Lease>,
+    /// How many submissions wait, for admission at the door.
+    pub(crate) waiting: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+pub(crate) struct LaneState {
+    queue: VecDeque<Submission>,
+    /// Organisations of the transaction under way.
+    under_way: Option<HashSet<OrgId>>,
+    loads: Vec<(OrgId, RpcReplyPort<Result<Loaded, LoadError>>)>,
+}
+
+#[async_trait]
+impl Actor for JournalLane {
+    type Msg = LaneMessage;
+    type State = LaneState;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<LaneMessage>,
+        (): (),
+    ) -> Result<LaneState, ActorProcessingErr> {
+        Ok(LaneState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<LaneMessage>,
+        message: LaneMessage,
+        state: &mut LaneState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            LaneMessage::Submit(submission) => state.queue.push_back(submission),
+            LaneMessage::Load(org, reply) => {
+                self.cancel(state, &[org], &Undone::CertainlyNot("loading again".to_owned()));
+                state.loads.push((org, reply));
+            }
+            LaneMessage::Finished(batch, outcome) => self.finish(state, batch, outcome),
+        }
+        self.start_loads(state);
+        if state.under_way.is_none() {
+            self.start_batch(&myself, state);
+        }
+        Ok(())
+    }
+}
+
+impl JournalLane {
+    /// Everything that has gathered, up to a bound. What changes nothing leaves at once if its
+    /// organisation has nothing before it.
+    fn start_batch(&self, myself: &ActorRef<LaneMessage>, state: &mut LaneState) {
+        let mut batch = Vec::new();
+        let mut writing = HashSet::new();
+        while batch.len() < limits::BATCH_MAX
+            && let Some(submission) = state.queue.pop_front()
+        {
+            if submission.append.is_some() {
+                writing.insert(submission.org);
+                batch.push(submission);
+            } else if writing.contains(&submission.org) {
+                batch.push(submission);
+            } else {
+                self.release_unchanged(submission);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        state.under_way = Some(writing);
+        self.append(myself, batch);
+    }
+
+    fn append(&self, myself: &ActorRef<LaneMessage>, mut batch: Vec<Submission>) {
+        let (journal, lane) = (self.journal.clone(), myself.clone());
+        let writing: Vec<bool> =
+            batch.iter().map(|submission| submission.append.is_some()).collect();
+        let appends: Vec<Append> =
+            batch.iter_mut().filter_map(|submission| submission.append.take()).collect();
+        tokio::spawn(async move {
+            let mut outcome = journal.append(&appends).await;
+            if let Err(AppendError::Aborted(why)) = &outcome {
+                tracing::warn!(%why, "a transaction was aborted; trying once more");
+                outcome = journal.append(&appends).await;
+            }
+            // Handed back, so that the innocent can be tried again.
+            let writers = batch.iter_mut().zip(writing).filter(|(_, writes)| *writes);
+            for ((submission, _), append) in writers.zip(appends) {
+                submission.append = Some(append);
+            }
+            // The lane may be gone: then its actors are restarted with it.
+            let _ = lane.cast(LaneMessage::Finished(batch, outcome));
+        });
+    }
+
+    fn finish(
+        &self,
+        state: &mut LaneState,
+        batch: Vec<Submission>,
+        outcome: Result<(), AppendError>,
+    ) {
+        state.under_way = None;
+        match outcome {
+            Ok(()) => {
+                fail::fail_point!("lane::committed");
+                batch.into_iter().for_each(|submission| self.release(submission, Ok(())));
+            }
+            Err(AppendError::LostClaim(orgs) | AppendError::Fenced(orgs)) if orgs.is_empty() => {
+                self.fail_all(state, batch, &Undone::CertainlyNot("refused".to_owned()));
+            }
+            Err(AppendError::LostClaim(orgs)) => {
+                let why = Undone::CertainlyNot("an id or hash is held elsewhere".to_owned());
+                self.try_again_without(state, batch, &orgs, &why);
+            }
+            Err(AppendError::Fenced(orgs)) => {
+                let why = Undone::CertainlyNot("the organisation was loaded elsewhere".to_owned());
+                self.try_again_without(state, batch, &orgs, &why);
+            }
+            Err(AppendError::Aborted(why)) => {
+                self.fail_all(state, batch, &Undone::CertainlyNot(why));
+            }
+            Err(AppendError::Unknown(why)) => self.fail_all(state, batch, &Undone::Perhaps(why)),
+        }
+    }
+
+    /// Takes whole organisations out and puts the rest back in front, in order.
+    fn try_again_without(
+        &self,
+        state: &mut LaneState,
+        batch: Vec<Submission>,
+        out: &[OrgId],
+        why: &Undone,
+    ) {
+        for submission in batch.into_iter().rev() {
+            state.queue.push_front(submission);
+        }
+        self.cancel(state, out, why);
+    }
+
+    fn fail_all(&self, state: &mut LaneState, batch: Vec<Submission>, why: &Undone) {
+        let orgs: HashSet<OrgId> = batch.iter().map(|submission| submission.org).collect();
+        batch.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
+        let orgs: Vec<OrgId> = orgs.into_iter().collect();
+        self.cancel(state, &orgs, &Undone::CertainlyNot("loading again".to_owned()));
+    }
+
+    fn cancel(&self, state: &mut LaneState, orgs: &[OrgId], why: &Undone) {
+        let (out, rest): (VecDeque<_>, VecDeque<_>) =
+            state.queue.drain(..).partition(|submission| orgs.contains(&submission.org));
+        state.queue = rest;
+        out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
+    }
+
+    fn start_loads(&self, state: &mut LaneState) {
+        let busy = |org: &OrgId| state.under_way.as_ref().is_some_and(|orgs| orgs.contains(org));
+        let (wait, ready): (Vec<_>, Vec<_>) = state.loads.drain(..).partition(|(org, _)| busy(org));
+        state.loads = wait;
+        for (org, reply) in ready {
+            let (journal, session) = (self.journal.clone(), self.lease.session);
+            tokio::spawn(async move {
+                // The actor may have stopped waiting.
+                let _ = reply.send(journal.load(org, session).await);
+            });
+        }
+    }
+
+    /// The lease bounds how stale an answer from memory can be.
+    fn release_unchanged(&self, submission: Submission) {
+        let outcome = match self.lease.is_good() {
+            true => Ok(()),
+            false => Err(Undone::CertainlyNot("this process has lost its lease".to_owned())),
+        };
+        self.release(submission, outcome);
+    }
+
+    fn release(&self, submission: Submission, outcome: Result<(), Undone>) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        (submission.release)(outcome);
+    }
+}
+
+/// The way into a lane, whichever actor it is now.
+#[derive(Default)]
+pub(crate) struct LaneHandle {
+    actor: RwLock<Option<ActorRef<LaneMessage>>>,
+    waiting: Mutex<Arc<AtomicUsize>>,
+}
+
+impl LaneHandle {
+    /// A new count of what waits, for a new actor.
+    pub(crate) fn reset(&self) -> Arc<AtomicUsize> {
+        let count = Arc::<AtomicUsize>::default();
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = count.clone();
+        count
+    }
+
+    pub(crate) fn seat(&self, actor: ActorRef<LaneMessage>) {
+        *self.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+    }
+
+    pub(crate) fn actor(&self) -> ActorRef<LaneMessage> {
+        let actor = self.actor.read().unwrap_or_else(PoisonError::into_inner);
+        actor.clone().expect("lanes start before organisations")
+    }
+
+    pub(crate) fn submit(&self, submission: Submission) {
+        self.count().fetch_add(1, Ordering::AcqRel);
+        // A dead lane drops the submission: its reply ports close, which callers read as uncertain.
+        let _ = self.actor().cast(LaneMessage::Submit(submission));
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.count().load(Ordering::Acquire) >= limits::LANE_QUEUE_MAX
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.count().load(Ordering::Acquire) == 0
+    }
+
+    fn count(&self) -> Arc<AtomicUsize> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,78 @@
+//! This life's lease: renewed while the process is well, and what every permission is bounded by.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{SessionId, Timestamp};
+use ports::{Placement, StoreError};
+use tokio::time::{Instant, sleep};
+
+use crate::limits;
+
+/// The lease as granted at its last renewal.
+pub(crate) struct Lease {
+    pub(crate) session: SessionId,
+    until_millis: AtomicI64,
+    /// When it ends by our own monotonic clock, counted from before the renewal was asked for.
+    ends_after: AtomicI64,
+    started: Instant,
+    over: AtomicBool,
+}
+
+impl Lease {
+    pub(crate) async fn begin(
+        placement: &dyn Placement,
+        session: SessionId,
+    ) -> Result<Lease, StoreError> {
+        let started = Instant::now();
+        let until = placement.begin(session).await?;
+        Ok(Lease {
+            session,
+            until_millis: AtomicI64::new(until.millis()),
+            ends_after: AtomicI64::new(ports::placement::LEASE_MS),
+            started,
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// What a permission issued now carries: never computed here, always as granted.
+    pub(crate) fn permitted_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.until_millis.load(Ordering::Acquire))
+    }
+
+    /// Whether an answer from memory may still be given, by the monotonic clock.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.over.load(Ordering::Acquire)
+            && self.elapsed_millis() < self.ends_after.load(Ordering::Acquire)
+    }
+
+    /// Renews until the row is gone; then this life is over.
+    pub(crate) async fn keep(self: Arc<Self>, placement: Arc<dyn Placement>) {
+        loop {
+            sleep(limits::LEASE_RENEWAL).await;
+            let asked = self.elapsed_millis();
+            match placement.renew(self.session).await {
+                Ok(Some(until)) => {
+                    self.until_millis.store(until.millis(), Ordering::Release);
+                    self.ends_after.store(asked + ports::placement::LEASE_MS, Ordering::Release);
+                }
+                Ok(None) => {
+                    tracing::error!("another process has taken over; this one answers no more");
+                    self.over.store(true, Ordering::Release);
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+            }
+        }
+    }
+
+    fn elapsed_millis(&self) -> i64 {
+        let elapsed: Duration = self.started.elapsed();
+        i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,67 @@
+//! Every bound and time-out of the runtime, each with its reason.
+
+use std::time::Duration;
+
+/// Decisions in one transaction: beyond this the commit only gets longer (`performance` §1).
+pub(crate) const BATCH_MAX: usize = 512;
+
+/// Decisions that may wait for one lane before new work is refused at the door.
+pub(crate) const LANE_QUEUE_MAX: usize = 20_000;
+
+/// Questions answered by one look-up.
+pub(crate) const LOOK_UP_BATCH_MAX: usize = 512;
+
+/// Commands that may wait for one organisation before new work is refused at the door.
+pub(crate) const ORG_QUEUE_MAX: usize = 20_000;
+
+/// How often a lease is renewed: five times before it ends.
+pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(1);
+
+/// A request with less than this left of its permission is not sent: it would arrive too late.
+pub(crate) const PERMISSION_MARGIN_MS: i64 = 500;
+
+/// A call that the node had checked before its permission lapsed may make its record this much later.
+pub(crate) const LAPSE_GRACE: Duration = Duration::from_millis(1_000);
+
+/// How often a node is asked whether a permission is over: about a fifth of a lease.
+pub(crate) const LAPSE_POLL: Duration = Duration::from_millis(500);
+
+/// First and longest pause between two tries to reach a node.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(crate) const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// How often a node's health is read. Liquidity a few seconds old is good enough to choose by.
+pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
+
+/// How far a node's clock may be from ours: permissions last five seconds.
+pub const CLOCK_TOLERANCE_MS: i64 = 1_000;
+
+/// HTLCs that one channel of lnd can carry (`lightning` §1.9).
+pub(crate) const HTLCS_PER_CHANNEL: u32 = 483;
+
+/// How often an organisation looks for payments without news, and for how long they must have had none.
+pub(crate) const DRIVE_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const DRIVE_AFTER_MS: i64 = 15_000;
+
+/// How long a payment that has ended stays in memory to answer repeats.
+pub(crate) const FORGET_AFTER_MS: i64 = 600_000;
+
+/// How often all nodes' settled invoices and newer payments are compared with the ledger.
+pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+
+/// Failures of one organisation's actor within [`QUARANTINE_WINDOW_MS`] after which it is left alone.
+pub(crate) const QUARANTINE_FAILURES: usize = 3;
+pub(crate) const QUARANTINE_WINDOW_MS: i64 = 60_000;
+
+/// Workers of the router pool: choosing is short, two keep both cores of a small machine busy.
+pub(crate) const ROUTER_WORKERS: usize = 2;
+
+/// How often, and how many times, a stop looks whether the lanes have finished: five seconds in all.
+pub(crate) const STOP_POLL: Duration = Duration::from_millis(20);
+pub(crate) const STOP_POLLS: u32 = 250;
+
+/// How far behind its cursor a follower of settled invoices starts: their order has gaps.
+pub(crate) const SETTLE_WINDOW: u64 = 100;
+
+/// Settled invoices taken into the inbox in one transaction.
+pub(crate) const SETTLE_BATCH_MAX: usize = 256;

@@ -1,0 +1,62 @@
+//! Look-ups before decisions, batched like commits: what gathers while one runs is asked together.
+
+use std::sync::Arc;
+
+use ports::{
+    Journal, StoreError,
+    journal::{Known, Question},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::limits;
+
+type Asked = (Question, oneshot::Sender<Result<Known, StoreError>>);
+
+pub(crate) struct LookUps {
+    asked: mpsc::Sender<Asked>,
+}
+
+impl LookUps {
+    /// Starts as many askers as there may be look-ups under way.
+    pub(crate) fn start(journal: &Arc<dyn Journal>, askers: usize) -> LookUps {
+        let (asked, questions) = mpsc::channel(limits::ORG_QUEUE_MAX);
+        let questions = Arc::new(tokio::sync::Mutex::new(questions));
+        for _ in 0..askers {
+            tokio::spawn(ask(journal.clone(), questions.clone()));
+        }
+        LookUps { asked }
+    }
+
+    pub(crate) async fn ask(&self, question: Question) -> Result<Known, StoreError> {
+        let gone = || StoreError::Unavailable("stopping".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.asked
+            .try_send((question, reply))
+            .map_err(|_| StoreError::Unavailable("too much work is waiting".to_owned()))?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+async fn ask(journal: Arc<dyn Journal>, questions: Arc<tokio::sync::Mutex<mpsc::Receiver<Asked>>>) {
+    let mut asked = Vec::new();
+    loop {
+        let taken = questions.lock().await.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await;
+        if taken == 0 {
+            return;
+        }
+        let batch: Vec<Question> = asked.iter().map(|(question, _)| *question).collect();
+        match journal.look_up(&batch).await {
+            Ok(known) => {
+                // Those who have hung up are not told.
+                for ((_, reply), known) in asked.drain(..).zip(known) {
+                    let _ = reply.send(Ok(known));
+                }
+            }
+            Err(error) => {
+                for (_, reply) in asked.drain(..) {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One Lightning node: its connection, its health, and the followers that bring its news.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use domain::{OrgId, PaymentId, org::Command};
+use ports::{
+    LightningNode, StoreError,
+    directory::NodeRecord,
+    journal::Taken,
+    lightning::{NodeError, NodeStatus, PayError, Settlement},
+    receipts::OpenReceipt,
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use crate::{effect, house::House, limits, reconcile, tree::Post};
+
+/// A node as the rest of the house sees it.
+#[derive(Clone)]
+pub(crate) struct NodeHandle {
+    pub(crate) record: Arc<NodeRecord>,
+    pub(crate) lightning: Arc<dyn LightningNode>,
+    following: Arc<Mutex<HashSet<(OrgId, PaymentId)>>>,
+    standing: Arc<watch::Sender<Standing>>,
+}
+
+/// Whether a node may be sent to: it must prove itself again and again.
+struct Standing {
+    /// Until a person lets it go on.
+    stopped: Option<String>,
+    /// As last seen: away, not serving, another node, or its clock is off.
+    unfit: Option<String>,
+    /// Its payments newer than our cursor are accounted for.
+    matched: bool,
+}
+
+impl Standing {
+    fn may_send(&self) -> bool {
+        self.stopped.is_none() && self.unfit.is_none() && self.matched
+    }
+}
+
+impl NodeHandle {
+    pub(crate) fn new(record: NodeRecord, lightning: Arc<dyn LightningNode>) -> NodeHandle {
+        let standing = Standing {
+            stopped: record.stopped.clone(),
+            unfit: Some("it has not answered yet".to_owned()),
+            matched: false,
+        };
+        NodeHandle {
+            record: Arc::new(record),
+            lightning,
+            following: Arc::default(),
+            standing: Arc::new(watch::Sender::new(standing)),
+        }
+    }
+
+    /// `false`: the payment is being followed on this node already.
+    pub(crate) fn begin(&self, org: OrgId, payment: PaymentId) -> bool {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner).insert((org, payment))
+    }
+
+    pub(crate) fn end(&self, org: OrgId, payment: PaymentId) {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(&(org, payment));
+    }
+
+    /// Waits until the node may be sent to. For how long is the caller's to say.
+    pub(crate) async fn may_send(&self) {
+        let mut standing = self.standing.subscribe();
+        // The sender lives in this handle, so the wait does not fail.
+        let _ = standing.wait_for(Standing::may_send).await;
+    }
+
+    /// Why the node is not sent to, if it is not.
+    pub(crate) fn not_usable(&self) -> Option<String> {
+        let standing = self.standing.borrow();
+        let waiting = || "its newer payments are not matched yet".to_owned();
+        match (&standing.stopped, &standing.unfit) {
+            (Some(why), _) | (None, Some(why)) => Some(why.clone()),
+            (None, None) => (!standing.matched).then(waiting),
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.standing.borrow().stopped.is_some()
+    }
+
+    pub(crate) fn stop(&self, why: String) {
+        self.standing.send_modify(|standing| standing.stopped = Some(why));
+    }
+
+    pub(crate) fn resume(&self) {
+        self.standing.send_modify(|standing| standing.stopped = None);
+    }
+
+    fn now_is(&self, unfit: Option<String>) {
+        self.standing.send_modify(|standing| standing.unfit = unfit);
+    }
+
+    fn matched(&self) {
+        self.standing.send_modify(|standing| standing.matched = true);
+    }
+
+    fn is_matched(&self) -> bool {
+        self.standing.borrow().matched
+    }
+}
+
+pub(crate) enum NodeMessage {
+    Watch,
+}
+
+/// Watches one node: gates its sends and follows its settled invoices into the inbox.
+pub(crate) struct NodeActor {
+    pub(crate) house: Arc<House>,
+    pub(crate) node: NodeHandle,
+}
+
+#[async_trait]
+impl Actor for NodeActor {
+    type Msg = NodeMessage;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<NodeMessage>,
+        (): (),
+    ) -> Result<(), ActorProcessingErr> {
+        self.house.takes_post(myself.get_id(), Post::Node(self.node.record.id));
+        tokio::spawn(follow_settlements(self.house.clone(), self.node.clone(), myself.clone()));
+        myself.cast(NodeMessage::Watch)?;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<NodeMessage>,
+        message: NodeMessage,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            NodeMessage::Watch => {
+                self.watch().await;
+                myself.send_after(limits::HEALTH_POLL, || NodeMessage::Watch);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl NodeActor {
+    async fn watch(&self) {
+        let id = self.node.record.id;
+        let status = self.node.lightning.status().await.map_err(|error| error.to_string());
+        let seen = match &status {
+            Ok(status) => self.check(status).await,
+            Err(why) => Err(why.clone()),
+        };
+        if seen.is_ok() && !self.node.is_matched() {
+            match reconcile::newer_payments(&self.house, &self.node).await {
+                Ok(()) => self.node.matched(),
+                Err(error) => {
+                    tracing::warn!(node = %id, %error, "its newer payments could not be matched");
+                }
+            }
+        }
+        if let Err(why) = &seen {
+            tracing::debug!(node = %id, %why, "the node cannot be used now");
+        }
+        self.node.now_is(seen.err());
+        match (status, self.node.not_usable()) {
+            (Ok(status), None) => self.house.health.usable(id, &status),
+            (Ok(_) | Err(_), _) => self.house.health.unusable(id),
+        }
+    }
+
+    /// Whether the node is itself, serves, and agrees with us on the time.
+    async fn check(&self, status: &NodeStatus) -> Result<(), String> {
+        let record = &self.node.record;
+        // A node whose identity or network differs from what was registered gets nothing (rule 17).
+        if status.identity != record.identity || status.network != Some(record.network) {
+            let why = format!("it now answers as {} on {:?}", status.identity, status.network);
+            if !self.node.is_stopped() {
+                effect::stop_node(self.house.clone(), record.id, why.clone()).await;
+            }
+            return Err(why);
+        }
+        if !status.serving {
+            return Err("it is not serving: it starts, or does not follow the chain".to_owned());
+        }
+        self.check_clock().await
+    }
+
+    /// Permissions end by the node's own clock, so it must agree with ours.
+    async fn check_clock(&self) -> Result<(), String> {
+        let tolerance = limits::CLOCK_TOLERANCE_MS;
+        let lightning = &self.node.lightning;
+        let text = |error: NodeError| error.to_string();
+        let ahead = lightning.has_lapsed(self.house.now().plus_millis(tolerance)).await;
+        let behind = lightning.has_lapsed(self.house.now().plus_millis(-tolerance)).await;
+        match (ahead.map_err(text)?, behind.map_err(text)?) {
+            (false, true) => Ok(()),
+            (true, _) => Err(format!("its clock is more than {tolerance} ms ahead of ours")),
+            (false, false) => Err(format!("its clock is more than {tolerance} ms behind ours")),
+        }
+    }
+}
+
+/// Brings settled invoices into the inbox, from a durable cursor, for as long as the actor lives. A
+/// second follower does no harm.
+async fn follow_settlements(house: Arc<House>, node: NodeHandle, actor: ActorRef<NodeMessage>) {
+    let mut pause = limits::RETRY_FIRST;
+    while actor.get_status() < ActorStatus::Draining && !house.is_closed() {
+        match follow_once(&house, &node).await {
+            Ok(()) => pause = limits::RETRY_FIRST,
+            Err(why) => {
+                tracing::debug!(node = %node.record.id, %why, "settlements will be followed again");
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(limits::RETRY_LONGEST);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Stream(#[from] PayError),
+}
+
+async fn follow_once(house: &Arc<House>, node: &NodeHandle) -> Result<(), FollowError> {
+    let cursor = house.sockets.receipts.settle_cursor(node.record.id).await?;
+    let after = cursor.saturating_sub(limits::SETTLE_WINDOW);
+    let mut stream = node.lightning.settlements(after).await?;
+    let (found, mut settlements) = mpsc::channel(limits::SETTLE_BATCH_MAX);
+    let reader = async move {
+        while let Some(settlement) = stream.next().await {
+            if found.send(settlement?).await.is_err() {
+                break;
+            }
+        }
+        Ok::<(), FollowError>(())
+    };
+    // What has gathered while one transaction ran goes into the next.
+    let taker = async {
+        let mut batch = Vec::new();
+        while settlements.recv_many(&mut batch, limits::SETTLE_BATCH_MAX).await > 0 {
+            take_in(house, node, &batch).await?;
+            batch.clear();
+        }
+        Ok::<(), FollowError>(())
+    };
+    tokio::try_join!(reader, taker).map(|_| ())
+}
+
+async fn take_in(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    settlements: &[Settlement],
+) -> Result<(), StoreError> {
+    for receipt in house.sockets.receipts.take_in(node.record.id, settlements).await? {
+        tokio::spawn(book(house.clone(), receipt));
+    }
+    Ok(())
+}
+
+/// Has the organisation book a receipt. One that is not taken stays in the inbox.
+pub(crate) async fn book(house: Arc<House>, receipt: OpenReceipt) {
+    let OpenReceipt { org, payment, node, hash, paid_msat } = receipt;
+    let command = Command::Receipt { payment, paid_msat };
+    let booked = match house.recalled(org, payment, command).await {
+        Ok(mut order) => {
+            order.taken = Some(Taken { node, hash, paid_msat });
+            house.execute(org, order).await.map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = booked {
+        tracing::warn!(%org, %payment, %error, "a receipt stays in the inbox for now");
+    }
+}

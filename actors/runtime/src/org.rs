@@ -1,0 +1,233 @@
+//! One organisation in memory: decide, apply, hand to the lane, act on commit. Its only writer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use domain::{
+    OrgId, PaymentId, Preimage,
+    org::{Command, Decision, Effect, Org, Row},
+};
+use ports::{
+    journal::{Append, Seq, Taken},
+    orgs::OrgsError,
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use crate::{
+    effect,
+    house::House,
+    journal_lane::{LaneMessage, Release, Submission, Undone},
+    limits,
+    tree::Post,
+};
+
+/// A command with what was looked up for it.
+pub(crate) struct Order {
+    pub(crate) command: Command,
+    /// Rows from the store that memory may have forgotten.
+    pub(crate) remember: Option<Row>,
+    /// The preimage of an invoice that the command requests.
+    pub(crate) preimage: Option<Preimage>,
+    /// The receipt of the inbox that the command books.
+    pub(crate) taken: Option<Taken>,
+}
+
+impl From<Command> for Order {
+    fn from(command: Command) -> Order {
+        Order { command, remember: None, preimage: None, taken: None }
+    }
+}
+
+/// The payment that the command was about, as committed.
+pub(crate) type Answer = Result<Option<Row>, OrgsError>;
+
+pub(crate) enum OrgMessage {
+    Execute(Box<Order>, Option<RpcReplyPort<Answer>>),
+    /// A payment as committed.
+    Recall(PaymentId, RpcReplyPort<Answer>),
+    /// Carries on what has had no news, and forgets what has ended long ago.
+    Tick,
+}
+
+pub(crate) struct OrgActor {
+    pub(crate) id: OrgId,
+    pub(crate) house: Arc<House>,
+    /// Commands that wait for this actor, for admission at the door.
+    pub(crate) waiting: Arc<AtomicUsize>,
+}
+
+pub(crate) struct OrgState {
+    org: Org,
+    seq: Seq,
+}
+
+#[async_trait]
+impl Actor for OrgActor {
+    type Msg = OrgMessage;
+    type State = OrgState;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<OrgMessage>,
+        (): (),
+    ) -> Result<OrgState, ActorProcessingErr> {
+        let lane = self.house.lane(self.id).actor();
+        let load = ractor::call!(lane, |reply| LaneMessage::Load(self.id, reply))?;
+        let loaded = load?;
+        self.house.takes_post(myself.get_id(), Post::Org(self.id));
+        Ok(OrgState { org: loaded.org, seq: loaded.seq })
+    }
+
+    async fn post_start(
+        &self,
+        _: ActorRef<OrgMessage>,
+        state: &mut OrgState,
+    ) -> Result<(), ActorProcessingErr> {
+        for open in state.org.resume(self.house.now()) {
+            effect::perform(&self.house, self.id, open);
+        }
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<OrgMessage>,
+        message: OrgMessage,
+        state: &mut OrgState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            OrgMessage::Execute(order, reply) => {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.execute(&myself, *order, reply, state);
+            }
+            OrgMessage::Recall(payment, reply) => {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                let answer = Ok(payment_row(&state.org, payment));
+                self.submit(
+                    None,
+                    self.release(&myself, Vec::new(), Vec::new(), answer, Some(reply)),
+                );
+            }
+            OrgMessage::Tick => self.tick(&myself, state),
+        }
+        Ok(())
+    }
+}
+
+impl OrgActor {
+    fn execute(
+        &self,
+        myself: &ActorRef<OrgMessage>,
+        order: Order,
+        reply: Option<RpcReplyPort<Answer>>,
+        state: &mut OrgState,
+    ) {
+        let now = self.house.now();
+        order.remember.into_iter().for_each(|row| state.org.remember(row));
+        let payment = subject(&order.command);
+        let decision = match state.org.decide(&order.command, now) {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                let answer = Err(rejection.into());
+                self.submit(None, self.release(myself, Vec::new(), Vec::new(), answer, reply));
+                return;
+            }
+        };
+        let Decision { events, effects } = decision;
+        events.iter().for_each(|event| state.org.apply(event, now));
+        let rows = state.org.rows_touched(&events);
+        let answer = Ok(payment.and_then(|payment| payment_row(&state.org, payment)));
+        let changes = !events.is_empty() || order.taken.is_some();
+        let expected = state.seq;
+        state.seq = Seq(expected.0 + u64::try_from(events.len()).expect("a decision is small"));
+        let news = rows.clone();
+        let append = changes.then(|| Append {
+            org: self.id,
+            epoch: state.org.epoch,
+            expected,
+            at: now,
+            preimages: order.preimage.into_iter().filter(|_| !events.is_empty()).collect(),
+            events,
+            rows,
+            taken: order.taken.into_iter().collect(),
+        });
+        self.submit(append, self.release(myself, news, effects, answer, reply));
+    }
+
+    fn tick(&self, myself: &ActorRef<OrgMessage>, state: &mut OrgState) {
+        let now = self.house.now();
+        state.org.forget_ended(now.plus_millis(-limits::FORGET_AFTER_MS));
+        for payment in state.org.without_news(now.plus_millis(-limits::DRIVE_AFTER_MS)) {
+            self.execute(myself, Command::Drive { payment }.into(), None, state);
+        }
+    }
+
+    fn submit(&self, append: Option<Append>, release: Release) {
+        self.house.lane(self.id).submit(Submission { org: self.id, append, release });
+    }
+
+    /// What leaves once the outcome is known: nothing before, and after a failure only the answer.
+    fn release(
+        &self,
+        myself: &ActorRef<OrgMessage>,
+        news: Vec<Row>,
+        effects: Vec<Effect>,
+        answer: Answer,
+        reply: Option<RpcReplyPort<Answer>>,
+    ) -> Release {
+        let (house, org, myself) = (self.house.clone(), self.id, myself.clone());
+        Box::new(move |outcome| {
+            let answer = match outcome {
+                Ok(()) => {
+                    effects.into_iter().for_each(|effect| effect::perform(&house, org, effect));
+                    news.iter().for_each(|row| house.waiters.tell(org, row));
+                    answer
+                }
+                // Memory is ahead of the store and is not patched: there is one way back, loading.
+                Err(undone) => {
+                    myself.stop(Some("a decision was not committed".to_owned()));
+                    Err(match undone {
+                        Undone::CertainlyNot(why) => OrgsError::Unavailable(why),
+                        Undone::Perhaps(why) => OrgsError::Uncertain(why),
+                    })
+                }
+            };
+            if let Some(reply) = reply {
+                // The caller may have hung up.
+                let _ = reply.send(answer);
+            }
+        })
+    }
+}
+
+fn payment_row(org: &Org, id: PaymentId) -> Option<Row> {
+    let outgoing = org.outgoing.get(&id).map(|payment| Row::Outgoing(Box::new(payment.clone())));
+    outgoing.or_else(|| Some(Row::Incoming(Box::new(org.incoming.get(&id)?.clone()))))
+}
+
+/// The payment that a command is about.
+fn subject(command: &Command) -> Option<PaymentId> {
+    match command {
+        Command::CreateEnvironment { .. }
+        | Command::OpenLine { .. }
+        | Command::SetLineLimit { .. }
+        | Command::SetNodeFunds { .. }
+        | Command::CreateWallet { .. }
+        | Command::SetWalletLimit { .. }
+        | Command::Claim { .. } => None,
+        Command::Send { payment, .. }
+        | Command::Report { payment, .. }
+        | Command::Drive { payment }
+        | Command::Receive { payment, .. }
+        | Command::InvoiceMade { payment, .. }
+        | Command::InvoiceNotMade { payment }
+        | Command::Receipt { payment, .. }
+        | Command::InvoiceOver { payment, .. }
+        | Command::ClaimAnswered { payment, .. }
+        | Command::GiveUpClaim { payment } => Some(*payment),
+    }
+}

@@ -1,0 +1,273 @@
+//! The way in: gathers what a command needs to know, has its organisation decide, waits for news.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{
+    NodeId, OrgId, PaymentId, PublicKey, Rejection, WalletId,
+    org::{
+        Backing, Command, Incoming, IncomingState, Outgoing, Payee, ReceiveTerms, Row, SendFacts,
+        SendTerms,
+    },
+    routing::{Candidate, Wanted},
+};
+use ports::{
+    Orgs, StoreError,
+    journal::{Issued, Known, Question},
+    orgs::OrgsError,
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{house::House, org::Order, platform::Platform};
+
+/// What each wallet draws on. It never changes, so it is read once.
+#[derive(Default)]
+pub(crate) struct Backings {
+    known: Mutex<HashMap<(OrgId, WalletId), Backing>>,
+}
+
+impl Backings {
+    fn get(&self, org: OrgId, wallet: WalletId) -> Option<Backing> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&(org, wallet)).copied()
+    }
+
+    fn learn(&self, org: OrgId, rows: Vec<Row>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            if let Row::Wallet(id, wallet) = row {
+                known.insert((org, id), wallet.backing);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Orgs for Platform {
+    async fn send(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: SendTerms,
+    ) -> Result<Outgoing, OrgsError> {
+        let house = self.house.clone();
+        // The caller may hang up; what has begun is finished.
+        finish(tokio::spawn(async move { house.send(org, payment, terms).await })).await
+    }
+
+    async fn receive(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: ReceiveTerms,
+    ) -> Result<Incoming, OrgsError> {
+        let house = self.house.clone();
+        finish(tokio::spawn(async move { house.receive(org, payment, terms).await })).await
+    }
+
+    async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
+        let house = self.house.clone();
+        finish(tokio::spawn(async move { house.administer(org, command).await })).await
+    }
+
+    async fn wait(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        self.house.wait(org, payment, within).await
+    }
+}
+
+async fn finish<T>(task: tokio::task::JoinHandle<Result<T, OrgsError>>) -> Result<T, OrgsError> {
+    task.await.unwrap_or_else(|_| Err(OrgsError::Uncertain("the request was lost".to_owned())))
+}
+
+impl House {
+    async fn send(
+        self: &Arc<Self>,
+        org: OrgId,
+        payment: PaymentId,
+        terms: SendTerms,
+    ) -> Result<Outgoing, OrgsError> {
+        let hash = terms.invoice.hash;
+        let question = Question { org, payment, hash: Some(hash), claim: None };
+        let known = self.lookups.ask(question).await.map_err(unavailable)?;
+        if let (None, Some(why)) = (&known.payment, self.frozen()) {
+            return Err(OrgsError::Frozen(why));
+        }
+        let facts = self.facts(org, payment, &terms, &known).await?;
+        let command = Command::Send { payment, terms, facts: Box::new(facts) };
+        let order = Order { remember: known.payment, ..command.into() };
+        match self.execute(org, order).await? {
+            Some(Row::Outgoing(outgoing)) => Ok(*outgoing),
+            Some(_) | None => Err(Rejection::IdReused.into()),
+        }
+    }
+
+    /// What others know that a send needs. A repeat needs none of it.
+    async fn facts(
+        self: &Arc<Self>,
+        org: OrgId,
+        payment: PaymentId,
+        terms: &SendTerms,
+        known: &Known,
+    ) -> Result<SendFacts, OrgsError> {
+        let backing = match &known.payment {
+            Some(_) => None,
+            None => self.backing(org, terms.wallet).await?,
+        };
+        let settings = &self.settings;
+        let mut facts = SendFacts {
+            hash_taken: known.paid_by.is_some_and(|holder| holder != (org, payment)),
+            payee: self.payee(known.issued, terms.invoice.payee, backing),
+            plan: Vec::new(),
+            older_failures: known.older_failures.clone(),
+            permitted_until: self.lease.permitted_until(),
+            network: settings.network,
+            default_fee_ppm: settings.default_fee_ppm,
+            default_fee_min_msat: settings.default_fee_min_msat,
+        };
+        if let Some(backing) = backing
+            && let Some((amount_msat, fee_limit_msat)) = terms.to_hold(&facts)
+        {
+            let candidates = self.candidates(backing, terms.invoice.payee);
+            let wanted = Wanted { amount_msat, fee_limit_msat };
+            facts.plan = self.router().choose(candidates, wanted).await;
+        }
+        Ok(facts)
+    }
+
+    /// `None`: there is no such wallet, which the organisation itself will say.
+    async fn backing(&self, org: OrgId, wallet: WalletId) -> Result<Option<Backing>, OrgsError> {
+        if let Some(known) = self.backings.get(org, wallet) {
+            return Ok(Some(known));
+        }
+        let rows = self.sockets.reads.standing(org).await.map_err(unavailable)?;
+        self.backings.learn(org, rows);
+        Ok(self.backings.get(org, wallet))
+    }
+
+    fn payee(&self, issued: Option<Issued>, payee: PublicKey, backing: Option<Backing>) -> Payee {
+        if let Some(Issued { org, payment, node }) = issued {
+            let owned = self.node(node).is_some_and(|node| node.record.owner.is_some());
+            return Payee::Inside { org, payment, node: owned.then_some(node) };
+        }
+        let ours = self.nodes().into_iter().find(|node| node.record.identity == payee);
+        match ours {
+            Some(node)
+                if node.record.owner.is_none()
+                    || backing == Some(Backing::Node(node.record.id)) =>
+            {
+                Payee::UnknownOn(node.record.id)
+            }
+            Some(_) | None => Payee::Outside,
+        }
+    }
+
+    /// Nodes of the wallet's rail, without the payee itself: a node cannot pay its own invoice.
+    fn candidates(&self, backing: Backing, payee: PublicKey) -> Arc<[Candidate]> {
+        self.health.snapshot(|id| self.is_of(backing, id) && !self.is_node(id, payee)).into()
+    }
+
+    fn is_of(&self, backing: Backing, id: NodeId) -> bool {
+        match backing {
+            Backing::Node(own) => own == id,
+            Backing::Line(_) => self.node(id).is_some_and(|node| node.record.owner.is_none()),
+        }
+    }
+
+    fn is_node(&self, id: NodeId, identity: PublicKey) -> bool {
+        self.node(id).is_some_and(|node| node.record.identity == identity)
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        org: OrgId,
+        payment: PaymentId,
+        terms: ReceiveTerms,
+    ) -> Result<Incoming, OrgsError> {
+        let question = Question { org, payment, hash: None, claim: None };
+        let known = self.lookups.ask(question).await.map_err(unavailable)?;
+        let backing = self.backing(org, terms.wallet).await?;
+        let node = match (&known.payment, backing) {
+            (Some(Row::Incoming(incoming)), _) => incoming.node,
+            (Some(_), _) => return Err(Rejection::IdReused.into()),
+            (None, None) => return Err(Rejection::WalletNotFound(terms.wallet).into()),
+            (None, Some(backing)) => self.node_to_receive(backing)?,
+        };
+        let preimage = (self.sockets.draw_preimage)();
+        let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
+        let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
+        match self.execute(org, order).await? {
+            Some(Row::Incoming(incoming)) => Ok(*incoming),
+            Some(_) | None => Err(Rejection::IdReused.into()),
+        }
+    }
+
+    /// The wallet's own node, or the usable node of the pool with the most room.
+    fn node_to_receive(&self, backing: Backing) -> Result<NodeId, OrgsError> {
+        let none = || OrgsError::Unavailable("no node can make an invoice now".to_owned());
+        match backing {
+            Backing::Node(own) => Ok(own),
+            Backing::Line(_) => self.health.roomiest(|id| self.is_of(backing, id)).ok_or_else(none),
+        }
+    }
+
+    async fn administer(self: &Arc<Self>, org: OrgId, command: Command) -> Result<(), OrgsError> {
+        if let Command::SetNodeFunds { node, .. } = &command {
+            let owner = self.node(*node).and_then(|node| node.record.owner);
+            if owner != Some(org) {
+                return Err(Rejection::NodeNotFound(*node).into());
+            }
+        }
+        self.execute(org, command.into()).await.map(|_| ())
+    }
+
+    async fn wait(
+        self: &Arc<Self>,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        let deadline = Instant::now() + within;
+        // Before looking, so that no news falls between.
+        let mut news = self.waiters.listen(org, payment);
+        let mut latest = self.payment(org, payment).await?;
+        while !is_awaited(&latest)
+            && let Ok(Some(told)) = timeout_at(deadline, news.hear()).await
+        {
+            latest = told;
+        }
+        Ok(latest)
+    }
+
+    async fn payment(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
+        if let Some(row) = self.recall(org, payment).await? {
+            return Ok(row);
+        }
+        let stored = self.sockets.reads.payment(org, payment).await.map_err(unavailable)?;
+        stored.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
+    }
+}
+
+/// A send that has ended, or a receive that has its invoice or will never have one.
+fn is_awaited(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => !payment.is_open(),
+        Row::Incoming(payment) => payment.state != IncomingState::Generating,
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => true,
+    }
+}
+
+fn unavailable(error: StoreError) -> OrgsError {
+    OrgsError::Unavailable(error.to_string())
+}

@@ -1,0 +1,166 @@
+//! One running house: started, kept, stopped.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{NodeId, SessionId};
+use ports::{StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError};
+use ractor::{Actor, SpawnErr};
+use tokio::time::sleep;
+
+use crate::{
+    house::{House, Settings, Sockets},
+    lease::Lease,
+    limits,
+    node::{self, NodeHandle},
+    org::OrgMessage,
+    reconcile,
+    tree::{self, Tree},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("an actor could not be started: {0}")]
+    Actor(#[from] SpawnErr),
+}
+
+/// All actors of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    pub(crate) house: Arc<House>,
+}
+
+impl Platform {
+    /// Begins a life: compares the store with the one that was left, takes a lease, connects every
+    /// registered node and carries on whatever is open.
+    pub async fn start(
+        sockets: Sockets,
+        settings: Settings,
+        session: SessionId,
+    ) -> Result<Platform, StartError> {
+        if let Generation::Changed { recorded, found } = sockets.guard.generation().await? {
+            let why = format!("the store was restored or replaced: {recorded} before, {found} now");
+            sockets.guard.freeze(&why).await?;
+        }
+        let frozen = sockets.guard.frozen().await?;
+        if let Some(why) = &frozen {
+            tracing::error!(%why, "every outgoing send is frozen");
+        }
+        let lease = Arc::new(Lease::begin(sockets.placement.as_ref(), session).await?);
+        tokio::spawn(lease.clone().keep(sockets.placement.clone()));
+        let house = Arc::new(House::new(sockets, settings, lease, frozen));
+        Actor::spawn(None, Tree { house: house.clone() }, ()).await?;
+        let platform = Platform { house };
+        for record in platform.house.sockets.directory.nodes().await? {
+            let name = record.name.clone();
+            if let Err(error) = platform.adopt(record).await {
+                tracing::error!(node = %name, %error, "a registered node cannot be used");
+            }
+        }
+        platform.carry_on().await?;
+        tokio::spawn(keep_driving(platform.house.clone()));
+        tokio::spawn(keep_comparing(platform.house.clone()));
+        Ok(platform)
+    }
+
+    /// Begins to use a registered node.
+    pub async fn adopt(&self, record: NodeRecord) -> Result<(), NodeError> {
+        let id = record.id;
+        if self.house.node(id).is_some() {
+            return Ok(());
+        }
+        let lightning = (self.house.sockets.connect)(&record)?;
+        self.house.put_node(NodeHandle::new(record, lightning));
+        tree::start_node(&self.house, id).await;
+        Ok(())
+    }
+
+    /// Stops a node's sends with a reason, or lets them go on. `false`: there is no such node.
+    pub async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        let known = self.house.sockets.directory.stop_node(id, why).await?;
+        if let Some(node) = self.house.node(id) {
+            match why {
+                Some(why) => {
+                    node.stop(why.to_owned());
+                    self.house.health.unusable(id);
+                }
+                None => node.resume(),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Lets sends go on after a person has looked: what is found now is taken as right.
+    pub async fn thaw(&self) -> Result<(), StoreError> {
+        for node in self.house.nodes() {
+            if let Err(error) = reconcile::accept(&self.house, &node).await {
+                tracing::warn!(node = %node.record.id, %error, "its payments will be matched later");
+            }
+        }
+        self.house.sockets.guard.accept_generation().await?;
+        self.house.sockets.guard.thaw().await?;
+        self.house.thawed();
+        Ok(())
+    }
+
+    pub fn frozen(&self) -> Option<String> {
+        self.house.frozen()
+    }
+
+    /// Takes nothing new, finishes what is on its way to the journal, and ends every actor.
+    pub async fn stop(&self) {
+        self.house.close();
+        for _ in 0..limits::STOP_POLLS {
+            if self.house.lanes.iter().all(|lane| lane.is_idle()) {
+                break;
+            }
+            sleep(limits::STOP_POLL).await;
+        }
+        let root = self.house.root();
+        root.stop_children(None);
+        let _ = root.stop_and_wait(None, Some(Duration::from_secs(1))).await;
+    }
+
+    /// Everything that is open is carried on without waiting for a request.
+    async fn carry_on(&self) -> Result<(), StoreError> {
+        for org in self.house.sockets.reads.orgs_with_open_work().await? {
+            let house = self.house.clone();
+            tokio::spawn(async move { house.revive(org).await });
+        }
+        book_open_receipts(&self.house).await
+    }
+}
+
+/// Wakes what has had no news, and forgets what ended long ago.
+async fn keep_driving(house: Arc<House>) {
+    while !house.is_closed() {
+        sleep(limits::DRIVE_EVERY).await;
+        for (_, actor) in house.registry.living() {
+            // One that has just stopped is being loaded again.
+            let _ = actor.cast(OrgMessage::Tick);
+        }
+    }
+}
+
+/// Compares with the nodes on a schedule: streams have gaps (rules 22, 24).
+async fn keep_comparing(house: Arc<House>) {
+    while !house.is_closed() {
+        sleep(limits::RECONCILE_EVERY).await;
+        for node in house.nodes() {
+            if let Err(error) = reconcile::newer_payments(&house, &node).await {
+                tracing::warn!(node = %node.record.id, %error, "its payments could not be compared");
+            }
+        }
+        if let Err(error) = book_open_receipts(&house).await {
+            tracing::warn!(%error, "the inbox could not be read");
+        }
+    }
+}
+
+async fn book_open_receipts(house: &Arc<House>) -> Result<(), StoreError> {
+    for receipt in house.sockets.receipts.open_receipts().await? {
+        tokio::spawn(node::book(house.clone(), receipt));
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Where each organisation's actor is: started on demand, started again when it stops, left alone when
+//! it fails again and again.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use domain::{OrgId, PaymentId, Timestamp};
+use ports::{journal::LoadError, orgs::OrgsError};
+use ractor::{Actor, ActorRef, ActorStatus, RpcReplyPort};
+use tokio::time::sleep;
+
+use crate::{
+    house::House,
+    limits,
+    org::{Answer, Order, OrgActor, OrgMessage},
+};
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    seats: Mutex<HashMap<OrgId, Arc<Seat>>>,
+}
+
+/// One organisation's place.
+#[derive(Default)]
+struct Seat {
+    actor: Mutex<Option<ActorRef<OrgMessage>>>,
+    /// Held while the organisation is loaded, so that it is loaded once.
+    starting: tokio::sync::Mutex<()>,
+    waiting: Arc<AtomicUsize>,
+    failures: Mutex<Vec<Timestamp>>,
+}
+
+impl House {
+    /// Executes a command on its organisation and answers once it is committed.
+    pub(crate) async fn execute(self: &Arc<Self>, org: OrgId, order: Order) -> Answer {
+        self.ask(org, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
+    }
+
+    /// A payment as committed, from memory. `None`: it ended a while ago, or never was.
+    pub(crate) async fn recall(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Answer {
+        self.ask(org, |reply| OrgMessage::Recall(payment, reply)).await
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        org: OrgId,
+        message: impl FnOnce(RpcReplyPort<Answer>) -> OrgMessage,
+    ) -> Answer {
+        let busy = || OrgsError::Unavailable("too much work is waiting".to_owned());
+        if self.lane(org).is_full() {
+            return Err(busy());
+        }
+        let (actor, waiting) = self.org(org).await?;
+        if waiting.fetch_add(1, Ordering::AcqRel) >= limits::ORG_QUEUE_MAX {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(busy());
+        }
+        let (reply, answer) = ractor::concurrency::oneshot();
+        if actor.cast(message(reply.into())).is_err() {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(OrgsError::Unavailable("the organisation is being loaded".to_owned()));
+        }
+        let lost = |_| OrgsError::Uncertain("the organisation was stopped".to_owned());
+        answer.await.map_err(lost)?
+    }
+
+    /// Starts an organisation that has open work or has stopped, however long the store is away.
+    pub(crate) async fn revive(self: &Arc<Self>, org: OrgId) {
+        let mut pause = limits::RETRY_FIRST;
+        while !self.is_closed() && self.lease.is_good() {
+            match self.org(org).await {
+                Ok(_) | Err(OrgsError::NotFound(_)) => return,
+                Err(error) => {
+                    tracing::warn!(%org, %error, "the organisation will be loaded again");
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(limits::RETRY_LONGEST);
+        }
+    }
+
+    async fn org(
+        self: &Arc<Self>,
+        id: OrgId,
+    ) -> Result<(ActorRef<OrgMessage>, Arc<AtomicUsize>), OrgsError> {
+        let seat = self.registry.seat(id);
+        if let Some(actor) = seat.living() {
+            return Ok((actor, seat.waiting.clone()));
+        }
+        let _only_one = seat.starting.lock().await;
+        if let Some(actor) = seat.living() {
+            return Ok((actor, seat.waiting.clone()));
+        }
+        if self.is_closed() {
+            return Err(OrgsError::Unavailable("stopping".to_owned()));
+        }
+        if seat.is_quarantined(self.now()) {
+            let why = "the organisation failed repeatedly and waits for a person".to_owned();
+            return Err(OrgsError::Unavailable(why));
+        }
+        seat.waiting.store(0, Ordering::Release);
+        let actor = OrgActor { id, house: self.clone(), waiting: seat.waiting.clone() };
+        let (actor, _) = Actor::spawn_linked(None, actor, (), self.root())
+            .await
+            .map_err(|error| start_error(id, &error))?;
+        *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+        Ok((actor, seat.waiting.clone()))
+    }
+}
+
+impl Registry {
+    fn seat(&self, org: OrgId) -> Arc<Seat> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.entry(org).or_default().clone()
+    }
+
+    /// Every organisation that is in memory now.
+    pub(crate) fn living(&self) -> Vec<(OrgId, ActorRef<OrgMessage>)> {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = seats.iter().filter_map(|(org, seat)| Some((*org, seat.living()?)));
+        let mut living: Vec<_> = living.collect();
+        living.sort_by_key(|(org, _)| *org);
+        living
+    }
+
+    pub(crate) fn stop_where(&self, wanted: impl Fn(OrgId) -> bool) {
+        for (org, actor) in self.living() {
+            if wanted(org) {
+                actor.stop(Some("its journal lane is gone".to_owned()));
+            }
+        }
+    }
+
+    pub(crate) fn note_failure(&self, org: OrgId, now: Timestamp) {
+        let seat = self.seat(org);
+        seat.failures.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+    }
+}
+
+impl Seat {
+    fn living(&self) -> Option<ActorRef<OrgMessage>> {
+        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner);
+        actor.clone().filter(|actor| actor.get_status() < ActorStatus::Draining)
+    }
+
+    fn is_quarantined(&self, now: Timestamp) -> bool {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|at| now.millis_since(*at) < limits::QUARANTINE_WINDOW_MS);
+        failures.len() >= limits::QUARANTINE_FAILURES
+    }
+}
+
+fn start_error(org: OrgId, error: &ractor::SpawnErr) -> OrgsError {
+    if let ractor::SpawnErr::StartupFailed(cause) = error
+        && let Some(load) = cause.downcast_ref::<LoadError>()
+    {
+        return match load {
+            LoadError::NotFound(org) => OrgsError::NotFound(*org),
+            LoadError::NotOwner => OrgsError::Unavailable("another process has it".to_owned()),
+            LoadError::Store(error) => OrgsError::Unavailable(error.to_string()),
+        };
+    }
+    OrgsError::Unavailable(format!("organisation {org} could not be loaded: {error}"))
+}
