@@ -120,6 +120,10 @@ pub trait LightningNode: Send + Sync {
     /// Cancels an invoice and says how it ended. Cancelling twice is safe.
     async fn cancel_invoice(&self, hash: PaymentHash) -> Result<InvoiceEnd, NodeError>;
 
+    /// What one invoice of the node has been paid, by a plain look-up. `None`: nothing is settled, or the
+    /// node does not know the hash.
+    async fn settled(&self, hash: PaymentHash) -> Result<Option<Settlement>, NodeError>;
+
     async fn status(&self) -> Result<NodeStatus, NodeError>;
 
     /// Settled invoices after a cursor, then new ones as they settle. 0 means from the beginning.
