@@ -16,15 +16,23 @@ pub struct Recorded {
     pub event: Event,
 }
 
+/// A place in a list of payments: many may be made in one millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PaymentCursor {
+    pub created_at: Timestamp,
+    pub id: PaymentId,
+}
+
 #[async_trait]
 pub trait Reads: Send + Sync {
     async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError>;
 
-    /// Payments of an organisation, newest first, made before `before`, at most `limit`.
+    /// Payments of an organisation, by (`created_at`, `id`) from the greatest, those below `before`, at
+    /// most `limit`.
     async fn payments(
         &self,
         org: OrgId,
-        before: Option<Timestamp>,
+        before: Option<PaymentCursor>,
         limit: u32,
     ) -> Result<Vec<Row>, StoreError>;
 
