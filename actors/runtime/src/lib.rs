@@ -4,6 +4,7 @@
 //! committed it, and memory that may differ from the store is thrown away, never patched.
 
 mod attempt;
+mod audit;
 mod effect;
 mod health;
 mod house;

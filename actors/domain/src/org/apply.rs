@@ -2,7 +2,7 @@
 
 use crate::{
     Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
-    ledger::{Entry, Funds, Side},
+    ledger::{Account, Entry, Funds, Side},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line, Org,
         Outgoing, OutgoingState, PaymentFailure, Wallet,
@@ -45,8 +45,8 @@ impl Org {
                 self.last_attempt(*payment, at).end =
                     Some(AttemptEnd::Failed { at, reason: *reason });
             }
-            Event::Posted { payment, fee_msat, preimage, .. } => {
-                self.post_payment(*payment, *fee_msat, *preimage, at);
+            Event::Posted { payment, fee_msat, preimage, entry } => {
+                self.post_payment(*payment, *fee_msat, *preimage, entry, at);
             }
             Event::Voided { payment, failure, .. } => self.void_payment(*payment, *failure, at),
             Event::Contradicted { payment, .. } => self.open_send(*payment, at).contradicted = true,
@@ -150,6 +150,7 @@ impl Org {
             added.plan = plan.clone();
             added.older_failures = older_failures.clone();
             let hold = added.hold_msat();
+            self.paying.insert(terms.invoice.hash, *payment);
             self.with_funds(terms.wallet, |funds| funds.hold(hold));
         }
         assert!(self.outgoing.insert(*payment, added).is_none(), "a payment is added once");
@@ -180,16 +181,21 @@ impl Org {
         id: PaymentId,
         fee_msat: Msat,
         preimage: Option<Preimage>,
+        entry: &Entry,
         at: Timestamp,
     ) {
         let payment = self.open_send(id, at);
         let held = payment.is_open().then(|| payment.hold_msat());
         payment.state = OutgoingState::Posted { fee_msat, preimage };
-        if let Some(attempt) = payment.attempts.last_mut() {
+        // A payment uses a node once, so the account names the attempt that paid, which may be one
+        // that had failed while a later one is under way. Inside the platform there is none.
+        let paid = |attempt: &&mut Attempt| entry.moves(Account::Node(attempt.node));
+        if let Some(attempt) = payment.attempts.iter_mut().find(paid) {
             attempt.end = Some(AttemptEnd::Paid { at });
         }
-        let cost = payment.amount_msat.checked_add(fee_msat).unwrap_or(Msat::SUPPLY);
-        let wallet = payment.terms.wallet;
+        let cost = payment.amount_msat.checked_add(fee_msat).expect("checked when it was posted");
+        let (wallet, hash) = (payment.terms.wallet, payment.hash());
+        self.paying.insert(hash, id);
         self.with_funds(wallet, |funds| {
             held.into_iter().for_each(|held| funds.give_back(held));
             funds.spend(cost);
@@ -200,7 +206,8 @@ impl Org {
         let payment = self.open_send(id, at);
         payment.state = OutgoingState::Voided(failure);
         payment.plan.clear();
-        let (wallet, hold) = (payment.terms.wallet, payment.hold_msat());
+        let (wallet, hold, hash) = (payment.terms.wallet, payment.hold_msat(), payment.hash());
+        self.paying.remove(&hash);
         self.with_funds(wallet, |funds| funds.give_back(hold));
     }
 

@@ -106,6 +106,11 @@ impl Org {
         else {
             return Ok(Decision::nothing());
         };
+        let fits = payment.credited_msat.checked_add(amount_msat).is_some()
+            && self.can_book(payment.terms.wallet, Account::Node(payment.node), amount_msat);
+        if !fits {
+            return Ok(Decision::effect(Effect::StopNode { node: payment.node, payment: id }));
+        }
         let received = Event::Received {
             payment: id,
             amount_msat,
@@ -181,7 +186,7 @@ impl ReceiveTerms {
 
 impl Incoming {
     /// What was credited on the node's word; an internal credit is not of the node.
-    fn credited_by_node_msat(&self) -> Msat {
+    pub fn credited_by_node_msat(&self) -> Msat {
         match self.state {
             IncomingState::PaidInternally(by) => self.credited_msat.saturating_sub(by.amount_msat),
             IncomingState::Generating

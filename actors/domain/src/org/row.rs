@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use crate::{
     EnvironmentId, LineId, NodeId, OrgId, PaymentId, SignedMsat, WalletId,
     ledger::Account,
-    org::{Backing, CustomerNode, Environment, Event, Incoming, Line, Org, Outgoing, Wallet},
+    org::{
+        Backing, CustomerNode, Environment, Event, Incoming, Line, Org, Outgoing, OutgoingState,
+        Wallet,
+    },
     payment::Epoch,
 };
 
@@ -75,7 +78,12 @@ impl Org {
                 self.accounts.entry(account).or_insert(balance);
             }
             Row::Outgoing(payment) => {
-                self.outgoing.entry(payment.id).or_insert(*payment);
+                let holds_hash =
+                    matches!(payment.state, OutgoingState::InFlight | OutgoingState::Posted { .. });
+                let known = self.outgoing.entry(payment.id).or_insert(*payment);
+                if holds_hash {
+                    self.paying.insert(known.hash(), known.id);
+                }
             }
             Row::Incoming(payment) => {
                 self.incoming.entry(payment.id).or_insert(*payment);

@@ -37,7 +37,12 @@ impl Org {
             Rail::Internal { .. } => Msat::ZERO,
             Rail::CreditPool | Rail::CustomerNode(_) => fee_limit_msat,
         };
-        if let Some(failure) = self.refusal(wallet, rail, amount_msat, fee_limit_msat, facts) {
+        let hash_taken = facts.hash_taken || self.paying.contains_key(&terms.invoice.hash);
+        let refusal = match hash_taken {
+            true => Some(PaymentFailure::InvoiceAlreadyPaid),
+            false => self.refusal(wallet, rail, amount_msat, fee_limit_msat, facts),
+        };
+        if let Some(failure) = refusal {
             return Ok(Decision::event(Event::SendRefused {
                 payment,
                 terms: terms.clone(),
@@ -116,12 +121,9 @@ impl Org {
         fee_limit_msat: Msat,
         facts: &SendFacts,
     ) -> Option<PaymentFailure> {
-        if facts.hash_taken {
-            return Some(PaymentFailure::InvoiceAlreadyPaid);
-        }
-        let fits = amount_msat
-            .checked_add(fee_limit_msat)
-            .is_some_and(|hold| hold.signed() <= self.spendable(wallet));
+        let fits = amount_msat.checked_add(fee_limit_msat).is_some_and(|hold| {
+            wallet.funds.can_hold(hold) && self.backing_funds(wallet.backing).can_hold(hold)
+        });
         if !fits {
             return Some(PaymentFailure::InsufficientFunds);
         }

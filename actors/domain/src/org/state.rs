@@ -26,6 +26,9 @@ pub struct Org {
     pub accounts: BTreeMap<Account, SignedMsat>,
     pub outgoing: BTreeMap<PaymentId, Outgoing>,
     pub incoming: BTreeMap<PaymentId, Incoming>,
+    /// Hashes of the outgoing payments above that are open or paid: a second send is refused at once,
+    /// also before the store can know of the first.
+    pub(super) paying: BTreeMap<PaymentHash, PaymentId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +153,11 @@ impl Outgoing {
         Some((self.attempt_count(), last))
     }
 
+    /// The attempt with that number, counted from 1.
+    pub(super) fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
     pub fn attempt_count(&self) -> u32 {
         u32::try_from(self.attempts.len()).expect("a plan is short")
     }
@@ -227,6 +235,7 @@ impl Org {
             accounts: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            paying: BTreeMap::new(),
         }
     }
 
@@ -240,6 +249,21 @@ impl Org {
             Backing::Line(line) => &self.lines.get(&line).expect("wallets keep their line").funds,
             Backing::Node(node) => &self.nodes.get(&node).expect("wallets keep their node").funds,
         }
+    }
+
+    /// Whether the books can take such a movement between the wallet and the account. What cannot be
+    /// booked cannot be true: a node that reports it lies.
+    pub(super) fn can_book(&self, id: WalletId, account: Account, amount_msat: Msat) -> bool {
+        let wallet = self.wallets.get(&id).expect("payments keep their wallet");
+        let balance = |account| self.accounts.get(&account).copied().unwrap_or_default();
+        [
+            wallet.funds.net_msat,
+            self.backing_funds(wallet.backing).net_msat,
+            balance(Account::Wallet(id)),
+            balance(account),
+        ]
+        .iter()
+        .all(|sum| sum.has_room_for(amount_msat))
     }
 
     /// Changes the funds of a wallet and of its backing alike.
@@ -258,7 +282,14 @@ impl Org {
 
     /// Forgets payments that ended before `before`. The store keeps answering for them.
     pub fn forget_ended(&mut self, before: Timestamp) {
-        self.outgoing.retain(|_, payment| payment.is_open() || payment.updated_at >= before);
+        let (outgoing, paying) = (&mut self.outgoing, &mut self.paying);
+        outgoing.retain(|id, payment| {
+            let keep = payment.is_open() || payment.updated_at >= before;
+            if !keep && paying.get(&payment.hash()) == Some(id) {
+                paying.remove(&payment.hash());
+            }
+            keep
+        });
         self.incoming.retain(|_, payment| payment.is_open() || payment.updated_at >= before);
     }
 }

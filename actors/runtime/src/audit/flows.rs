@@ -1,0 +1,218 @@
+//! Every node's own books against ours, both ways (`money-safety` rule 24).
+
+use std::{cmp::Ordering, collections::HashMap, time::Duration};
+
+use domain::{
+    Msat, NodeId, OrgId, PaymentHash, PaymentId,
+    org::{Org, Outgoing, OutgoingState, Row},
+    payment::AttemptEnd,
+};
+use ports::{
+    Reads, StoreError,
+    lightning::{NodeError, NodePayment, PayUpdate},
+    operations::AuditFinding,
+};
+use tokio::time::{sleep, timeout};
+
+use super::Finding;
+use crate::node::NodeHandle;
+
+/// How long a node may take to say what it knows of one payment.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a settled invoice may take to be credited: five seconds.
+const BOOKING_TRIES: u32 = 50;
+const BOOKING_PAUSE: Duration = Duration::from_millis(100);
+
+/// All outgoing payments that a node shows.
+pub(super) async fn read(node: &NodeHandle) -> Result<Vec<NodePayment>, NodeError> {
+    let (mut shown, mut after) = (Vec::new(), 0);
+    loop {
+        let page = node.lightning.payments(after).await?;
+        let Some(last) = page.iter().map(|payment| payment.payment_index).max() else {
+            return Ok(shown);
+        };
+        after = last;
+        shown.extend(page);
+    }
+}
+
+/// What our books say of each node.
+#[derive(Default)]
+pub(super) struct Flows {
+    tried: HashMap<(NodeId, PaymentHash), Vec<Tried>>,
+    received: HashMap<NodeId, Vec<Received>>,
+}
+
+#[derive(Clone, Copy)]
+struct Tried {
+    org: OrgId,
+    payment: PaymentId,
+    end: Ended,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Open,
+    Paid { amount_msat: Msat, fee_msat: Msat },
+    Failed,
+}
+
+struct Received {
+    org: OrgId,
+    payment: PaymentId,
+    hash: PaymentHash,
+    by_node_msat: Msat,
+}
+
+impl Flows {
+    pub(super) fn add(&mut self, org: &Org) {
+        for payment in org.outgoing.values() {
+            for attempt in &payment.attempts {
+                let end = ended(payment, attempt.end);
+                let tried = Tried { org: org.id, payment: payment.id, end };
+                self.tried.entry((attempt.node, payment.hash())).or_default().push(tried);
+            }
+        }
+        for payment in org.incoming.values() {
+            let received = Received {
+                org: org.id,
+                payment: payment.id,
+                hash: payment.hash,
+                by_node_msat: payment.credited_by_node_msat(),
+            };
+            self.received.entry(payment.node).or_default().push(received);
+        }
+    }
+
+    pub(super) async fn check(
+        &self,
+        reads: &dyn Reads,
+        node: &NodeHandle,
+        shown: Result<Vec<NodePayment>, NodeError>,
+        findings: &mut Vec<AuditFinding>,
+    ) -> Result<(), StoreError> {
+        let id = node.record.id;
+        let shown = match shown {
+            Ok(shown) => shown,
+            Err(error) => {
+                let text = format!("its books could not be read: {error}");
+                findings.push(Finding::of_node(id, "node_not_audited", text));
+                return Ok(());
+            }
+        };
+        let of_pool = node.record.owner.is_none();
+        for payment in shown.iter().filter(|payment| !payment.probe) {
+            if of_pool && !self.tried.contains_key(&(id, payment.hash)) {
+                let text = format!("payment {} is not in the ledger", payment.hash);
+                findings.push(Finding::of_node(id, "unknown_payment_on_node", text));
+            }
+        }
+        let shown: HashMap<_, _> =
+            shown.into_iter().map(|payment| (payment.hash, payment.last)).collect();
+        let of_node = self.tried.iter().filter(|((node, _), _)| *node == id);
+        for ((_, hash), tried) in of_node {
+            for tried in tried {
+                if !agrees(tried.end, shown.get(hash)) {
+                    self.ask_again(node, *hash, *tried, findings).await;
+                }
+            }
+        }
+        for received in self.received.get(&id).into_iter().flatten() {
+            check_received(reads, node, received, findings).await?;
+        }
+        Ok(())
+    }
+
+    /// What the list did not show may have ended since.
+    async fn ask_again(
+        &self,
+        node: &NodeHandle,
+        hash: PaymentHash,
+        tried: Tried,
+        findings: &mut Vec<AuditFinding>,
+    ) {
+        let now = match timeout(ANSWER, now(node, hash)).await {
+            Ok(Ok(now)) => now,
+            Ok(Err(_)) | Err(_) => None,
+        };
+        if !agrees(tried.end, now.as_ref()) {
+            let (code, text) = match tried.end {
+                Ended::Paid { .. } => {
+                    ("posted_but_not_paid", "posted, but the node says otherwise")
+                }
+                Ended::Failed => ("paid_after_failure", "failed, but the node has paid it"),
+                Ended::Open => return,
+            };
+            let mut finding = Finding::of_payment(tried.org, tried.payment, code, text.to_owned());
+            finding.node = Some(node.record.id);
+            findings.push(finding);
+        }
+    }
+}
+
+async fn now(node: &NodeHandle, hash: PaymentHash) -> Result<Option<PayUpdate>, NodeError> {
+    match node.lightning.track(hash).await? {
+        Some(mut stream) => Ok(stream.next().await.and_then(Result::ok)),
+        None => Ok(None),
+    }
+}
+
+fn ended(payment: &Outgoing, end: Option<AttemptEnd>) -> Ended {
+    match (end, payment.state) {
+        (Some(AttemptEnd::Paid { .. }), OutgoingState::Posted { fee_msat, .. }) => {
+            Ended::Paid { amount_msat: payment.amount_msat, fee_msat }
+        }
+        (Some(AttemptEnd::Failed { .. }), _) => Ended::Failed,
+        (Some(AttemptEnd::Paid { .. }) | None, _) => Ended::Open,
+    }
+}
+
+fn agrees(end: Ended, shown: Option<&PayUpdate>) -> bool {
+    match (end, shown) {
+        (
+            Ended::Paid { amount_msat, fee_msat },
+            Some(PayUpdate::Succeeded { amount_msat: amount, fee_msat: fee, .. }),
+        ) => (amount_msat, fee_msat) == (*amount, *fee),
+        (Ended::Paid { .. }, _) => false,
+        (Ended::Failed, Some(PayUpdate::Succeeded { .. })) => false,
+        (Ended::Failed | Ended::Open, _) => true,
+    }
+}
+
+async fn check_received(
+    reads: &dyn Reads,
+    node: &NodeHandle,
+    received: &Received,
+    findings: &mut Vec<AuditFinding>,
+) -> Result<(), StoreError> {
+    let (org, payment) = (received.org, received.payment);
+    let settled = match node.lightning.settled(received.hash).await {
+        Ok(settled) => settled.map_or(Msat::ZERO, |settled| settled.paid_msat),
+        Err(error) => {
+            let text = format!("an invoice could not be looked up: {error}");
+            findings.push(Finding::of_node(node.record.id, "node_not_audited", text));
+            return Ok(());
+        }
+    };
+    let mut credited = received.by_node_msat;
+    // What is settled may be on its way through the inbox.
+    for _ in 0..BOOKING_TRIES {
+        if credited >= settled {
+            break;
+        }
+        sleep(BOOKING_PAUSE).await;
+        if let Some(Row::Incoming(payment)) = reads.payment(org, payment).await? {
+            credited = payment.credited_by_node_msat();
+        }
+    }
+    let code = match credited.cmp(&settled) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => "settled_but_not_credited",
+        Ordering::Greater => "credited_but_not_settled",
+    };
+    let text = format!("{} msat credited, {} settled on the node", credited.get(), settled.get());
+    let finding = Finding::of_payment(org, payment, code, text);
+    findings.push(AuditFinding { node: Some(node.record.id), ..finding });
+    Ok(())
+}

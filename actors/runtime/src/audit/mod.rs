@@ -1,0 +1,149 @@
+//! The auditor: the journal against the rows, the ledger against itself, every node's books against ours.
+//!
+//! It may run while payments do. Nodes are read before the journals, so that whatever they show was
+//! journaled before (`money-safety` rule 12), and what seems to be missing is asked for once more.
+
+mod books;
+mod flows;
+mod pairs;
+
+use domain::{NodeId, OrgId, PaymentId, org::Org};
+use ports::{
+    Reads, StoreError,
+    journal::Seq,
+    operations::{AuditFinding, AuditReport},
+    reads::PaymentCursor,
+};
+
+use crate::{house::Sockets, node::NodeHandle, platform::Platform};
+
+/// Rows of the journal, or payments, read at once.
+const PAGE: u32 = 1_000;
+
+/// How often an organisation is read again when it has moved on while it was read.
+const TRIES: u32 = 5;
+
+impl Platform {
+    /// Compares everything that can be compared. Changes nothing.
+    pub async fn audit(&self) -> Result<AuditReport, StoreError> {
+        audit(&self.house.sockets, &self.house.nodes()).await
+    }
+}
+
+async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, StoreError> {
+    let mut report =
+        AuditReport { frozen: sockets.guard.frozen().await?, ..AuditReport::default() };
+    let mut shown = Vec::new();
+    for node in nodes {
+        shown.push(flows::read(node).await);
+    }
+    let mut flows = flows::Flows::default();
+    let mut pairs = pairs::Pairs::default();
+    for record in sockets.directory.orgs().await? {
+        let books = read(sockets.reads.as_ref(), record.id, &mut report).await?;
+        report.organisations += 1;
+        report.payments += count(books.org.outgoing.len() + books.org.incoming.len());
+        report.entries += books.entries;
+        books::check(&books, &mut report.findings);
+        flows.add(&books.org);
+        pairs.add(&books.org);
+    }
+    pairs.check(&mut report.findings);
+    for (node, shown) in nodes.iter().zip(shown) {
+        report.nodes += 1;
+        flows.check(sockets.reads.as_ref(), node, shown, &mut report.findings).await?;
+    }
+    Ok(report)
+}
+
+/// One organisation: its journal replayed, and its rows if it stood still while both were read.
+pub(super) struct Books {
+    pub(super) org: Org,
+    pub(super) rows: Option<Vec<domain::org::Row>>,
+    pub(super) entries: u64,
+}
+
+async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<Books, StoreError> {
+    let mut org = Org::new(id, domain::payment::Epoch::default());
+    let (mut seq, mut entries) = (Seq::default(), 0);
+    let mut tries = 0;
+    loop {
+        let recorded = reads.journal(id, seq, PAGE).await?;
+        for (number, recorded) in (seq.0 + 1..).zip(&recorded) {
+            if recorded.seq.0 != number {
+                let text = format!("the journal goes from {} to {}", number - 1, recorded.seq.0);
+                report.findings.push(Finding::of(id, "journal_gap", text));
+            }
+            org.apply(&recorded.event, recorded.at);
+            entries += u64::from(recorded.event.entry().is_some());
+            books::check_hold(&org, recorded, &mut report.findings);
+        }
+        if let Some(last) = recorded.last() {
+            seq = last.seq;
+            continue;
+        }
+        let rows = rows(reads, id).await?;
+        let moved_on = !reads.journal(id, seq, 1).await?.is_empty();
+        tries += 1;
+        match moved_on && tries < TRIES {
+            true => {}
+            false => return Ok(Books { org, rows: (!moved_on).then_some(rows), entries }),
+        }
+    }
+}
+
+async fn rows(reads: &dyn Reads, org: OrgId) -> Result<Vec<domain::org::Row>, StoreError> {
+    let mut rows = reads.standing(org).await?;
+    let mut before = None;
+    loop {
+        let page = reads.payments(org, before, PAGE).await?;
+        let Some(last) = page.last().and_then(cursor) else {
+            return Ok(rows);
+        };
+        rows.extend(page);
+        before = Some(last);
+    }
+}
+
+fn cursor(row: &domain::org::Row) -> Option<PaymentCursor> {
+    use domain::org::Row;
+    match row {
+        Row::Outgoing(payment) => {
+            Some(PaymentCursor { created_at: payment.created_at, id: payment.id })
+        }
+        Row::Incoming(payment) => {
+            Some(PaymentCursor { created_at: payment.created_at, id: payment.id })
+        }
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => None,
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// Makes findings.
+pub(super) struct Finding;
+
+impl Finding {
+    pub(super) fn of(org: OrgId, code: &'static str, text: String) -> AuditFinding {
+        AuditFinding { code, org: Some(org), payment: None, node: None, text }
+    }
+
+    pub(super) fn of_payment(
+        org: OrgId,
+        payment: PaymentId,
+        code: &'static str,
+        text: String,
+    ) -> AuditFinding {
+        AuditFinding { code, org: Some(org), payment: Some(payment), node: None, text }
+    }
+
+    pub(super) fn of_node(node: NodeId, code: &'static str, text: String) -> AuditFinding {
+        AuditFinding { code, org: None, payment: None, node: Some(node), text }
+    }
+}
