@@ -95,6 +95,12 @@ impl SignedMsat {
         self.checked_sub(amount.signed())
     }
 
+    /// Whether the amount can be added or taken away and leave room for a limit and a hold besides:
+    /// no sum of true payments is ever twice the supply away from zero.
+    pub fn has_room_for(self, amount: Msat) -> bool {
+        self.0.unsigned_abs().saturating_add(amount.0) <= 2 * Msat::SUPPLY.0
+    }
+
     /// The amount, or zero where it is below zero.
     pub fn floor_at_zero(self) -> Msat {
         u64::try_from(self.0).ok().and_then(Msat::new).unwrap_or(Msat::ZERO)

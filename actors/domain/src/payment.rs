@@ -22,20 +22,23 @@
 //! request of ours that is still under way may yet run. Each request therefore carries a permission
 //! that the node itself lets lapse at `until`. *One* means that exactly one request was ever issued for
 //! the attempt and that the organisation has not been loaded since; *lapsed* means that the look-up
-//! began after the node had said that every issued permission is over.
+//! began after the node had said that every issued permission is over, so it counts only if no request
+//! was issued since; *latest* means just that.
 //!
 //! | seen | one | lapsed | verdict |
 //! |---|---|---|---|
 //! | success with the right preimage | any | any | paid |
 //! | FAILED on the request's own stream, after an update of it, not an older failure | yes | any | failed |
 //! | FAILED on the stream otherwise | any | any | open: look up once lapsed |
-//! | look-up: FAILED, not an older failure | any | yes | failed |
+//! | look-up: FAILED, not an older failure | any | yes, and latest | failed |
 //! | look-up: FAILED, not an older failure | any | no | open: look up once lapsed |
 //! | look-up: no such payment (or an older failure), request refused with no update | yes | any | failed |
-//! | look-up: no such payment (or an older failure) | any | yes | failed |
-//! | look-up: no such payment (or an older failure) | any | no | open: send again |
+//! | look-up: no such payment (or an older failure) | any | yes, and latest | failed |
+//! | look-up: no such payment (or an older failure) | any | no, but latest | open: send again |
+//! | look-up: no such payment (or an older failure), not latest | any | any | open: follow |
 //! | look-up: in flight | any | any | open: follow |
-//! | permission had lapsed when the node looked at the request | any | any | open: send again |
+//! | permission had lapsed when the node looked at the latest request | any | any | open: send again |
+//! | permission had lapsed when the node looked at an earlier request | any | any | open: follow |
 //! | the request never left this process, and no other request ever did | yes | any | failed |
 //! | the request never left this process, but others may have | no | any | open: look up once lapsed |
 //! | silence, lost stream, time-out | any | any | not in this table: the node is asked again |
@@ -135,9 +138,11 @@ pub enum Next {
     LookUpOnceLapsed,
 }
 
-/// The table of proof: see the module comment. `epoch` is the load that judges.
-pub fn judge(attempt: &Attempt, epoch: Epoch, finding: &Finding) -> Verdict {
+/// The table of proof: see the module comment. `epoch` is the load that judges, `request` the latest
+/// request (from 1) when the finding was sought.
+pub fn judge(attempt: &Attempt, epoch: Epoch, request: u32, finding: &Finding) -> Verdict {
     let one = attempt.is_one(epoch);
+    let latest = usize::try_from(request) == Ok(attempt.requests.len());
     let older = |failure: &FailureId| attempt.older_failures.contains(failure);
     match *finding {
         Finding::Paid { preimage, amount_msat, fee_msat } => {
@@ -153,20 +158,18 @@ pub fn judge(attempt: &Attempt, epoch: Epoch, finding: &Finding) -> Verdict {
         Finding::LookedUp { seen: LookUp::Failed { reason, failure }, lapsed, .. }
             if !older(&failure) =>
         {
-            match lapsed {
+            match lapsed && latest {
                 true => Verdict::Failed { reason, failure: Some(failure) },
                 false => Verdict::Open(Next::LookUpOnceLapsed),
             }
         }
         Finding::LookedUp { seen: LookUp::NotFound | LookUp::Failed { .. }, lapsed, refused } => {
-            match (lapsed, refused && one) {
-                (_, true) | (true, false) => {
-                    Verdict::Failed { reason: FailureReason::Refused, failure: None }
-                }
-                (false, false) => Verdict::Open(send_again(attempt)),
+            match latest && (lapsed || (refused && one)) {
+                true => Verdict::Failed { reason: FailureReason::Refused, failure: None },
+                false => Verdict::Open(send_again(attempt, latest)),
             }
         }
-        Finding::PermissionLapsed => Verdict::Open(send_again(attempt)),
+        Finding::PermissionLapsed => Verdict::Open(send_again(attempt, latest)),
         Finding::NeverLeft if attempt.nothing_ever_left(epoch) => {
             Verdict::Failed { reason: FailureReason::Unreachable, failure: None }
         }
@@ -174,11 +177,12 @@ pub fn judge(attempt: &Attempt, epoch: Epoch, finding: &Finding) -> Verdict {
     }
 }
 
-fn send_again(attempt: &Attempt) -> Next {
-    if attempt.requests.len() < REQUESTS_PER_ATTEMPT_MAX {
-        Next::SendAgain
-    } else {
-        Next::LookUpOnceLapsed
+/// The same news twice must not send twice: an answer about an earlier request sends nothing.
+fn send_again(attempt: &Attempt, latest: bool) -> Next {
+    match (latest, attempt.requests.len() < REQUESTS_PER_ATTEMPT_MAX) {
+        (false, _) => Next::Follow,
+        (true, true) => Next::SendAgain,
+        (true, false) => Next::LookUpOnceLapsed,
     }
 }
 
@@ -208,7 +212,11 @@ mod tests {
     }
 
     fn verdict(requests: &[(u64, bool)], finding: Finding) -> &'static str {
-        match judge(&attempt(requests), NOW, &finding) {
+        verdict_as_of(requests, requests.len(), finding)
+    }
+
+    fn verdict_as_of(requests: &[(u64, bool)], latest: usize, finding: Finding) -> &'static str {
+        match judge(&attempt(requests), NOW, u32::try_from(latest).unwrap(), &finding) {
             Verdict::Paid { .. } => "paid",
             Verdict::Failed { .. } => "failed",
             Verdict::Open(Next::Follow) => "follow",
@@ -245,6 +253,14 @@ mod tests {
             }
             assert_eq!(verdict(requests, Finding::PermissionLapsed), "send again");
         }
+        for finding in [
+            looked_up(LookUp::NotFound, true, true),
+            looked_up(failed(OLD), true, false),
+            Finding::PermissionLapsed,
+        ] {
+            assert_eq!(verdict_as_of(two, 1, finding), "follow");
+        }
+        assert_eq!(verdict_as_of(two, 1, looked_up(failed(NEW), true, false)), "wait");
         assert_eq!(verdict(one, looked_up(LookUp::NotFound, false, true)), "failed");
         assert_eq!(verdict(two, looked_up(LookUp::NotFound, false, true)), "send again");
         assert_eq!(verdict(loaded, looked_up(LookUp::NotFound, false, true)), "send again");

@@ -45,6 +45,10 @@ impl Entry {
         self.currency
     }
 
+    pub fn moves(&self, account: Account) -> bool {
+        self.postings.iter().any(|posting| posting.account == account)
+    }
+
     pub fn postings(&self) -> &[Posting] {
         &self.postings
     }

@@ -29,8 +29,15 @@ impl Funds {
         self.net_msat.plus(self.limit_msat).expect("amounts of the supply fit in 64 bits")
     }
 
+    /// Whether so much more can be held. A limit and what was received can be more than there is of
+    /// bitcoin; what is held at once cannot.
+    pub(crate) fn can_hold(&self, amount: Msat) -> bool {
+        self.held_msat.checked_add(amount).is_some() && amount.signed() <= self.available()
+    }
+
     pub(crate) fn hold(&mut self, amount: Msat) {
-        self.held_msat = self.held_msat.checked_add(amount).expect("holds fit in the limit");
+        self.held_msat =
+            self.held_msat.checked_add(amount).expect("checked when the hold was decided");
     }
 
     pub(crate) fn give_back(&mut self, amount: Msat) {

@@ -150,7 +150,8 @@ impl Org {
             added.plan = plan.clone();
             added.older_failures = older_failures.clone();
             let hold = added.hold_msat();
-            self.paying.insert(terms.invoice.hash, *payment);
+            self.paying.insert((terms.invoice.hash, *payment));
+            self.open_outgoing += 1;
             self.with_funds(terms.wallet, |funds| funds.hold(hold));
         }
         assert!(self.outgoing.insert(*payment, added).is_none(), "a payment is added once");
@@ -195,7 +196,8 @@ impl Org {
         }
         let cost = payment.amount_msat.checked_add(fee_msat).expect("checked when it was posted");
         let (wallet, hash) = (payment.terms.wallet, payment.hash());
-        self.paying.insert(hash, id);
+        self.paying.insert((hash, id));
+        self.open_outgoing -= usize::from(held.is_some());
         self.with_funds(wallet, |funds| {
             held.into_iter().for_each(|held| funds.give_back(held));
             funds.spend(cost);
@@ -207,7 +209,8 @@ impl Org {
         payment.state = OutgoingState::Voided(failure);
         payment.plan.clear();
         let (wallet, hold, hash) = (payment.terms.wallet, payment.hold_msat(), payment.hash());
-        self.paying.remove(&hash);
+        self.paying.remove(&(hash, id));
+        self.open_outgoing -= 1;
         self.with_funds(wallet, |funds| funds.give_back(hold));
     }
 
@@ -230,6 +233,7 @@ impl Org {
             updated_at: at,
         };
         assert!(self.incoming.insert(*payment, added).is_none(), "a payment is added once");
+        self.open_incoming += 1;
     }
 
     fn withdraw_claim(&mut self, id: PaymentId, at: Timestamp) {
@@ -297,8 +301,10 @@ impl Org {
         at: Timestamp,
     ) -> &mut Incoming {
         let payment = self.incoming.get_mut(&id).expect("events are of known payments");
+        self.open_incoming -= usize::from(payment.is_open());
         payment.state = state;
         payment.updated_at = at;
+        self.open_incoming += usize::from(payment.is_open());
         payment
     }
 }

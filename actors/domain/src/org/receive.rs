@@ -40,7 +40,7 @@ impl Org {
         if !(1..=EXPIRY_SECONDS_MAX).contains(&terms.expiry_seconds) {
             return Err(Rejection::ExpiryOutOfRange);
         }
-        if self.incoming.len() >= OPEN_INVOICES_MAX {
+        if self.open_incoming >= OPEN_INVOICES_MAX {
             return Err(Rejection::TooManyOpen(OPEN_INVOICES_MAX));
         }
         if let Backing::Node(own) = wallet.backing {

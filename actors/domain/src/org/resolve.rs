@@ -18,22 +18,26 @@ impl Org {
         permitted_until: Timestamp,
     ) -> Result<Decision, Rejection> {
         let payment = self.outgoing.get(&id).ok_or(Rejection::PaymentNotFound(id))?;
-        let index = usize::try_from(attempt).expect("32 bits fit").saturating_sub(1);
-        let Some(tried) = payment.attempts.get(index) else {
-            return Ok(Decision::nothing());
-        };
+        let Some(tried) = payment.attempt(attempt) else { return Ok(Decision::nothing()) };
         let unsent = unsent(payment, tried, request, finding);
         let judged = match &unsent {
             Some(_) => &tried.without(request),
             None => tried,
         };
-        let verdict = payment::judge(judged, self.epoch, finding);
+        let verdict = payment::judge(judged, self.epoch, request, finding);
         let mut decision = match (tried.end, payment.state, verdict) {
             (_, _, Verdict::Paid { preimage, amount_msat, fee_msat }) => {
                 self.paid(payment, tried, preimage, amount_msat, fee_msat)
             }
             // Old news of an attempt that has its proof.
             (Some(_), _, _) => Decision::nothing(),
+            // A node that has contradicted itself proves no failure, and gets nothing again: the
+            // payment stops here until it is proven paid or a person has looked.
+            (
+                None,
+                OutgoingState::InFlight,
+                Verdict::Failed { .. } | Verdict::Open(Next::SendAgain),
+            ) if payment.contradicted => Decision::nothing(),
             (None, OutgoingState::InFlight, Verdict::Failed { reason, failure }) => {
                 self.attempt_failed(payment, tried, reason, failure, permitted_until)
             }
@@ -60,6 +64,9 @@ impl Org {
         amount_msat: Msat,
         fee_msat: Msat,
     ) -> Decision {
+        let cost_msat = amount_msat
+            .checked_add(fee_msat)
+            .filter(|cost| self.can_book(payment.terms.wallet, Account::Node(tried.node), *cost));
         let proven = preimage.hash() == payment.hash() && amount_msat == payment.amount_msat;
         let contradicted = Event::Contradicted {
             payment: payment.id,
@@ -69,13 +76,12 @@ impl Org {
         };
         let stop = Effect::StopNode { node: tried.node, payment: payment.id };
         let again = matches!(tried.end, Some(AttemptEnd::Paid { .. }));
-        match (again, proven) {
-            (true, true) => return Decision::nothing(),
-            (_, false) if payment.contradicted => return Decision::effect(stop),
-            (_, false) => return Decision::event(contradicted).and(stop),
-            (false, true) => {}
-        }
-        let cost_msat = amount_msat.checked_add(fee_msat).unwrap_or(Msat::SUPPLY);
+        let cost_msat = match (again, cost_msat.filter(|_| proven)) {
+            (true, _) if proven => return Decision::nothing(),
+            (false, Some(cost_msat)) => cost_msat,
+            (_, _) if payment.contradicted => return Decision::effect(stop),
+            (_, _) => return Decision::event(contradicted).and(stop),
+        };
         let posted = Event::Posted {
             payment: payment.id,
             fee_msat,

@@ -1,6 +1,6 @@
 //! The rows of an organisation: what a transaction writes after events, and what loading reads back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use crate::{
     EnvironmentId, LineId, NodeId, OrgId, PaymentId, SignedMsat, WalletId,
@@ -78,15 +78,19 @@ impl Org {
                 self.accounts.entry(account).or_insert(balance);
             }
             Row::Outgoing(payment) => {
-                let holds_hash =
-                    matches!(payment.state, OutgoingState::InFlight | OutgoingState::Posted { .. });
-                let known = self.outgoing.entry(payment.id).or_insert(*payment);
-                if holds_hash {
-                    self.paying.insert(known.hash(), known.id);
+                // Memory knows better than a row that was read a while ago.
+                if let Entry::Vacant(unknown) = self.outgoing.entry(payment.id) {
+                    let known = unknown.insert(*payment);
+                    self.open_outgoing += usize::from(known.is_open());
+                    if known.is_open() || matches!(known.state, OutgoingState::Posted { .. }) {
+                        self.paying.insert((known.hash(), known.id));
+                    }
                 }
             }
             Row::Incoming(payment) => {
-                self.incoming.entry(payment.id).or_insert(*payment);
+                if let Entry::Vacant(unknown) = self.incoming.entry(payment.id) {
+                    self.open_incoming += usize::from(unknown.insert(*payment).is_open());
+                }
             }
         }
     }

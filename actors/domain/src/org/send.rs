@@ -29,7 +29,7 @@ impl Org {
         let wallet =
             self.wallets.get(&terms.wallet).ok_or(Rejection::WalletNotFound(terms.wallet))?;
         let (amount_msat, fee_limit_msat) = check_request(terms, facts, now)?;
-        if self.outgoing.len() >= OPEN_PAYMENTS_MAX {
+        if self.open_outgoing >= OPEN_PAYMENTS_MAX {
             return Err(Rejection::TooManyOpen(OPEN_PAYMENTS_MAX));
         }
         let rail = choose_rail(wallet, facts.payee)?;
@@ -37,7 +37,7 @@ impl Org {
             Rail::Internal { .. } => Msat::ZERO,
             Rail::CreditPool | Rail::CustomerNode(_) => fee_limit_msat,
         };
-        let hash_taken = facts.hash_taken || self.paying.contains_key(&terms.invoice.hash);
+        let hash_taken = facts.hash_taken || self.pays(terms.invoice.hash);
         let refusal = match hash_taken {
             true => Some(PaymentFailure::InvoiceAlreadyPaid),
             false => self.refusal(wallet, rail, amount_msat, fee_limit_msat, facts),

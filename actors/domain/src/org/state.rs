@@ -1,6 +1,8 @@
 //! What an organisation knows of itself. Loaded from the store; changed only by `apply`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
 
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
@@ -27,8 +29,13 @@ pub struct Org {
     pub outgoing: BTreeMap<PaymentId, Outgoing>,
     pub incoming: BTreeMap<PaymentId, Incoming>,
     /// Hashes of the outgoing payments above that are open or paid: a second send is refused at once,
-    /// also before the store can know of the first.
-    pub(super) paying: BTreeMap<PaymentHash, PaymentId>,
+    /// also before the store can know of the first. One hash has two payments only after a node has
+    /// contradicted itself.
+    pub(super) paying: BTreeSet<(PaymentHash, PaymentId)>,
+    /// How many of the payments above are open; those that have ended stay for a while and do not
+    /// count against the bounds.
+    pub(super) open_outgoing: usize,
+    pub(super) open_incoming: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,7 +242,9 @@ impl Org {
             accounts: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
-            paying: BTreeMap::new(),
+            paying: BTreeSet::new(),
+            open_outgoing: 0,
+            open_incoming: 0,
         }
     }
 
@@ -249,6 +258,12 @@ impl Org {
             Backing::Line(line) => &self.lines.get(&line).expect("wallets keep their line").funds,
             Backing::Node(node) => &self.nodes.get(&node).expect("wallets keep their node").funds,
         }
+    }
+
+    /// Whether a payment in memory pays the hash, or has paid it.
+    pub(super) fn pays(&self, hash: PaymentHash) -> bool {
+        let first = (hash, PaymentId::new(Uuid::nil()));
+        self.paying.range(first..).next().is_some_and(|(next, _)| *next == hash)
     }
 
     /// Whether the books can take such a movement between the wallet and the account. What cannot be
@@ -285,8 +300,8 @@ impl Org {
         let (outgoing, paying) = (&mut self.outgoing, &mut self.paying);
         outgoing.retain(|id, payment| {
             let keep = payment.is_open() || payment.updated_at >= before;
-            if !keep && paying.get(&payment.hash()) == Some(id) {
-                paying.remove(&payment.hash());
+            if !keep {
+                paying.remove(&(payment.hash(), *id));
             }
             keep
         });
