@@ -83,7 +83,10 @@ impl Org {
         match self.wallets.get(&wallet) {
             Some(known) if known.is_made_as(&wanted) => return Ok(Decision::nothing()),
             Some(_) => return Err(Rejection::IdReused),
-            None => self.check_allocation(backing, Msat::ZERO, limit_msat)?,
+            None => {
+                self.check_backing(environment, backing)?;
+                self.check_allocation(backing, Msat::ZERO, limit_msat)?;
+            }
         }
         Ok(Decision::event(Event::WalletCreated {
             wallet,
@@ -134,6 +137,18 @@ impl Org {
             return Err(Rejection::CannotAllocate(left_msat));
         }
         Ok(())
+    }
+
+    /// A line serves the wallets of its own environment.
+    fn check_backing(&self, wanted: EnvironmentId, backing: Backing) -> Result<(), Rejection> {
+        match backing {
+            Backing::Line(line)
+                if self.lines.get(&line).is_none_or(|known| known.environment != wanted) =>
+            {
+                Err(Rejection::LineNotFound(line))
+            }
+            Backing::Line(_) | Backing::Node(_) => Ok(()),
+        }
     }
 
     fn check_environment(&self, environment: EnvironmentId) -> Result<(), Rejection> {

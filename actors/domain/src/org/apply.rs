@@ -42,8 +42,11 @@ impl Org {
                 self.last_attempt(*payment, at).mark_unsent(*request);
             }
             Event::AttemptFailed { payment, reason, .. } => {
-                self.last_attempt(*payment, at).end =
-                    Some(AttemptEnd::Failed { at, reason: *reason });
+                self.change_send(*payment, at, |payment| {
+                    let attempt = payment.attempts.last_mut();
+                    let attempt = attempt.expect("events are of started attempts");
+                    attempt.end = Some(AttemptEnd::Failed { at, reason: *reason });
+                });
             }
             Event::Posted { payment, fee_msat, preimage, entry } => {
                 self.post_payment(*payment, *fee_msat, *preimage, entry, at);
@@ -185,33 +188,48 @@ impl Org {
         entry: &Entry,
         at: Timestamp,
     ) {
-        let payment = self.open_send(id, at);
-        let held = payment.is_open().then(|| payment.hold_msat());
-        payment.state = OutgoingState::Posted { fee_msat, preimage };
-        // A payment uses a node once, so the account names the attempt that paid, which may be one
-        // that had failed while a later one is under way. Inside the platform there is none.
-        let paid = |attempt: &&mut Attempt| entry.moves(Account::Node(attempt.node));
-        if let Some(attempt) = payment.attempts.iter_mut().find(paid) {
-            attempt.end = Some(AttemptEnd::Paid { at });
-        }
-        let cost = payment.amount_msat.checked_add(fee_msat).expect("checked when it was posted");
-        let (wallet, hash) = (payment.terms.wallet, payment.hash());
-        self.paying.insert((hash, id));
-        self.open_outgoing -= usize::from(held.is_some());
-        self.with_funds(wallet, |funds| {
-            held.into_iter().for_each(|held| funds.give_back(held));
-            funds.spend(cost);
+        let (hash, wallet, cost) = self.change_send(id, at, |payment| {
+            payment.state = OutgoingState::Posted { fee_msat, preimage };
+            // A payment uses a node once, so the account names the attempt that paid, which may be one
+            // that had failed while a later one is under way. Inside the platform there is none.
+            let paid = |attempt: &&mut Attempt| entry.moves(Account::Node(attempt.node));
+            if let Some(attempt) = payment.attempts.iter_mut().find(paid) {
+                attempt.end = Some(AttemptEnd::Paid { at });
+            }
+            let cost = payment.amount_msat.checked_add(fee_msat);
+            let cost = cost.expect("checked when it was posted");
+            (payment.hash(), payment.terms.wallet, cost)
         });
+        self.paying.insert((hash, id));
+        self.with_funds(wallet, |funds| funds.spend(cost));
     }
 
     fn void_payment(&mut self, id: PaymentId, failure: PaymentFailure, at: Timestamp) {
-        let payment = self.open_send(id, at);
-        payment.state = OutgoingState::Voided(failure);
-        payment.plan.clear();
-        let (wallet, hold, hash) = (payment.terms.wallet, payment.hold_msat(), payment.hash());
+        let hash = self.change_send(id, at, |payment| {
+            payment.state = OutgoingState::Voided(failure);
+            payment.plan.clear();
+            payment.hash()
+        });
         self.paying.remove(&(hash, id));
-        self.open_outgoing -= 1;
-        self.with_funds(wallet, |funds| funds.give_back(hold));
+    }
+
+    /// Changes a payment; its hold is given back once nothing of it may move money any more.
+    fn change_send<T>(
+        &mut self,
+        id: PaymentId,
+        at: Timestamp,
+        change: impl FnOnce(&mut Outgoing) -> T,
+    ) -> T {
+        let payment = self.open_send(id, at);
+        let was_open = payment.is_open();
+        let changed = change(payment);
+        let is_over = was_open && !payment.is_open();
+        let (wallet, hold) = (payment.terms.wallet, payment.hold_msat());
+        if is_over {
+            self.open_outgoing -= 1;
+            self.with_funds(wallet, |funds| funds.give_back(hold));
+        }
+        changed
     }
 
     fn add_incoming(&mut self, event: &Event, at: Timestamp) {

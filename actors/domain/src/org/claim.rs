@@ -116,26 +116,27 @@ impl Org {
         let payment = self.outgoing.get(&id).ok_or(Rejection::PaymentNotFound(id))?;
         let internal = matches!(payment.rail, Rail::Internal { .. });
         Ok(match (payment.state, answer) {
-            (OutgoingState::InFlight, _) if !internal => Decision::nothing(),
-            (OutgoingState::InFlight, ClaimAnswer::Credited) => Decision::event(Event::Posted {
-                payment: id,
-                fee_msat: Msat::ZERO,
-                preimage: None,
-                entry: Entry::transfer(
-                    Account::Wallet(payment.terms.wallet),
-                    Account::Clearing,
-                    payment.amount_msat,
-                ),
-            }),
+            (_, _) if !internal => Decision::nothing(),
+            // A credit is a fact: it is posted even after a refusal, which the payee never gives.
+            (OutgoingState::InFlight | OutgoingState::Voided(_), ClaimAnswer::Credited) => {
+                Decision::event(Event::Posted {
+                    payment: id,
+                    fee_msat: Msat::ZERO,
+                    preimage: None,
+                    entry: Entry::transfer(
+                        Account::Wallet(payment.terms.wallet),
+                        Account::Clearing,
+                        payment.amount_msat,
+                    ),
+                })
+            }
             (OutgoingState::InFlight, ClaimAnswer::Refused) => Decision::event(Event::Voided {
                 payment: id,
                 hash: payment.hash(),
                 failure: PaymentFailure::PayeeRefused,
             }),
-            (
-                OutgoingState::Refused(_) | OutgoingState::Posted { .. } | OutgoingState::Voided(_),
-                _,
-            ) => Decision::nothing(),
+            (OutgoingState::Voided(_), ClaimAnswer::Refused)
+            | (OutgoingState::Refused(_) | OutgoingState::Posted { .. }, _) => Decision::nothing(),
         })
     }
 }

@@ -44,11 +44,15 @@ impl Org {
             (None, OutgoingState::InFlight, Verdict::Open(next)) => {
                 self.stay_open(payment, tried, next, permitted_until)
             }
-            (
-                None,
-                OutgoingState::Refused(_) | OutgoingState::Posted { .. } | OutgoingState::Voided(_),
-                _,
-            ) => Decision::nothing(),
+            // Paid late by an earlier node: this attempt is not repeated, only followed to its end.
+            (None, OutgoingState::Posted { .. }, Verdict::Failed { reason, failure }) => {
+                Decision::event(attempt_failed(payment, tried, reason, failure))
+            }
+            (None, OutgoingState::Posted { .. }, Verdict::Open(next)) => {
+                let next = if next == Next::SendAgain { Next::LookUpOnceLapsed } else { next };
+                self.stay_open(payment, tried, next, permitted_until)
+            }
+            (None, OutgoingState::Refused(_) | OutgoingState::Voided(_), _) => Decision::nothing(),
         };
         decision.events.splice(0..0, unsent);
         Ok(decision)
@@ -93,7 +97,7 @@ impl Org {
             ),
         };
         let expected =
-            payment.is_open() && tried.end.is_none() && fee_msat <= payment.fee_limit_msat;
+            payment.is_in_flight() && tried.end.is_none() && fee_msat <= payment.fee_limit_msat;
         if expected {
             return Decision::event(posted);
         }
@@ -110,8 +114,7 @@ impl Org {
         until: Timestamp,
     ) -> Decision {
         let hash = payment.hash();
-        let failed =
-            Event::AttemptFailed { payment: payment.id, node: tried.node, hash, reason, failure };
+        let failed = attempt_failed(payment, tried, reason, failure);
         let next = payment.plan.first().filter(|_| reason.next_node_may_help());
         let Some(&node) = next else {
             let failure = PaymentFailure::Node(reason);
@@ -157,6 +160,16 @@ impl Org {
             }
         }
     }
+}
+
+fn attempt_failed(
+    payment: &Outgoing,
+    tried: &Attempt,
+    reason: FailureReason,
+    failure: Option<FailureId>,
+) -> Event {
+    let (node, hash) = (tried.node, payment.hash());
+    Event::AttemptFailed { payment: payment.id, node, hash, reason, failure }
 }
 
 /// A finding that says that its request certainly never ran, not yet on record.

@@ -147,11 +147,14 @@ impl Org {
             | Event::AttemptStarted { payment, .. }
             | Event::RequestIssued { payment, .. }
             | Event::RequestUnsent { payment, .. }
-            | Event::AttemptFailed { payment, .. }
             | Event::Contradicted { payment, .. } => {
                 keys.insert(RowKey::Outgoing(*payment));
             }
+            Event::AttemptFailed { payment, .. } if self.is_in_flight(*payment) => {
+                keys.insert(RowKey::Outgoing(*payment));
+            }
             Event::Held { payment, .. }
+            | Event::AttemptFailed { payment, .. }
             | Event::Posted { payment, .. }
             | Event::Voided { payment, .. } => {
                 keys.insert(RowKey::Outgoing(*payment));
@@ -174,6 +177,10 @@ impl Org {
             }
             Event::ClaimRefused { .. } => {}
         }
+    }
+
+    fn is_in_flight(&self, payment: PaymentId) -> bool {
+        self.outgoing.get(&payment).is_some_and(Outgoing::is_in_flight)
     }
 
     fn touch_funds(&self, wallet: WalletId, keys: &mut BTreeSet<RowKey>) {

@@ -150,8 +150,15 @@ impl Outgoing {
         self.terms.invoice.hash
     }
 
-    pub fn is_open(&self) -> bool {
+    /// Whether there is no proof yet of how it ended.
+    pub fn is_in_flight(&self) -> bool {
         matches!(self.state, OutgoingState::InFlight)
+    }
+
+    /// Whether it may still move money, and keeps its hold: in flight, or paid late by a node that had
+    /// failed it while another one is under way.
+    pub fn is_open(&self) -> bool {
+        self.is_in_flight() || self.open_attempt().is_some()
     }
 
     /// The attempt that may still move money, with its number counted from 1.
