@@ -105,9 +105,20 @@ pub struct Issued {
     pub node: NodeId,
 }
 
+/// The lane of an organisation: always the same one, so that its transactions follow each other.
+pub fn lane_of(org: OrgId, lanes: usize) -> usize {
+    let lanes = u128::try_from(lanes).expect("a few lanes");
+    usize::try_from(org.uuid().as_u128() % lanes).expect("a few lanes")
+}
+
 /// Durable, fenced, and the only truth there is.
 #[async_trait]
 pub trait Journal: Send + Sync {
+    /// How many transactions may be under way at once, each of other organisations ([`lane_of`]).
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Loads an organisation and moves its epoch, in one transaction.
     ///
     /// Whoever loaded last is the only writer: a transaction under way from an older load either

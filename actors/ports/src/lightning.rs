@@ -36,7 +36,8 @@ pub enum PayError {
     /// The permission was over when the node looked: the request did not run.
     #[error("the permission was over when the node looked at the request")]
     PermissionLapsed,
-    /// Lost stream, time-out, transport: the payment may be under way.
+    /// Lost stream, time-out, transport, or the node has the hash already: the payment may be under
+    /// way, so it has to be tracked.
     #[error("the connection to the node was lost: {0}")]
     Lost(String),
 }

@@ -44,7 +44,9 @@ pub enum RegisterError {
     #[error("the node is {found}, not {expected}")]
     WrongIdentity { expected: PublicKey, found: PublicKey },
     /// Its permissions would end too early or too late.
-    #[error("the node's clock is {0} ms ahead of ours (below zero: behind); at most 1,000 are allowed")]
+    #[error(
+        "the node's clock is {0} ms ahead of ours (below zero: behind); at most 1,000 are allowed"
+    )]
     ClockOff(i64),
     #[error("organisation {0} not found")]
     OrgNotFound(OrgId),

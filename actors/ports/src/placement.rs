@@ -10,7 +10,8 @@ pub const LEASE_MS: i64 = 5_000;
 
 #[async_trait]
 pub trait Placement: Send + Sync {
-    /// Begins a life: a new row with a lease of [`LEASE_MS`] by the store's clock.
+    /// Begins a life: a new row with a lease of [`LEASE_MS`] by the store's clock. Every other life is
+    /// over: for now there is one process, and whoever begins has taken over.
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError>;
 
     /// Renews the lease and answers until when it is good. `None`: the row is gone, another has taken

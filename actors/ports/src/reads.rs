@@ -47,7 +47,8 @@ pub trait Reads: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError>;
 
-    /// The events whose entries move this wallet, oldest first, after a position, at most `limit`.
+    /// The events that move this wallet, by an entry or by a hold taken or given back, oldest first,
+    /// after a position, at most `limit`.
     async fn ledger(
         &self,
         org: OrgId,

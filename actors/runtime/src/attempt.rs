@@ -93,6 +93,7 @@ async fn pay(
     fail::fail_point!("attempt::before_call");
     match node.lightning.pay(request).await {
         Ok(stream) => {
+            fail::fail_point!("attempt::after_call");
             let mut seen = Seen::default();
             match follow(stream, true, &mut seen).await {
                 Some(finding) => Some(finding),

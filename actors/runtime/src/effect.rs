@@ -65,6 +65,7 @@ pub(crate) fn perform(house: &Arc<House>, org: OrgId, effect: Effect) {
 
 /// A claim that does not arrive is driven again by the payer.
 async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: String) {
+    fail::fail_point!("effect::before_claim");
     let question = Question {
         org: payee,
         payment: request.payment,
@@ -87,6 +88,7 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
 
 /// An answer that does not arrive is asked for again by the payer.
 async fn answer_claim(house: Arc<House>, payer: OrgId, payment: PaymentId, answer: ClaimAnswer) {
+    fail::fail_point!("effect::before_answer_claim");
     let command = Command::ClaimAnswered { payment, answer };
     let order = match house.recalled(payer, payment, command).await {
         Ok(order) => order,

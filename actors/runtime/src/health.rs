@@ -20,6 +20,13 @@ pub(crate) struct Health {
     inbound: Mutex<BTreeMap<NodeId, Msat>>,
 }
 
+/// A node as last seen.
+pub(crate) struct Seen {
+    pub(crate) in_flight: u32,
+    pub(crate) outbound_msat: Msat,
+    pub(crate) inbound_msat: Msat,
+}
+
 /// What one attempt has taught.
 pub(crate) struct Lesson {
     pub(crate) succeeded: bool,
@@ -32,6 +39,17 @@ impl Health {
     pub(crate) fn snapshot(&self, wanted: impl Fn(NodeId) -> bool) -> Vec<Candidate> {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.values().filter(|candidate| wanted(candidate.node)).copied().collect()
+    }
+
+    pub(crate) fn of(&self, node: NodeId) -> Seen {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidate = nodes.get(&node);
+        Seen {
+            in_flight: candidate.map_or(0, |candidate| candidate.in_flight),
+            outbound_msat: candidate.map_or(Msat::ZERO, |candidate| candidate.outbound_msat),
+            inbound_msat: inbound.get(&node).copied().unwrap_or_default(),
+        }
     }
 
     /// The usable node that can be paid the most now.

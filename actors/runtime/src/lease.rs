@@ -51,6 +51,11 @@ impl Lease {
             && self.elapsed_millis() < self.ends_after.load(Ordering::Acquire)
     }
 
+    /// Whether another has taken over. A lease that has only run out may yet be renewed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     /// Renews until the row is gone; then this life is over.
     pub(crate) async fn keep(self: Arc<Self>, placement: Arc<dyn Placement>) {
         loop {

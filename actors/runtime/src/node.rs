@@ -279,6 +279,7 @@ async fn take_in(
 /// Has the organisation book a receipt. One that is not taken stays in the inbox.
 pub(crate) async fn book(house: Arc<House>, receipt: OpenReceipt) {
     let OpenReceipt { org, payment, node, hash, paid_msat } = receipt;
+    fail::fail_point!("node::before_book");
     let command = Command::Receipt { payment, paid_msat };
     let booked = match house.recalled(org, payment, command).await {
         Ok(mut order) => {

@@ -258,7 +258,7 @@ impl House {
 /// A send that has ended, or a receive that has its invoice or will never have one.
 fn is_awaited(row: &Row) -> bool {
     match row {
-        Row::Outgoing(payment) => !payment.is_open(),
+        Row::Outgoing(payment) => !payment.is_in_flight(),
         Row::Incoming(payment) => payment.state != IncomingState::Generating,
         Row::Environment(..)
         | Row::Line(..)

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{NodeId, SessionId};
-use ports::{StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError};
+use ports::{
+    StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError,
+    operations::NodeState,
+};
 use ractor::{Actor, SpawnErr};
 use tokio::time::sleep;
 
@@ -89,6 +92,22 @@ impl Platform {
             }
         }
         Ok(known)
+    }
+
+    /// Whether a registered node may be used now, and how much is in flight there.
+    pub fn state_of(&self, record: NodeRecord) -> NodeState {
+        let seen = self.house.health.of(record.id);
+        let not_usable = match self.house.node(record.id) {
+            Some(node) => node.not_usable(),
+            None => Some("its connection could not be set up".to_owned()),
+        };
+        NodeState {
+            record,
+            not_usable,
+            in_flight: seen.in_flight,
+            outbound_msat: seen.outbound_msat,
+            inbound_msat: seen.inbound_msat,
+        }
     }
 
     /// Lets sends go on after a person has looked: what is found now is taken as right.

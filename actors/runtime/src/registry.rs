@@ -72,7 +72,7 @@ impl House {
     /// Starts an organisation that has open work or has stopped, however long the store is away.
     pub(crate) async fn revive(self: &Arc<Self>, org: OrgId) {
         let mut pause = limits::RETRY_FIRST;
-        while !self.is_closed() && self.lease.is_good() {
+        while !self.is_closed() && !self.lease.is_over() {
             match self.org(org).await {
                 Ok(_) | Err(OrgsError::NotFound(_)) => return,
                 Err(error) => {

@@ -1,1 +1,15 @@
-//! bootstrap
+//! What every process of the house begins with: configuration, log, clock, randomness, secret files,
+//! a graceful stop and the way it ends.
+
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod files;
+pub mod log;
+pub mod random;
+pub mod stop;
+
+pub use clock::SystemClock;
+pub use config::{Config, ConfigError, Settings, StoreChoice};
+pub use exit::Exit;
+pub use stop::Signals;

@@ -1,1 +1,105 @@
-//! engine
+//! Hosts the actor tree: one store, every registered node, and what an operator may ask of them.
+
+mod operations;
+
+use std::sync::Arc;
+
+use bootstrap::random;
+use domain::{Msat, Network, Preimage, SessionId};
+use lightning_node::{Lnd, Settings as LndSettings};
+use ports::{
+    Clock, Directory, Guard, Journal, LightningNode, Operations, Orgs, Placement, Reads, Receipts,
+    directory::NodeRecord, lightning::NodeError,
+};
+use runtime::{Platform, Settings, Sockets};
+
+/// Fee cap of a send that names none: half a percent, and never less than ten satoshi.
+const DEFAULT_FEE_PPM: u32 = 5_000;
+const DEFAULT_FEE_MIN_MSAT: u64 = 10_000;
+
+/// One store, seen through every socket that it fills.
+pub trait Store: Journal + Receipts + Reads + Directory + Guard + Placement {}
+
+impl<S: Journal + Receipts + Reads + Directory + Guard + Placement> Store for S {}
+
+pub struct Config {
+    pub network: Network,
+    /// Transactions that the store takes at once: 1 for SQLite, 2 for PostgreSQL.
+    pub lanes: usize,
+    pub clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Platform(#[from] runtime::StartError),
+    #[error(transparent)]
+    NoRandomness(#[from] random::NoRandomness),
+}
+
+/// A running engine.
+pub struct Engine {
+    platform: Platform,
+    operations: Arc<operations::Operator>,
+}
+
+impl Engine {
+    /// Starts every actor and carries on whatever is open in the store.
+    pub async fn start<S: Store + 'static>(
+        store: Arc<S>,
+        config: Config,
+    ) -> Result<Engine, StartError> {
+        let sockets = Sockets {
+            journal: store.clone(),
+            receipts: store.clone(),
+            reads: store.clone(),
+            directory: store.clone(),
+            guard: store.clone(),
+            placement: store.clone(),
+            clock: config.clock.clone(),
+            connect: Arc::new(connect),
+            draw_preimage: Arc::new(draw_preimage),
+        };
+        let settings = Settings {
+            network: config.network,
+            lanes: config.lanes,
+            default_fee_ppm: DEFAULT_FEE_PPM,
+            default_fee_min_msat: Msat::new(DEFAULT_FEE_MIN_MSAT).expect("below the supply"),
+        };
+        let session = SessionId::new(random::uuid()?);
+        let platform = Platform::start(sockets, settings, session).await?;
+        let operations = Arc::new(operations::Operator {
+            platform: platform.clone(),
+            directory: store.clone(),
+            guard: store,
+            network: config.network,
+            clock: config.clock,
+        });
+        Ok(Engine { platform, operations })
+    }
+
+    pub fn orgs(&self) -> Arc<dyn Orgs> {
+        Arc::new(self.platform.clone())
+    }
+
+    pub fn operations(&self) -> Arc<dyn Operations> {
+        self.operations.clone()
+    }
+
+    /// Takes nothing new and finishes what is on its way to the store.
+    pub async fn stop(&self) {
+        self.platform.stop().await;
+    }
+}
+
+fn connect(record: &NodeRecord) -> Result<Arc<dyn LightningNode>, NodeError> {
+    match Lnd::connect(&LndSettings::from(record)) {
+        Ok(lnd) => Ok(Arc::new(lnd)),
+        Err(error) => Err(NodeError::Unreachable(error.to_string())),
+    }
+}
+
+/// A guessable preimage would let anyone claim to have paid: without randomness there is no invoice.
+fn draw_preimage() -> Preimage {
+    Preimage(random::bytes().expect("the system gives randomness once it has started"))
+}

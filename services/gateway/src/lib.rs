@@ -1,1 +1,32 @@
-//! gateway
+//! The door of Switchyard: gRPC for callers with an API key, and for the operator on a listener of
+//! its own. Stateless: it parses, authenticates, asks an organisation or the store, and translates.
+//!
+//! A caller that hangs up cancels nothing: what was asked of an organisation is decided and
+//! committed whether or not somebody still waits for the answer ([`ports::Orgs`]).
+
+mod admin;
+mod auth;
+mod edge;
+mod limits;
+mod problem;
+mod public;
+mod serve;
+
+use std::sync::Arc;
+
+use domain::Network;
+use ports::{Clock, Directory, Operations, Orgs, Reads};
+
+pub use auth::{AdminToken, TokenTooShort};
+pub use serve::{ServeError, serve_admin, serve_public};
+
+/// What the door opens onto.
+#[derive(Clone)]
+pub struct Gateway {
+    pub orgs: Arc<dyn Orgs>,
+    pub reads: Arc<dyn Reads>,
+    pub directory: Arc<dyn Directory>,
+    pub operations: Arc<dyn Operations>,
+    pub clock: Arc<dyn Clock>,
+    pub network: Network,
+}

@@ -1,0 +1,294 @@
+//! Configuration: built-in values, under a file, under the environment, under flags.
+//!
+//! Every source has the same keys; `admin_listen` is `admin_listen = "…"` in the file,
+//! `SWITCHYARD_ADMIN_LISTEN` in the environment and `--admin-listen` as a flag. A key that nobody
+//! knows is refused: a misspelt limit must not silently be no limit.
+
+use std::{
+    fmt, fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use domain::Network;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::log;
+
+/// What one source says. It may leave out anything.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub data: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub admin_listen: Option<SocketAddr>,
+    pub ready_file: Option<PathBuf>,
+    pub store: Option<StoreChoice>,
+    #[serde(default, deserialize_with = "network")]
+    pub network: Option<Network>,
+    pub log: Option<String>,
+    pub log_format: Option<log::Format>,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Everything that this process keeps is in here.
+    pub data: PathBuf,
+    /// For customers' calls.
+    pub listen: SocketAddr,
+    /// For the operator's calls.
+    pub admin_listen: SocketAddr,
+    pub ready_file: PathBuf,
+    pub store: StoreChoice,
+    pub network: Network,
+    pub log: String,
+    pub log_format: log::Format,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// In the data folder.
+    Sqlite,
+    /// `postgres://…`, which may hold a password.
+    Postgres(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}{}: {why}", path.display(), line.map(|line| format!(" line {line}")).unwrap_or_default())]
+    File { path: PathBuf, line: Option<usize>, why: String },
+    #[error("the environment variable {name}: {why}")]
+    Environment { name: String, why: String },
+    #[error("no data folder: give --data, SWITCHYARD_DATA, or data in the configuration file")]
+    NoData,
+}
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
+const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
+const READY_FILE: &str = "ready.json";
+const PREFIX: &str = "SWITCHYARD_";
+
+/// Read elsewhere: by the commands that are clients, by the store, by the tests.
+const NOT_SETTINGS: &[&str] = &[
+    "ADDRESS",
+    "ADMIN_ADDRESS",
+    "ADMIN_TOKEN",
+    "ADMIN_TOKEN_FILE",
+    "BIN",
+    "CONFIG",
+    "KEY",
+    "KEY_FILE",
+    "SEAL_KEYS",
+    "SIM",
+];
+
+impl Config {
+    /// Lays flags over the environment over the file over the command's own defaults.
+    pub fn load(
+        flags: Settings,
+        environment: impl Iterator<Item = (String, String)>,
+        file: Option<&Path>,
+        defaults: Settings,
+    ) -> Result<Config, ConfigError> {
+        let under = match file {
+            Some(path) => Settings::from_file(path)?.over(defaults),
+            None => defaults,
+        };
+        flags.over(Settings::from_environment(environment)?).over(under).complete()
+    }
+}
+
+impl Settings {
+    fn from_file(path: &Path) -> Result<Settings, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| ConfigError::File {
+            path: path.to_owned(),
+            line: error.span().map(|span| line_of(&text, span.start)),
+            why: one_line(error.message()),
+        })
+    }
+
+    fn from_environment(
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Settings, ConfigError> {
+        let mut all = Settings::default();
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix(PREFIX) else { continue };
+            if NOT_SETTINGS.contains(&key) || is_of_kubernetes(key) {
+                continue;
+            }
+            let key = key.to_ascii_lowercase();
+            let alone = toml::Table::from_iter([(key, toml::Value::String(value))]);
+            let one: Settings = alone.try_into().map_err(|error: toml::de::Error| {
+                ConfigError::Environment { name, why: one_line(error.message()) }
+            })?;
+            all = one.over(all);
+        }
+        Ok(all)
+    }
+
+    /// `self` where it says something, else `under`.
+    fn over(self, under: Settings) -> Settings {
+        Settings {
+            data: self.data.or(under.data),
+            listen: self.listen.or(under.listen),
+            admin_listen: self.admin_listen.or(under.admin_listen),
+            ready_file: self.ready_file.or(under.ready_file),
+            store: self.store.or(under.store),
+            network: self.network.or(under.network),
+            log: self.log.or(under.log),
+            log_format: self.log_format.or(under.log_format),
+        }
+    }
+
+    fn complete(self) -> Result<Config, ConfigError> {
+        let data = self.data.ok_or(ConfigError::NoData)?;
+        Ok(Config {
+            ready_file: self.ready_file.unwrap_or_else(|| data.join(READY_FILE)),
+            data,
+            listen: self.listen.unwrap_or(LISTEN),
+            admin_listen: self.admin_listen.unwrap_or(ADMIN_LISTEN),
+            store: self.store.unwrap_or(StoreChoice::Sqlite),
+            network: self.network.unwrap_or(Network::Regtest),
+            log: self.log.unwrap_or_else(|| log::FOR_SERVERS.to_owned()),
+            log_format: self.log_format.unwrap_or_default(),
+        })
+    }
+}
+
+impl FromStr for StoreChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<StoreChoice, String> {
+        if text == "sqlite" {
+            Ok(StoreChoice::Sqlite)
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Ok(StoreChoice::Postgres(text.to_owned()))
+        } else {
+            // Not repeated: it may hold a password.
+            Err("must be sqlite or postgres://…".to_owned())
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreChoice {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<StoreChoice, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl fmt::Debug for StoreChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreChoice::Sqlite => f.write_str("Sqlite"),
+            StoreChoice::Postgres(_) => f.write_str("Postgres(redacted)"),
+        }
+    }
+}
+
+/// A network by its name, for flags.
+pub fn parse_network(name: &str) -> Result<Network, String> {
+    Network::from_name(name).ok_or_else(|| "must be mainnet, testnet, signet or regtest".to_owned())
+}
+
+fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Network>, D::Error> {
+    parse_network(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// Kubernetes puts the addresses of a service named `switchyard…` into the environment of every pod.
+fn is_of_kubernetes(key: &str) -> bool {
+    key.ends_with("SERVICE_HOST")
+        || key.contains("SERVICE_PORT")
+        || key == "PORT"
+        || key.ends_with("_PORT")
+        || key.starts_with("PORT_")
+        || key.contains("_PORT_")
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn load(file: &str, pairs: &[(&str, &str)], flags: Settings) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("switchyard.toml");
+        fs::write(&path, file).unwrap();
+        let loaded = Config::load(flags, environment(pairs), Some(&path), Settings::default());
+        loaded.map_err(|error| {
+            error.to_string().replace(&format!("{}/", folder.path().display()), "")
+        })
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file() {
+        let file = "data = 'from-file'\nlisten = '127.0.0.1:1'\nnetwork = 'signet'\n";
+        let pairs = [("SWITCHYARD_LISTEN", "127.0.0.1:2"), ("SWITCHYARD_DATA", "from-env")];
+        let flags = Settings { data: Some("from-flag".into()), ..Settings::default() };
+        let config = load(file, &pairs, flags).unwrap();
+        assert_eq!(config.data, PathBuf::from("from-flag"));
+        assert_eq!(config.ready_file, PathBuf::from("from-flag/ready.json"));
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.network, Network::Signet);
+        assert_eq!(config.store, StoreChoice::Sqlite);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_in_one_line() {
+        let error = load("data = 'd'\nlisen = 'x'\n", &[], Settings::default()).unwrap_err();
+        assert!(error.starts_with("switchyard.toml line 2: unknown field `lisen`"), "{error}");
+        let error = load("", &[("SWITCHYARD_DATE", "d")], Settings::default()).unwrap_err();
+        let says = "the environment variable SWITCHYARD_DATE: unknown field `date`";
+        assert!(error.starts_with(says), "{error}");
+        assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn what_is_not_a_setting_is_left_alone() {
+        let pairs = [
+            ("SWITCHYARD_DATA", "d"),
+            ("SWITCHYARD_SEAL_KEYS", "1:ff"),
+            ("SWITCHYARD_SERVICE_HOST", "10.0.0.1"),
+            ("SWITCHYARD_PORT_7400_TCP", "tcp://10.0.0.1:7400"),
+            ("SWITCHYARD_PORT", "tcp://10.0.0.1:7400"),
+            ("PATH", "/bin"),
+        ];
+        load("", &pairs, Settings::default()).unwrap();
+    }
+
+    #[test]
+    fn wrong_values_say_where_they_are() {
+        let error = load("data = 'd'\nnetwork = 'moon'", &[], Settings::default()).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("must be mainnet"), "{error}");
+        let pairs = [("SWITCHYARD_STORE", "mysql://me:secret@there")];
+        let error = load("data = 'd'", &pairs, Settings::default()).unwrap_err();
+        assert!(error.contains("SWITCHYARD_STORE") && !error.contains("secret"), "{error}");
+        assert_eq!(load("", &[], Settings::default()).unwrap_err()[..14], *"no data folder");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let choice: StoreChoice = "postgres://me:secret@there/db".parse().unwrap();
+        assert_eq!(format!("{choice:?}"), "Postgres(redacted)");
+    }
+}

@@ -1,0 +1,158 @@
+//! Any row: what stands in an organisation, and its payments.
+
+use domain::{
+    EnvironmentId, LineId, Msat, NodeId, SignedMsat, WalletId,
+    ledger::{Account, Funds},
+    org::{Backing, CustomerNode, Environment, Incoming, Line, Outgoing, Row, Wallet},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::scalar::{Durable, one};
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Row", rename_all = "snake_case")]
+enum RowForm {
+    Environment(#[serde(with = "one")] EnvironmentId, #[serde(with = "one")] Environment),
+    Line(#[serde(with = "one")] LineId, #[serde(with = "one")] Line),
+    Node(#[serde(with = "one")] NodeId, #[serde(with = "one")] CustomerNode),
+    Wallet(#[serde(with = "one")] WalletId, #[serde(with = "one")] Wallet),
+    Account(#[serde(with = "one")] Account, #[serde(with = "one")] SignedMsat),
+    Outgoing(#[serde(with = "one")] Box<Outgoing>),
+    Incoming(#[serde(with = "one")] Box<Incoming>),
+}
+
+impl<T: Durable> Durable for Box<T> {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        T::write(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::read(from).map(Box::new)
+    }
+}
+
+impl Durable for Row {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        RowForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        RowForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Backing", rename_all = "snake_case")]
+enum BackingForm {
+    Line(#[serde(with = "one")] LineId),
+    Node(#[serde(with = "one")] NodeId),
+}
+
+impl Durable for Backing {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        BackingForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        BackingForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Environment")]
+struct EnvironmentForm {
+    name: String,
+}
+
+impl Durable for Environment {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        EnvironmentForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        EnvironmentForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Funds")]
+struct FundsForm {
+    #[serde(with = "one")]
+    limit_msat: Msat,
+    #[serde(with = "one")]
+    net_msat: SignedMsat,
+    #[serde(with = "one")]
+    held_msat: Msat,
+}
+
+impl Durable for Funds {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        FundsForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        FundsForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Line")]
+struct LineForm {
+    #[serde(with = "one")]
+    environment: EnvironmentId,
+    #[serde(with = "one")]
+    funds: Funds,
+    #[serde(with = "one")]
+    allocated_msat: Msat,
+}
+
+impl Durable for Line {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        LineForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        LineForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CustomerNode")]
+struct CustomerNodeForm {
+    #[serde(with = "one")]
+    funds: Funds,
+    #[serde(with = "one")]
+    allocated_msat: Msat,
+}
+
+impl Durable for CustomerNode {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        CustomerNodeForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        CustomerNodeForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Wallet")]
+struct WalletForm {
+    #[serde(with = "one")]
+    environment: EnvironmentId,
+    name: String,
+    #[serde(with = "one")]
+    backing: Backing,
+    #[serde(with = "one")]
+    funds: Funds,
+}
+
+impl Durable for Wallet {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        WalletForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        WalletForm::deserialize(from)
+    }
+}

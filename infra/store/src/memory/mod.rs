@@ -1,0 +1,121 @@
+//! The store without a disk, for simulation: the same contract and the same refusals.
+//!
+//! Deterministic: ordered maps only, no threads, no randomness, and the time is the clock's. What
+//! is committed is kept in its durable form, so that a simulated restart reads what a real one
+//! would.
+
+mod directory;
+mod guard;
+mod journal;
+mod reads;
+mod receipts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use domain::{
+    KeyId, Msat, NodeId, OrgId, PaymentHash, PaymentId, SessionId, Timestamp, lightning::FailureId,
+    payment::Epoch,
+};
+use ports::{
+    Clock, Placement, StoreError,
+    directory::{KeyRecord, NodeRecord, OrgRecord},
+    journal::Seq,
+    placement::LEASE_MS,
+};
+use uuid::Uuid;
+
+use crate::shape::{ClaimRow, ClaimedHash, IncomingHash, JournalRow, Kind, LedgerRow, PaymentRow};
+
+pub struct Memory {
+    clock: Arc<dyn Clock>,
+    tables: Mutex<Tables>,
+}
+
+/// Named and keyed as the tables of the SQL stores.
+#[derive(Default)]
+struct Tables {
+    org: BTreeMap<OrgId, OrgRecord>,
+    org_head: BTreeMap<OrgId, Position>,
+    api_key: BTreeMap<KeyId, KeyRecord>,
+    node: BTreeMap<NodeId, NodeRecord>,
+    payment: BTreeMap<(OrgId, PaymentId), PaymentRow>,
+    standing: BTreeMap<(OrgId, Kind, Uuid), String>,
+    outgoing_hash: BTreeMap<PaymentHash, ClaimedHash>,
+    incoming_hash: BTreeMap<PaymentHash, IncomingHash>,
+    claim: BTreeSet<ClaimRow>,
+    failure: BTreeSet<(PaymentHash, NodeId, FailureId)>,
+    journal: BTreeMap<(OrgId, Seq), JournalRow>,
+    ledger: BTreeSet<LedgerRow>,
+    inbox: BTreeMap<(NodeId, PaymentHash), Receipt>,
+    node_cursor: BTreeMap<NodeId, Cursors>,
+    pod: BTreeMap<SessionId, Timestamp>,
+    frozen: Option<String>,
+    generation: Generations,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Position {
+    epoch: Epoch,
+    seq: Seq,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Receipt {
+    paid_msat: Msat,
+    booked_msat: Msat,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Cursors {
+    settle_index: u64,
+    payment_index: u64,
+    /// Settled invoices that are not ours.
+    unknown: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Generations {
+    recorded: u64,
+    found: u64,
+}
+
+impl Memory {
+    pub fn new(clock: Arc<dyn Clock>) -> Memory {
+        Memory { clock, tables: Mutex::default() }
+    }
+
+    /// From now on the store looks like one that was restored or replaced.
+    pub fn change_generation(&self) {
+        self.tables().generation.found += 1;
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // Nothing panics between the first and the last write of a change.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Placement for Memory {
+    async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
+        let until = self.clock.now().plus_millis(LEASE_MS);
+        let pod = &mut self.tables().pod;
+        // One process at a time: whoever begins has taken over.
+        pod.clear();
+        pod.insert(session, until);
+        Ok(until)
+    }
+
+    async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
+        let until = self.clock.now().plus_millis(LEASE_MS);
+        let pod = &mut self.tables().pod;
+        Ok(pod.get_mut(&session).map(|lease_until| {
+            *lease_until = until;
+            until
+        }))
+    }
+}

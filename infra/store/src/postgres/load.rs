@@ -1,0 +1,65 @@
+//! Loading: the epoch moves, and what is read counts once that is committed.
+
+use domain::{
+    OrgId, SessionId,
+    org::{Org, Row},
+    payment::Epoch,
+};
+use ports::journal::{LoadError, Loaded, Seq};
+use tokio_postgres::types::ToSql;
+
+use super::{
+    Postgres,
+    session::{no_connection, not_committed, unavailable},
+};
+use crate::{codec, shape::from_signed};
+
+/// A renewal changes no key and is not kept waiting; a takeover, which deletes the row, is.
+const POD: &str = "
+    select from pod where session = $1 and lease_until > clock_timestamp() for key share";
+
+/// Waits for a transaction of an older load that is under way, and sees what it has committed.
+const HEAD: &str = "
+    update org_head set epoch = epoch + 1 where org_id = $1 returning epoch, seq";
+
+const ROWS: &str = "
+    select body from standing where org_id = $1
+    union all
+    select body from payment where org_id = $1 and open";
+
+impl Postgres {
+    pub(super) async fn load_org(
+        &self,
+        org: OrgId,
+        session: SessionId,
+    ) -> Result<Loaded, LoadError> {
+        let mut client = self.readers.get().await.map_err(no_connection)?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let pod = transaction.prepare_cached(POD).await.map_err(unavailable)?;
+        let head = transaction.prepare_cached(HEAD).await.map_err(unavailable)?;
+        let rows = transaction.prepare_cached(ROWS).await.map_err(unavailable)?;
+        let owner: [&(dyn ToSql + Sync); 1] = [session.uuid()];
+        let key: [&(dyn ToSql + Sync); 1] = [org.uuid()];
+        // In this order; each has its own snapshot, so the rows are those after the wait for the head.
+        let (pod, head, rows) = tokio::join!(
+            biased;
+            transaction.query_opt(&pod, &owner),
+            transaction.query_opt(&head, &key),
+            transaction.query(&rows, &key),
+        );
+        pod.map_err(unavailable)?.ok_or(LoadError::NotOwner)?;
+        let head = head.map_err(unavailable)?.ok_or(LoadError::NotFound(org))?;
+        let rows = rows.map_err(unavailable)?;
+        let epoch = Epoch(from_signed(head.try_get(0).map_err(unavailable)?));
+        let seq = Seq(from_signed(head.try_get(1).map_err(unavailable)?));
+        let mut state: Vec<Row> = Vec::with_capacity(rows.len());
+        for row in rows {
+            state.push(codec::row_from_text(row.try_get(0).map_err(unavailable)?)?);
+        }
+        fail::fail_point!("store::load_before_commit", |_| Err(LoadError::Store(
+            ports::StoreError::Unavailable("fail point".to_owned())
+        )));
+        transaction.commit().await.map_err(not_committed)?;
+        Ok(Loaded { org: Org::from_rows(org, epoch, state), seq })
+    }
+}

@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use domain::{Msat, NodeId, OrgId, PaymentHash, PaymentId};
+use ports::{Receipts, StoreError, lightning::Settlement, receipts::OpenReceipt};
+use tokio_postgres::{Row, types::ToSql};
+
+use super::{
+    Postgres,
+    session::{no_connection, not_committed, unavailable},
+};
+use crate::shape::{from_signed, to_signed};
+
+const CURSOR: &str = "select settle_index from node_cursor where node_id = $1";
+
+/// Of invoices of ours on this node; sorted, as every writer of the inbox goes through it.
+const RECEIVE: &str = "
+    insert into inbox (node_id, hash, paid_msat)
+    select $1, settled.hash, settled.paid_msat
+    from unnest($2::bytea[], $3::bigint[]) as settled (hash, paid_msat)
+    join incoming_hash on incoming_hash.hash = settled.hash and incoming_hash.node_id = $1
+    on conflict (node_id, hash) do update
+        set paid_msat = greatest(inbox.paid_msat, excluded.paid_msat)";
+
+/// Also counts what is not ours. Seen again behind the cursor, it was counted before.
+const MOVE_CURSOR: &str = "
+    insert into node_cursor (node_id, settle_index, unknown)
+    select $1, $4, count(*) filter (where incoming_hash.hash is null)
+    from unnest($2::bytea[], $3::bigint[]) as settled (hash, settle_index)
+    left join incoming_hash
+        on incoming_hash.hash = settled.hash and incoming_hash.node_id = $1
+    where settled.settle_index >
+        coalesce((select settle_index from node_cursor where node_id = $1), 0)
+    on conflict (node_id) do update
+        set settle_index = greatest(node_cursor.settle_index, excluded.settle_index),
+            unknown = node_cursor.unknown + excluded.unknown";
+
+const OPEN_OF: &str = "
+    select incoming_hash.org_id, incoming_hash.payment_id, inbox.node_id, inbox.hash,
+        inbox.paid_msat
+    from inbox join incoming_hash using (hash)
+    where inbox.node_id = $1 and inbox.hash = any($2) and inbox.booked_msat < inbox.paid_msat
+    order by inbox.hash";
+
+const OPEN: &str = "
+    select incoming_hash.org_id, incoming_hash.payment_id, inbox.node_id, inbox.hash,
+        inbox.paid_msat
+    from inbox join incoming_hash using (hash)
+    where inbox.booked_msat < inbox.paid_msat
+    order by inbox.node_id, inbox.hash";
+
+#[async_trait]
+impl Receipts for Postgres {
+    async fn settle_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
+        let rows = self.read(CURSOR, &[node.uuid()]).await?;
+        let cursor = rows.first().map(|row| row.try_get(0).map(from_signed));
+        Ok(cursor.transpose().map_err(unavailable)?.unwrap_or(0))
+    }
+
+    async fn take_in(
+        &self,
+        node: NodeId,
+        settlements: &[Settlement],
+    ) -> Result<Vec<OpenReceipt>, StoreError> {
+        let Columns { hashes, paid, indexes, last } = Columns::of(settlements);
+        let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
+        let mut client = self.readers.get().await.map_err(no_connection)?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let receive = transaction.prepare_cached(RECEIVE).await.map_err(unavailable)?;
+        let cursor = transaction.prepare_cached(MOVE_CURSOR).await.map_err(unavailable)?;
+        let open = transaction.prepare_cached(OPEN_OF).await.map_err(unavailable)?;
+        let received: [&(dyn ToSql + Sync); 3] = [node.uuid(), &hashes, &paid];
+        let moved: [&(dyn ToSql + Sync); 4] = [node.uuid(), &hashes, &indexes, &last];
+        let asked: [&(dyn ToSql + Sync); 2] = [node.uuid(), &hashes];
+        let (received, moved, open) = tokio::join!(
+            biased;
+            transaction.execute(&receive, &received),
+            transaction.execute(&cursor, &moved),
+            transaction.query(&open, &asked),
+        );
+        received.map_err(unavailable)?;
+        moved.map_err(unavailable)?;
+        let open: Result<_, _> = open.map_err(unavailable)?.iter().map(receipt).collect();
+        fail::fail_point!("store::take_in_before_commit", |_| Err(StoreError::Unavailable(
+            "fail point".to_owned()
+        )));
+        transaction.commit().await.map_err(not_committed)?;
+        fail::fail_point!("store::take_in_after_commit", |_| Err(StoreError::Unknown(
+            "fail point".to_owned()
+        )));
+        open
+    }
+
+    async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
+        self.read(OPEN, &[]).await?.iter().map(receipt).collect()
+    }
+}
+
+/// One line for each hash, in order.
+struct Columns {
+    hashes: Vec<PaymentHash>,
+    /// The greatest amount.
+    paid: Vec<i64>,
+    /// The last settlement.
+    indexes: Vec<i64>,
+    /// The last settlement of all.
+    last: i64,
+}
+
+impl Columns {
+    fn of(settlements: &[Settlement]) -> Columns {
+        let mut lines: BTreeMap<PaymentHash, (Msat, u64)> = BTreeMap::new();
+        for it in settlements {
+            let (paid, index) = lines.entry(it.hash).or_default();
+            *paid = (*paid).max(it.paid_msat);
+            *index = (*index).max(it.settle_index);
+        }
+        let last = lines.values().map(|(_, index)| *index).max().unwrap_or(0);
+        Columns {
+            hashes: lines.keys().copied().collect(),
+            paid: lines.values().map(|(paid, _)| paid.signed().get()).collect(),
+            indexes: lines.values().map(|(_, index)| to_signed(*index)).collect(),
+            last: to_signed(last),
+        }
+    }
+}
+
+fn receipt(row: &Row) -> Result<OpenReceipt, StoreError> {
+    let hash: &[u8] = row.try_get(3).map_err(unavailable)?;
+    let paid_msat: i64 = row.try_get(4).map_err(unavailable)?;
+    let amount = u64::try_from(paid_msat).ok().and_then(Msat::new);
+    let wrong = || StoreError::Corrupt("a receipt that is no amount of a hash".to_owned());
+    Ok(OpenReceipt {
+        org: OrgId::new(row.try_get(0).map_err(unavailable)?),
+        payment: PaymentId::new(row.try_get(1).map_err(unavailable)?),
+        node: NodeId::new(row.try_get(2).map_err(unavailable)?),
+        hash: PaymentHash(hash.try_into().map_err(|_| wrong())?),
+        paid_msat: amount.ok_or_else(wrong)?,
+    })
+}

@@ -1,0 +1,119 @@
+//! The statements of a journal transaction: set-based, each sorted by its key.
+
+use tokio_postgres::{Client, Error, Statement};
+
+const FENCE: &str = "
+    update org_head set seq = batch.next
+    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+        as batch (org_id, epoch, expected, next)
+    where org_head.org_id = batch.org_id
+        and org_head.epoch = batch.epoch and org_head.seq = batch.expected
+    returning org_head.org_id";
+
+const NEW_PAYMENTS: &str = "
+    insert into payment (org_id, payment_id, created_at_ms, open, failed_hash, body)
+    select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bool[], $5::bytea[], $6::text[])
+    on conflict do nothing
+    returning org_id, payment_id";
+
+const FREED: &str = "
+    delete from outgoing_hash
+    using unnest($1::bytea[], $2::uuid[], $3::uuid[]) as batch (hash, org_id, payment_id)
+    where outgoing_hash.hash = batch.hash
+        and outgoing_hash.org_id = batch.org_id and outgoing_hash.payment_id = batch.payment_id
+    returning outgoing_hash.hash";
+
+const CLAIMED: &str = "
+    insert into outgoing_hash (hash, org_id, payment_id, node_id, attempt)
+    select * from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])
+    on conflict do nothing
+    returning hash";
+
+const MOVED: &str = "
+    update outgoing_hash set node_id = batch.node_id, attempt = batch.attempt
+    from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::bigint[])
+        as batch (hash, org_id, node_id, attempt)
+    where outgoing_hash.hash = batch.hash and outgoing_hash.org_id = batch.org_id
+    returning outgoing_hash.hash";
+
+const INCOMING: &str = "
+    insert into incoming_hash
+        (hash, org_id, payment_id, node_id, seal_key_id, preimage_sealed)
+    select *
+    from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[])
+    on conflict do nothing
+    returning hash";
+
+const CLAIMS: &str = "
+    insert into claim (org_id, payer_id, payer_payment_id)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[])
+    on conflict do nothing
+    returning org_id, payer_id, payer_payment_id";
+
+const FAILURES: &str = "
+    insert into failure (hash, node_id, payment_index, creation_time_ns)
+    select * from unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::bigint[])
+    on conflict do nothing
+    returning hash, node_id, payment_index, creation_time_ns";
+
+const JOURNAL: &str = "
+    insert into journal (org_id, seq, at_ms, body)
+    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])";
+
+const LEDGER: &str = "
+    insert into ledger (org_id, wallet_id, seq)
+    select * from unnest($1::uuid[], $2::uuid[], $3::bigint[])";
+
+const STANDING: &str = "
+    insert into standing (org_id, kind, id, body)
+    select * from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[])
+    on conflict (org_id, kind, id) do update set body = excluded.body";
+
+const PAYMENTS: &str = "
+    update payment set open = batch.open, failed_hash = batch.failed_hash, body = batch.body
+    from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bytea[], $5::text[])
+        as batch (org_id, payment_id, open, failed_hash, body)
+    where payment.org_id = batch.org_id and payment.payment_id = batch.payment_id
+    returning payment.org_id, payment.payment_id";
+
+const TAKEN: &str = "
+    update inbox set booked_msat = greatest(inbox.booked_msat, batch.paid_msat)
+    from unnest($1::uuid[], $2::bytea[], $3::bigint[]) as batch (node_id, hash, paid_msat)
+    where inbox.node_id = batch.node_id and inbox.hash = batch.hash";
+
+/// As the server knows them in one session.
+pub(super) struct Statements {
+    pub(super) fence: Statement,
+    pub(super) new_payments: Statement,
+    pub(super) freed: Statement,
+    pub(super) claimed: Statement,
+    pub(super) moved: Statement,
+    pub(super) incoming: Statement,
+    pub(super) claims: Statement,
+    pub(super) failures: Statement,
+    pub(super) journal: Statement,
+    pub(super) ledger: Statement,
+    pub(super) standing: Statement,
+    pub(super) payments: Statement,
+    pub(super) taken: Statement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(client: &Client) -> Result<Statements, Error> {
+        Ok(Statements {
+            fence: client.prepare(FENCE).await?,
+            new_payments: client.prepare(NEW_PAYMENTS).await?,
+            freed: client.prepare(FREED).await?,
+            claimed: client.prepare(CLAIMED).await?,
+            moved: client.prepare(MOVED).await?,
+            incoming: client.prepare(INCOMING).await?,
+            claims: client.prepare(CLAIMS).await?,
+            failures: client.prepare(FAILURES).await?,
+            journal: client.prepare(JOURNAL).await?,
+            ledger: client.prepare(LEDGER).await?,
+            standing: client.prepare(STANDING).await?,
+            payments: client.prepare(PAYMENTS).await?,
+            taken: client.prepare(TAKEN).await?,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+use std::{path::PathBuf, sync::PoisonError};
+
+use async_trait::async_trait;
+use domain::{NodeId, PaymentHash};
+use ports::{Guard, StoreError, guard::Generation};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    Sqlite, generation,
+    reads::rows,
+    sql::{SqlError, bytes},
+    worker::Lost,
+};
+use crate::{
+    records::tried_on,
+    shape::{from_signed, to_signed},
+};
+
+#[async_trait]
+impl Guard for Sqlite {
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        Ok(self.generation.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn accept_generation(&self) -> Result<(), StoreError> {
+        if self.generation().await? == Generation::Same {
+            return Ok(());
+        }
+        let folder: PathBuf = self.folder.clone();
+        let done = self.writer.run(move |connection| generation::accept(connection, &folder));
+        // A half of it leaves the two still unlike, which a person can accept again.
+        done.await
+            .map_err(|_: Lost| StoreError::Unknown(Lost::WHY.to_owned()))?
+            .map_err(|error| StoreError::Unknown(error.to_string()))?;
+        *self.generation.lock().unwrap_or_else(PoisonError::into_inner) = Generation::Same;
+        Ok(())
+    }
+
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        self.read(|open| {
+            Ok(open.query_row("select frozen from installation", [], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    async fn freeze(&self, why: &str) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.change(move |open| {
+            // The first reason is the cause of what follows.
+            open.execute("update installation set frozen = coalesce(frozen, ?1)", [why])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn thaw(&self) -> Result<(), StoreError> {
+        self.change(|open| {
+            open.execute("update installation set frozen = null", [])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
+        self.read(move |open| {
+            let sql = "select payment_index from node_cursor where node_id = ?1";
+            let cursor = open.query_row(sql, [bytes(&node)], |row| row.get(0)).optional()?;
+            Ok(cursor.map_or(0, from_signed))
+        })
+        .await
+    }
+
+    async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError> {
+        self.change(move |open| {
+            // It may go back: a person has accepted a restored node.
+            let sql = "insert into node_cursor (node_id, payment_index) values (?1, ?2)
+                       on conflict do update set payment_index = excluded.payment_index";
+            open.execute(sql, params![bytes(&node), to_signed(to)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unknown_payments(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+    ) -> Result<Vec<PaymentHash>, StoreError> {
+        let hashes = hashes.to_vec();
+        self.read(move |open| {
+            let mut unknown = Vec::new();
+            for hash in hashes {
+                if !is_known(open, node, hash)? {
+                    unknown.push(hash);
+                }
+            }
+            Ok(unknown)
+        })
+        .await
+    }
+}
+
+/// Whether a payment of ours was ever tried on the node with this hash.
+fn is_known(open: &Connection, node: NodeId, hash: PaymentHash) -> Result<bool, SqlError> {
+    let sql = "select 1 from outgoing_hash where hash = ?1 and node_id = ?2";
+    if open.prepare_cached(sql)?.exists(params![hash.0, bytes(&node)])? {
+        return Ok(true);
+    }
+    // It may be on its next node by now, or have failed for good.
+    let sql = "select body from payment where failed_hash = ?1";
+    Ok(rows(open, sql, [hash.0])?.iter().any(|row| tried_on(row, node)))
+}

@@ -1,0 +1,220 @@
+//! What is SQLite's own: the folder, its files, and what a restart finds. That it keeps the
+//! contract is shown beside the memory store, in `agreement.rs`.
+
+use std::{fs, sync::Arc};
+
+use domain::{Network, Preimage, PublicKey, Timestamp};
+use ports::{
+    Directory, Guard, Journal, Placement,
+    directory::{NodeRecord, OrgRecord},
+    guard::Generation,
+    journal::LoadError,
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::{Still, Writer, hash_of, node, numbered};
+
+const KEYS: &str = "a:0101010101010101010101010101010101010101010101010101010101010101";
+const OTHER: &str = "b:0202020202020202020202020202020202020202020202020202020202020202";
+/// The same name for another key.
+const FALSE: &str = "a:0303030303030303030303030303030303030303030303030303030303030303";
+
+fn open(folder: &TempDir, keys: Option<&str>) -> Result<Arc<Sqlite>, OpenError> {
+    Sqlite::open(folder.path(), keys, Arc::new(Still::default()))
+}
+
+fn pool_node() -> NodeRecord {
+    NodeRecord {
+        id: node(1),
+        owner: None,
+        name: "alice".to_owned(),
+        address: "localhost:10009".to_owned(),
+        certificate: None,
+        macaroon: b"spending power".to_vec(),
+        identity: PublicKey([2; 33]),
+        network: Network::Regtest,
+        stopped: None,
+    }
+}
+
+/// One organisation with a wallet, an open send and an open invoice.
+async fn fill(store: &Sqlite) -> Writer {
+    let record =
+        OrgRecord { id: numbered(1), name: "one".to_owned(), created_at: Timestamp::default() };
+    store.add_org(&record).await.unwrap();
+    store.add_node(&pool_node()).await.unwrap();
+    store.begin(numbered(1)).await.unwrap();
+    let mut writer = Writer::of(store.load(record.id, numbered(1)).await.unwrap());
+    let mut batch = writer.open_wallet();
+    batch.extend(writer.send(10, 1, Timestamp::default()));
+    batch.extend(writer.receive(20, 9, Timestamp::default()));
+    store.append(&batch).await.unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn a_restart_finds_what_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, None).unwrap();
+    let before = fill(&store).await;
+    drop(store);
+
+    let store = open(&folder, None).unwrap();
+    let session = numbered(2);
+    assert_eq!(store.renew(numbered(1)).await.unwrap(), Some(Timestamp::from_millis(5_000)));
+    store.begin(session).await.unwrap();
+    assert_eq!(store.renew(numbered(1)).await.unwrap(), None);
+    let old = store.load(before.org.id, numbered(1)).await;
+    assert_eq!(old.unwrap_err(), LoadError::NotOwner);
+
+    let mut after = store.load(before.org.id, session).await.unwrap();
+    assert_eq!(after.seq, before.seq);
+    after.org.epoch = before.org.epoch;
+    assert_eq!(after.org, before.org);
+    assert_eq!(store.preimage(hash_of(9)).await.unwrap(), Some(Preimage([9; 32])));
+    assert_eq!(store.nodes().await.unwrap(), [pool_node()]);
+    assert_eq!(store.generation().await.unwrap(), Generation::Same);
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder, None).unwrap();
+    assert!(matches!(open(&folder, None), Err(OpenError::InUse(_))));
+    drop(first);
+    open(&folder, None).unwrap();
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder, None).unwrap());
+    let database = Connection::open(folder.path().join(DATABASE)).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    assert!(matches!(open(&folder, None), Err(OpenError::NewerSchema { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn rule_31_a_missing_or_false_key_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(&folder, Some(KEYS)).unwrap()).await;
+    let refused = |keys| match open(&folder, keys) {
+        Err(OpenError::Seal(error)) => error.to_string(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => "opened".to_owned(),
+    };
+    assert!(refused(None).contains("not empty"));
+    assert!(refused(Some(OTHER)).contains("rows are sealed with the key a"));
+    assert!(refused(Some(FALSE)).contains("is not the one that sealed"));
+    let store = open(&folder, Some(&format!("{OTHER},{KEYS}"))).unwrap();
+    assert_eq!(store.nodes().await.unwrap(), [pool_node()]);
+}
+
+#[tokio::test]
+async fn rule_31_nothing_secret_lies_in_the_folder_unsealed() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(&folder, Some(KEYS)).unwrap()).await;
+    let holds =
+        |bytes: &[u8], secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        assert!(!holds(&bytes, b"spending power"));
+        assert!(!holds(&bytes, &[9; 32]));
+        assert!(!holds(&bytes, "09".repeat(32).as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn rule_24_a_database_put_back_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DATABASE);
+    fill(&open(&folder, Some(KEYS)).unwrap()).await;
+    let backup = fs::read(&path).unwrap();
+    drop(open(&folder, Some(KEYS)).unwrap());
+
+    assert!(!folder.path().join("switchyard.sqlite-wal").exists());
+    fs::write(&path, &backup).unwrap();
+    let store = open(&folder, Some(KEYS)).unwrap();
+    assert!(matches!(store.generation().await.unwrap(), Generation::Changed { .. }));
+    drop(store);
+    let store = open(&folder, Some(KEYS)).unwrap();
+    assert!(matches!(store.generation().await.unwrap(), Generation::Changed { .. }));
+    store.accept_generation().await.unwrap();
+    assert_eq!(store.generation().await.unwrap(), Generation::Same);
+    drop(store);
+    let store = open(&folder, Some(KEYS)).unwrap();
+    assert_eq!(store.generation().await.unwrap(), Generation::Same);
+}
+
+#[tokio::test]
+async fn rule_24_one_of_the_two_alone_is_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(&folder, Some(KEYS)).unwrap()).await;
+    let mark = folder.path().join("generation");
+    let kept = fs::read(&mark).unwrap();
+    fs::remove_file(&mark).unwrap();
+    let store = open(&folder, Some(KEYS)).unwrap();
+    assert!(matches!(store.generation().await.unwrap(), Generation::Changed { .. }));
+    drop(store);
+
+    // The database is lost: a new one must not pass for it.
+    fs::write(&mark, kept).unwrap();
+    for name in fs::read_dir(folder.path()).unwrap() {
+        let path = name.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with(DATABASE) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let store = open(&folder, Some(KEYS)).unwrap();
+    assert!(matches!(store.generation().await.unwrap(), Generation::Changed { .. }));
+}
+
+#[tokio::test]
+async fn rule_24_a_start_that_ended_halfway_is_not_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(&folder, Some(KEYS)).unwrap()).await;
+    let mark = folder.path().join("generation");
+    let before = fs::read(&mark).unwrap();
+    drop(open(&folder, Some(KEYS)).unwrap());
+    fs::write(&mark, before).unwrap();
+    for _ in 0..2 {
+        let store = open(&folder, Some(KEYS)).unwrap();
+        assert_eq!(store.generation().await.unwrap(), Generation::Same);
+    }
+}
+
+#[tokio::test]
+async fn reads_use_their_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder, Some(KEYS)).unwrap());
+    let database = Connection::open(folder.path().join(DATABASE)).unwrap();
+    let plan = |sql: &str| -> String {
+        let mut explain = database.prepare(&format!("explain query plan {sql}")).unwrap();
+        let mut rows = explain.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan += &row.get::<_, String>(3).unwrap();
+            plan += "\n";
+        }
+        plan
+    };
+    for sql in [
+        "select body from payment where org_id = ?1 and open = 1",
+        "select distinct org_id from payment where open = 1 order by org_id",
+        "select body from payment where org_id = ?1 and (created_at, payment_id) < (?2, ?3)
+         order by created_at desc, payment_id desc limit ?4",
+        "select body from payment where failed_hash = ?1",
+        "select journal.seq, at, body from ledger join journal using (org_id, seq)
+         where ledger.org_id = ?1 and wallet_id = ?2 and ledger.seq > ?3
+         order by ledger.seq limit ?4",
+        "select org_id, payment_id, inbox.node_id, hash, paid_msat
+         from inbox join incoming_hash using (hash)
+         where paid_msat > booked_msat order by inbox.node_id, hash",
+    ] {
+        let plan = plan(sql);
+        assert!(plan.contains("USING") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        assert!(!plan.contains("SCAN payment\n") && !plan.contains("SCAN inbox\n"), "{plan}");
+    }
+}

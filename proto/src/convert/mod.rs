@@ -1,0 +1,150 @@
+//! Wire <-> domain, one file per service. What arrives is parsed into types that cannot be wrong,
+//! or refused with a [`WireError`]; what leaves is in the words of the contract.
+
+pub mod keys;
+pub mod lines;
+pub mod nodes;
+pub mod organisations;
+pub mod payments;
+pub mod wallets;
+
+#[cfg(test)]
+mod tests;
+
+use domain::{ErrorClass, Msat, PublicKey, WalletId, id::Id};
+
+use crate::Problem;
+
+/// Why a message does not say anything. Nothing was asked of anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    #[error("{0} must be a UUID")]
+    Id(&'static str),
+    #[error("{0} must be set")]
+    Missing(&'static str),
+    #[error("{0} must not contain the character NUL")]
+    Text(&'static str),
+    #[error("{0} must be at most {NAME_BYTES_MAX} bytes long")]
+    Long(&'static str),
+    #[error("{0} must be at most the bitcoin supply")]
+    Amount(&'static str),
+    #[error("wait_seconds must be at most {WAIT_SECONDS_MAX}")]
+    Wait,
+    #[error("limit must be at most {PAGE_MAX}")]
+    Limit,
+    #[error("cursor must be of an earlier answer")]
+    Cursor,
+    #[error("{0} must be a compressed public key: 33 bytes in hex")]
+    PublicKey(&'static str),
+}
+
+impl WireError {
+    pub fn class(self) -> ErrorClass {
+        match self {
+            Self::Id(_)
+            | Self::Missing(_)
+            | Self::Text(_)
+            | Self::Long(_)
+            | Self::Amount(_)
+            | Self::Wait
+            | Self::Limit
+            | Self::Cursor
+            | Self::PublicKey(_) => ErrorClass::Invalid,
+        }
+    }
+
+    /// A stable name for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Id(_) => "id_invalid",
+            Self::Missing(_) => "field_missing",
+            Self::Text(_) => "text_invalid",
+            Self::Long(_) => "text_too_long",
+            Self::Amount(_) => "amount_out_of_range",
+            Self::Wait => "wait_out_of_range",
+            Self::Limit => "limit_out_of_range",
+            Self::Cursor => "cursor_invalid",
+            Self::PublicKey(_) => "public_key_invalid",
+        }
+    }
+}
+
+/// A wallet was read without what it draws on: reading was not of one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("wallet {0} was read without its backing")]
+pub struct BackingMissing(pub WalletId);
+
+impl From<BackingMissing> for Problem {
+    fn from(error: BackingMissing) -> Problem {
+        Problem::new(ErrorClass::Bug, "inconsistent_read", error)
+    }
+}
+
+/// The longest name of anything.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// A caller who waits longer should watch instead.
+pub const WAIT_SECONDS_MAX: u32 = 60;
+
+/// The most entries of one page of a list.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// Entries of a page when the caller names no number.
+pub const PAGE_DEFAULT: u32 = 100;
+
+fn id<Kind>(field: &'static str, text: &str) -> Result<Id<Kind>, WireError> {
+    text.parse().map_err(|_| WireError::Id(field))
+}
+
+/// NUL is not text to every store.
+fn text(field: &'static str, text: String) -> Result<String, WireError> {
+    if text.contains('\0') { Err(WireError::Text(field)) } else { Ok(text) }
+}
+
+fn present(field: &'static str, given: String) -> Result<String, WireError> {
+    if given.trim().is_empty() { Err(WireError::Missing(field)) } else { text(field, given) }
+}
+
+fn named(field: &'static str, name: String) -> Result<String, WireError> {
+    if name.len() > NAME_BYTES_MAX { Err(WireError::Long(field)) } else { present(field, name) }
+}
+
+fn msat(field: &'static str, amount_msat: u64) -> Result<Msat, WireError> {
+    Msat::new(amount_msat).ok_or(WireError::Amount(field))
+}
+
+fn page_limit(asked: u32, default: u32) -> Result<u32, WireError> {
+    match asked {
+        0 => Ok(default),
+        1..=PAGE_MAX => Ok(asked),
+        _ => Err(WireError::Limit),
+    }
+}
+
+fn public_key(field: &'static str, text: &str) -> Result<PublicKey, WireError> {
+    unhex(text).map(PublicKey).ok_or(WireError::PublicKey(field))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// `None` unless the text is exactly `N` bytes in hex.
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let pairs = text.as_bytes().chunks(2);
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(bytes)
+}

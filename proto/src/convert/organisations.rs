@@ -1,0 +1,178 @@
+//! switchyard.admin.v1.Organisations
+
+use domain::{
+    OrgId, SignedMsat,
+    ledger::Funds,
+    org::{Backing, Command, Org},
+};
+
+use super::{BackingMissing, WireError, id, msat, named, wallets};
+use crate::admin::v1::{self, create_wallet_request as request};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    pub org: OrgId,
+    pub name: String,
+}
+
+impl TryFrom<v1::CreateOrganisationRequest> for Create {
+    type Error = WireError;
+
+    fn try_from(request: v1::CreateOrganisationRequest) -> Result<Create, WireError> {
+        Ok(Create { org: id("id", &request.id)?, name: named("name", request.name)? })
+    }
+}
+
+/// A command for one organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub org: OrgId,
+    pub command: Command,
+}
+
+impl TryFrom<v1::CreateEnvironmentRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::CreateEnvironmentRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::CreateEnvironment {
+                environment: id("id", &request.id)?,
+                name: named("name", request.name)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::OpenLineRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::OpenLineRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::OpenLine {
+                line: id("id", &request.id)?,
+                environment: id("environment_id", &request.environment_id)?,
+                limit_msat: msat("limit_msat", request.limit_msat)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::SetLineLimitRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::SetLineLimitRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::SetLineLimit {
+                line: id("line_id", &request.line_id)?,
+                limit_msat: msat("limit_msat", request.limit_msat)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::SetNodeFundsRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::SetNodeFundsRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::SetNodeFunds {
+                node: id("node_id", &request.node_id)?,
+                funds_msat: msat("funds_msat", request.funds_msat)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::CreateWalletRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::CreateWalletRequest) -> Result<Order, WireError> {
+        let backing = match request.backing.ok_or(WireError::Missing("backing"))? {
+            request::Backing::LineId(line) => Backing::Line(id("line_id", &line)?),
+            request::Backing::NodeId(node) => Backing::Node(id("node_id", &node)?),
+        };
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::CreateWallet {
+                wallet: id("id", &request.id)?,
+                environment: id("environment_id", &request.environment_id)?,
+                name: named("name", request.name)?,
+                backing,
+                limit_msat: msat("limit_msat", request.limit_msat)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::SetWalletLimitRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::SetWalletLimitRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::SetWalletLimit {
+                wallet: id("wallet_id", &request.wallet_id)?,
+                limit_msat: msat("limit_msat", request.limit_msat)?,
+            },
+        })
+    }
+}
+
+pub fn organisation_id(text: &str) -> Result<OrgId, WireError> {
+    id("organisation_id", text)
+}
+
+/// Environments, lines, nodes and wallets as they stand.
+pub fn standing(org: &Org) -> Result<v1::Standing, BackingMissing> {
+    let environments = org.environments.iter();
+    let lines = org.lines.iter().map(|(id, line)| v1::Funds {
+        environment_id: line.environment.to_string(),
+        allocated_msat: line.allocated_msat.get(),
+        ..funds(id.to_string(), &line.funds, line.funds.available())
+    });
+    let nodes = org.nodes.iter().map(|(id, node)| v1::Funds {
+        allocated_msat: node.allocated_msat.get(),
+        ..funds(id.to_string(), &node.funds, node.funds.available())
+    });
+    let wallets = org.wallets.iter().map(|(&id, wallet)| {
+        let backing_id = match wallet.backing {
+            Backing::Line(line) => line.to_string(),
+            Backing::Node(node) => node.to_string(),
+        };
+        Ok(v1::Funds {
+            environment_id: wallet.environment.to_string(),
+            name: wallet.name.clone(),
+            backing_id,
+            ..funds(id.to_string(), &wallet.funds, wallets::available(org, id, wallet)?)
+        })
+    });
+    Ok(v1::Standing {
+        environments: environments
+            .map(|(id, environment)| v1::Environment {
+                id: id.to_string(),
+                name: environment.name.clone(),
+            })
+            .collect(),
+        lines: lines.collect(),
+        nodes: nodes.collect(),
+        wallets: wallets.collect::<Result<_, _>>()?,
+    })
+}
+
+fn funds(id: String, funds: &Funds, available: SignedMsat) -> v1::Funds {
+    v1::Funds {
+        id,
+        environment_id: String::new(),
+        name: String::new(),
+        backing_id: String::new(),
+        limit_msat: funds.limit_msat.get(),
+        net_msat: funds.net_msat.get(),
+        held_msat: funds.held_msat.get(),
+        available_msat: available.get(),
+        allocated_msat: 0,
+    }
+}

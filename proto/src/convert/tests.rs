@@ -1,0 +1,469 @@
+use std::{collections::HashMap, time::Duration};
+
+use domain::{
+    EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
+    Preimage, PublicKey, SignedMsat, Timestamp, WalletId,
+    ledger::{Account, Entry, Funds},
+    lightning::FailureReason,
+    org::{
+        Backing, ClaimedBy, Event, Incoming, IncomingState, Line, Org, Outgoing, OutgoingState,
+        PaymentFailure, Rail, ReceiveTerms, Row, SendTerms, Wallet,
+    },
+    payment::{Attempt, AttemptEnd, Epoch, Request},
+};
+use proptest::prelude::*;
+use prost::Message;
+use uuid::Uuid;
+
+use super::{WireError, keys, lines, nodes, organisations, payments, wallets};
+use crate::{admin::v1 as admin, v1};
+
+const SUPPLY: u64 = Msat::SUPPLY.get();
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn invoice(amount_msat: Option<u64>) -> InvoiceTerms {
+    InvoiceTerms {
+        text: "lnbcrt1".to_owned(),
+        network: Network::Regtest,
+        hash: Preimage([7; 32]).hash(),
+        amount_msat: amount_msat.and_then(Msat::new),
+        payee: PublicKey([2; 33]),
+        description: "a book".to_owned(),
+        expires_at: Timestamp::from_millis(9_000),
+    }
+}
+
+fn outgoing(state: OutgoingState) -> Outgoing {
+    let reason = FailureReason::NoRoute;
+    let request = Request { epoch: Epoch(1), until: Timestamp::from_millis(5), unsent: false };
+    let attempt = |node, end| Attempt {
+        node: NodeId::new(uuid(node)),
+        started_at: Timestamp::from_millis(3),
+        requests: vec![request],
+        older_failures: Vec::new(),
+        end,
+    };
+    Outgoing {
+        id: PaymentId::new(uuid(1)),
+        terms: SendTerms {
+            wallet: WalletId::new(uuid(2)),
+            invoice: invoice(Some(1_000)),
+            amount_msat: None,
+            fee_limit_msat: None,
+        },
+        environment: EnvironmentId::new(uuid(3)),
+        amount_msat: Msat::new(1_000).unwrap(),
+        fee_limit_msat: Msat::new(50).unwrap(),
+        rail: Rail::CreditPool,
+        plan: Vec::new(),
+        older_failures: Vec::new(),
+        attempts: vec![
+            attempt(10, Some(AttemptEnd::Failed { at: Timestamp::from_millis(4), reason })),
+            attempt(11, None),
+        ],
+        state,
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(2),
+        contradicted: false,
+    }
+}
+
+fn incoming(state: IncomingState, invoice: Option<InvoiceTerms>) -> Incoming {
+    Incoming {
+        id: PaymentId::new(uuid(1)),
+        terms: ReceiveTerms {
+            wallet: WalletId::new(uuid(2)),
+            amount_msat: Some(1_000),
+            description: String::new(),
+            expiry_seconds: 60,
+        },
+        environment: EnvironmentId::new(uuid(3)),
+        hash: PaymentHash([9; 32]),
+        node: NodeId::new(uuid(10)),
+        expires_at: Timestamp::from_millis(60_000),
+        invoice,
+        state,
+        credited_msat: Msat::ZERO,
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(2),
+    }
+}
+
+#[test]
+fn sends_are_told_in_the_words_of_the_contract() {
+    let fee_msat = Msat::new(7).unwrap();
+    let posted = |preimage| OutgoingState::Posted { fee_msat, preimage };
+    let node = PaymentFailure::Node(FailureReason::IncorrectPaymentDetails);
+    for (state, word, code) in [
+        (OutgoingState::InFlight, "sending", ""),
+        (posted(Some(Preimage([7; 32]))), "completed", ""),
+        (posted(None), "completed", ""),
+        (OutgoingState::Voided(node), "failed", "incorrect_payment_details"),
+        (OutgoingState::Voided(PaymentFailure::PayeeRefused), "failed", "payee_refused"),
+        (OutgoingState::Refused(PaymentFailure::InsufficientFunds), "failed", "insufficient_funds"),
+        (
+            OutgoingState::Refused(PaymentFailure::InvoiceAlreadyPaid),
+            "failed",
+            "invoice_already_paid",
+        ),
+        (OutgoingState::Refused(PaymentFailure::NoUsableNode), "failed", "no_usable_node"),
+    ] {
+        let told = payments::outgoing(&outgoing(state), &HashMap::new());
+        assert_eq!(payments::status_word(told.status()), word);
+        assert_eq!(payments::has_ended(told.status()), word != "sending");
+        assert_eq!(told.failure.map(|failure| failure.code).unwrap_or_default(), code);
+        assert_eq!(told.fee_msat.is_some(), word == "completed");
+    }
+}
+
+#[test]
+fn every_attempt_is_shown() {
+    let names = HashMap::from([(NodeId::new(uuid(11)), "pool-2".to_owned())]);
+    let row = Row::Outgoing(Box::new(outgoing(OutgoingState::InFlight)));
+    let told = payments::payment(&row, &names).unwrap();
+    let shown: Vec<_> = told
+        .attempts
+        .iter()
+        .map(|attempt| (attempt.number, attempt.node_name.as_str(), attempt.status()))
+        .collect();
+    assert_eq!(
+        shown,
+        [(1, "", v1::AttemptStatus::Failed), (2, "pool-2", v1::AttemptStatus::InFlight)]
+    );
+    assert_eq!(told.attempts[0].failure.as_ref().unwrap().code, "no_route");
+    assert_eq!(told.attempts[0].ended_at_ms, Some(4));
+}
+
+#[test]
+fn receives_are_told_in_the_words_of_the_contract() {
+    let by = ClaimedBy {
+        payer: OrgId::new(uuid(1)),
+        payment: PaymentId::new(uuid(2)),
+        amount_msat: Msat::ZERO,
+        at: Timestamp::from_millis(1),
+    };
+    for (state, made, word, code) in [
+        (IncomingState::Generating, false, "generating", ""),
+        (IncomingState::Open, true, "receiving", ""),
+        (IncomingState::Claimed(by), true, "receiving", ""),
+        (IncomingState::Withdrawn(by), true, "receiving", ""),
+        (IncomingState::Paid, true, "completed", ""),
+        (IncomingState::PaidInternally(by), true, "completed", ""),
+        (IncomingState::Expired, true, "expired", ""),
+        (IncomingState::Failed, true, "failed", "invoice_withdrawn"),
+        (IncomingState::Failed, false, "failed", "invoice_not_made"),
+    ] {
+        let invoice = made.then(|| invoice(Some(1_000)));
+        let told = payments::incoming(&incoming(state, invoice));
+        assert_eq!(payments::status_word(told.status()), word);
+        assert_eq!(told.invoice.is_empty(), !made);
+        assert_eq!(told.failure.map(|failure| failure.code).unwrap_or_default(), code);
+    }
+}
+
+fn org(line: Funds, wallet: Funds) -> Org {
+    let (line_id, environment) = (LineId::new(uuid(1)), EnvironmentId::new(uuid(3)));
+    let rows = [
+        Row::Line(line_id, Line { environment, funds: line, allocated_msat: Msat::ZERO }),
+        Row::Wallet(
+            WalletId::new(uuid(2)),
+            Wallet {
+                environment,
+                name: "till".to_owned(),
+                backing: Backing::Line(line_id),
+                funds: wallet,
+            },
+        ),
+    ];
+    Org::from_rows(OrgId::new(uuid(9)), Epoch(0), rows)
+}
+
+#[test]
+fn rule_32_available_is_the_least_of_wallet_and_backing() {
+    let funds = |limit, net, held| Funds {
+        limit_msat: Msat::new(limit).unwrap(),
+        net_msat: SignedMsat::new(net),
+        held_msat: Msat::new(held).unwrap(),
+    };
+    for (line, wallet, available) in [
+        (funds(1_000, 0, 0), funds(400, 0, 0), 400),
+        (funds(1_000, -900, 0), funds(400, 0, 0), 100),
+        (funds(1_000, 500, 0), funds(400, 500, 50), 850),
+        (funds(0, -900, 10), funds(400, 0, 0), -910),
+    ] {
+        let org = org(line, wallet);
+        let (&id, wallet) = org.wallets.first_key_value().unwrap();
+        assert_eq!(wallets::wallet(&org, id, wallet).unwrap().available_msat, available);
+        let standing = organisations::standing(&org).unwrap();
+        assert_eq!(standing.wallets[0].available_msat, available);
+        let line = lines::line(LineId::new(uuid(1)), &org.lines[&LineId::new(uuid(1))]);
+        assert!(line.available_msat >= available);
+    }
+}
+
+#[test]
+fn a_wallet_read_without_its_backing_is_an_error() {
+    let mut org = org(Funds::default(), Funds::default());
+    org.lines.clear();
+    let (&id, wallet) = org.wallets.first_key_value().unwrap();
+    assert!(wallets::wallet(&org, id, wallet).is_err());
+    assert!(organisations::standing(&org).is_err());
+}
+
+#[test]
+fn the_ledger_shows_what_moved_the_wallet() {
+    let (wallet, node) = (WalletId::new(uuid(2)), NodeId::new(uuid(10)));
+    let payment = PaymentId::new(uuid(1));
+    let sent = outgoing(OutgoingState::InFlight);
+    let cost = Msat::new(1_007).unwrap();
+    let held = Event::Held {
+        payment,
+        terms: sent.terms,
+        amount_msat: sent.amount_msat,
+        fee_limit_msat: sent.fee_limit_msat,
+        rail: sent.rail,
+        plan: Vec::new(),
+        older_failures: Vec::new(),
+    };
+    let posted = Event::Posted {
+        payment,
+        fee_msat: Msat::new(7).unwrap(),
+        preimage: None,
+        entry: Entry::transfer(Account::Wallet(wallet), Account::Node(node), cost),
+    };
+    let voided = Event::Voided {
+        payment,
+        hash: PaymentHash([0; 32]),
+        failure: PaymentFailure::PayeeRefused,
+    };
+    let received = Event::Received {
+        payment,
+        amount_msat: cost,
+        entry: Entry::transfer(Account::Node(node), Account::Wallet(wallet), cost),
+    };
+    let at = Timestamp::from_millis(5);
+    let story = [held, posted, voided, received].map(|event| {
+        let entry = wallets::ledger_entry(wallet, 1, at, &event).unwrap();
+        (wallets::kind_word(entry.kind()), entry.amount_msat, entry.change_msat)
+    });
+    assert_eq!(
+        story,
+        [
+            ("held", Some(1_050), 0),
+            ("captured", Some(1_007), -1_007),
+            ("released", None, 0),
+            ("credited", Some(1_007), 1_007),
+        ]
+    );
+    let quiet = Event::InvoiceExpired { payment };
+    assert_eq!(wallets::ledger_entry(wallet, 1, at, &quiet), None);
+}
+
+#[test]
+fn what_says_nothing_is_refused_by_name() {
+    let send = |change: fn(&mut v1::SendRequest)| {
+        let mut request = v1::SendRequest {
+            id: uuid(1).to_string(),
+            wallet_id: uuid(2).to_string(),
+            ..v1::SendRequest::default()
+        };
+        change(&mut request);
+        payments::Send::try_from(request).map(|_| ())
+    };
+    assert_eq!(send(|_| ()), Ok(()));
+    assert_eq!(send(|request| request.id.clear()), Err(WireError::Id("id")));
+    assert_eq!(send(|request| request.wallet_id.push('0')), Err(WireError::Id("wallet_id")));
+    assert_eq!(send(|request| request.wait_seconds = 61), Err(WireError::Wait));
+
+    let list = |limit, cursor: &str| {
+        let request =
+            v1::ListPaymentsRequest { limit, cursor: cursor.to_owned(), wallet_id: String::new() };
+        payments::List::try_from(request).map(|list| list.limit)
+    };
+    assert_eq!(list(0, ""), Ok(100));
+    assert_eq!(list(1_001, ""), Err(WireError::Limit));
+    assert_eq!(list(1, "5"), Err(WireError::Cursor));
+    assert_eq!(list(1, "5.x"), Err(WireError::Cursor));
+
+    let text = v1::ReceiveRequest {
+        id: uuid(1).to_string(),
+        wallet_id: uuid(2).to_string(),
+        description: "a\0b".to_owned(),
+        ..v1::ReceiveRequest::default()
+    };
+    assert_eq!(payments::Receive::try_from(text), Err(WireError::Text("description")));
+
+    let line = admin::OpenLineRequest {
+        organisation_id: uuid(1).to_string(),
+        id: uuid(2).to_string(),
+        environment_id: uuid(3).to_string(),
+        limit_msat: SUPPLY + 1,
+    };
+    let amount = organisations::Order::try_from(line);
+    assert_eq!(amount.unwrap_err(), WireError::Amount("limit_msat"));
+
+    let wallet = admin::CreateWalletRequest { backing: None, ..Default::default() };
+    let backing = organisations::Order::try_from(wallet);
+    assert_eq!(backing.unwrap_err(), WireError::Missing("backing"));
+}
+
+#[test]
+fn a_node_is_read_whole_and_its_macaroon_never_shown() {
+    let request = admin::RegisterNodeRequest {
+        id: uuid(1).to_string(),
+        name: "pool-1".to_owned(),
+        owner: Some(admin::register_node_request::Owner::CreditPool(admin::CreditPool {})),
+        address: "lnd:10009".to_owned(),
+        trust: Some(admin::register_node_request::Trust::CertificatePem("PEM".to_owned())),
+        macaroon: b"topsecret".to_vec(),
+        expected_identity: "02".repeat(33),
+    };
+    assert!(!format!("{request:?}").contains("topsecret"));
+    assert!(!format!("{request:?}").contains("116, 111, 112"));
+    let node = nodes::Register::try_from(request.clone()).unwrap();
+    assert_eq!(node.identity, Some(PublicKey([2; 33])));
+    assert_eq!(node.owner, None);
+    for identity in
+        ["02", "zz".repeat(33).as_str(), "02".repeat(34).as_str(), "é".repeat(33).as_str()]
+    {
+        let mut request = request.clone();
+        request.expected_identity = identity.to_owned();
+        let refused = nodes::Register::try_from(request).err();
+        assert_eq!(refused, Some(WireError::PublicKey("expected_identity")));
+    }
+}
+
+fn any_id<Kind>() -> impl Strategy<Value = domain::id::Id<Kind>> {
+    any::<u128>().prop_map(|number| domain::id::Id::new(uuid(number)))
+}
+
+prop_compose! {
+    fn any_send()(
+        payment in any_id(),
+        wallet in any_id(),
+        invoice in ".*",
+        amount_msat in any::<Option<u64>>(),
+        fee_limit_msat in any::<Option<u64>>(),
+        wait in 0..=60_u64,
+    ) -> payments::Send {
+        let wait = Duration::from_secs(wait);
+        payments::Send { payment, wallet, invoice, amount_msat, fee_limit_msat, wait }
+    }
+}
+
+prop_compose! {
+    fn any_receive()(
+        payment in any_id(),
+        wallet in any_id(),
+        amount_msat in any::<Option<u64>>(),
+        description in "[^\0]*",
+        expiry_seconds in any::<u32>(),
+        wait in 0..=60_u64,
+    ) -> payments::Receive {
+        let terms = ReceiveTerms { wallet, amount_msat, description, expiry_seconds };
+        payments::Receive { payment, terms, wait: Duration::from_secs(wait) }
+    }
+}
+
+/// Decodes and converts; what comes out does not matter, that it comes out does.
+fn feed<Wire: Message + Default, Parsed: TryFrom<Wire>>(bytes: &[u8]) {
+    let _ = Wire::decode(bytes).map(Parsed::try_from);
+}
+
+fn feed_all(bytes: &[u8]) {
+    feed::<v1::SendRequest, payments::Send>(bytes);
+    feed::<v1::ReceiveRequest, payments::Receive>(bytes);
+    feed::<v1::ListPaymentsRequest, payments::List>(bytes);
+    feed::<v1::ListWalletsRequest, wallets::List>(bytes);
+    feed::<v1::LedgerRequest, wallets::Ledger>(bytes);
+    feed::<admin::CreateOrganisationRequest, organisations::Create>(bytes);
+    feed::<admin::CreateEnvironmentRequest, organisations::Order>(bytes);
+    feed::<admin::OpenLineRequest, organisations::Order>(bytes);
+    feed::<admin::SetLineLimitRequest, organisations::Order>(bytes);
+    feed::<admin::SetNodeFundsRequest, organisations::Order>(bytes);
+    feed::<admin::CreateWalletRequest, organisations::Order>(bytes);
+    feed::<admin::SetWalletLimitRequest, organisations::Order>(bytes);
+    feed::<admin::CreateKeyRequest, keys::Create>(bytes);
+    feed::<admin::RegisterNodeRequest, nodes::Register>(bytes);
+    feed::<admin::StopNodeRequest, nodes::Stop>(bytes);
+}
+
+/// Fields that are well formed on the wire, with whatever in them: these get past decoding.
+fn any_fields() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        any::<u128>().prop_map(|number| uuid(number).to_string()),
+        ".{0,80}",
+        Just("9223372036854775807.00000000-0000-0000-0000-000000000000".to_owned()),
+    ];
+    let field = (1..=10_u8, any::<bool>(), text, prop_oneof![any::<u64>(), Just(1 << 63)]);
+    prop::collection::vec(field, 0..12).prop_map(|fields| {
+        let mut bytes = Vec::new();
+        for (tag, is_text, text, number) in fields {
+            if is_text {
+                bytes.push(tag << 3 | 2);
+                prost::encoding::encode_varint(u64::try_from(text.len()).unwrap(), &mut bytes);
+                bytes.extend(text.as_bytes());
+            } else {
+                bytes.push(tag << 3);
+                prost::encoding::encode_varint(number, &mut bytes);
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn sends_survive_the_wire(send in any_send()) {
+        let bytes = v1::SendRequest::from(send.clone()).encode_to_vec();
+        let back = payments::Send::try_from(v1::SendRequest::decode(&bytes[..]).unwrap());
+        prop_assert_eq!(back, Ok(send));
+    }
+
+    #[test]
+    fn receives_survive_the_wire(receive in any_receive()) {
+        let bytes = v1::ReceiveRequest::from(receive.clone()).encode_to_vec();
+        let back = payments::Receive::try_from(v1::ReceiveRequest::decode(&bytes[..]).unwrap());
+        prop_assert_eq!(back, Ok(receive));
+    }
+
+    #[test]
+    fn cursors_survive_the_wire(millis in any::<i64>(), payment in any_id()) {
+        let cursor = payments::Cursor { created_at: Timestamp::from_millis(millis), payment };
+        let request = v1::ListPaymentsRequest {
+            cursor: cursor.to_wire(),
+            ..v1::ListPaymentsRequest::default()
+        };
+        prop_assert_eq!(payments::List::try_from(request).unwrap().after, Some(cursor));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        feed_all(&bytes);
+    }
+
+    #[test]
+    fn any_fields_are_read_or_refused(bytes in any_fields()) {
+        feed_all(&bytes);
+    }
+
+    /// Whatever the numbers are, wallets and lines are told without a panic.
+    #[test]
+    fn any_funds_are_told(
+        limits in prop::array::uniform2(0..=SUPPLY),
+        nets in prop::array::uniform2(any::<i32>()),
+        helds in prop::array::uniform2(0..=SUPPLY),
+    ) {
+        let funds = |at: usize| Funds {
+            limit_msat: Msat::new(limits[at]).unwrap(),
+            net_msat: SignedMsat::new(i64::from(nets[at]) * 1_000_000_000),
+            held_msat: Msat::new(helds[at]).unwrap(),
+        };
+        let org = org(funds(0), funds(1));
+        prop_assert!(organisations::standing(&org).is_ok());
+        lines::line(LineId::new(uuid(1)), &org.lines[&LineId::new(uuid(1))]);
+    }
+}

@@ -1,0 +1,337 @@
+//! An error on the wire: its class becomes a gRPC status here and nowhere else.
+//!
+//! | class | gRPC | retryable |
+//! |---|---|---|
+//! | Invalid | INVALID_ARGUMENT | no |
+//! | Denied | UNAUTHENTICATED | no |
+//! | NotFound | NOT_FOUND | no |
+//! | Rejected | FAILED_PRECONDITION | no |
+//! | Conflict | ALREADY_EXISTS | no |
+//! | Unavailable | UNAVAILABLE | same_id |
+//! | Uncertain | DEADLINE_EXCEEDED | same_id |
+//! | Bug | INTERNAL | no |
+//!
+//! A client may believe that nothing was done only if the status is one of ours, which it knows by
+//! its code string. A status that the transport made up, such as UNAVAILABLE for a connection that
+//! broke while the request was under way, says nothing about what was done: it is read as
+//! Uncertain.
+
+use std::{borrow::Cow, collections::HashMap, error::Error, fmt};
+
+use domain::{ErrorClass, Rejection};
+use prost::Message;
+use tonic::{Code, ConnectError, Status, metadata::MetadataValue};
+
+use crate::convert::WireError;
+
+/// The metadata key of the stable name of an error.
+pub const CODE_KEY: &str = "switchyard-code";
+/// The metadata key of what a repeat may do.
+pub const RETRYABLE_KEY: &str = "switchyard-retryable";
+
+/// `ErrorInfo.domain`: whose names the reasons are.
+const DOMAIN: &str = "switchyard";
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+
+/// A status travels in headers, twice (as message and in the details); clients take 16 KiB of them.
+const MESSAGE_BYTES_MAX: usize = 2_048;
+
+/// A request that was not carried out, or of which that cannot be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub class: ErrorClass,
+    /// A stable name for programs; of lower-case words and `_`.
+    pub code: Cow<'static, str>,
+    /// For people; may change.
+    pub message: String,
+}
+
+impl Problem {
+    pub fn new(class: ErrorClass, code: &'static str, message: impl fmt::Display) -> Problem {
+        Problem { class, code: Cow::Borrowed(code), message: message.to_string() }
+    }
+
+    pub fn retryable(&self) -> Retryable {
+        Retryable::of(self.class)
+    }
+
+    /// Reads a status back, whoever made it.
+    pub fn from_status(status: &Status) -> Problem {
+        let ours = status.metadata().get(CODE_KEY).and_then(|code| code.to_str().ok());
+        let (class, code) = match ours {
+            Some(code) => (class_of_ours(status.code()), Cow::Owned(code.to_owned())),
+            None if never_connected(status) => {
+                (ErrorClass::Unavailable, Cow::Borrowed("unreachable"))
+            }
+            None => foreign(status.code()),
+        };
+        Problem { class, code, message: status.message().to_owned() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl Error for Problem {}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Problem {
+        Problem::new(rejection.class(), rejection.code(), &rejection)
+    }
+}
+
+impl From<WireError> for Problem {
+    fn from(error: WireError) -> Problem {
+        Problem::new(error.class(), error.code(), error)
+    }
+}
+
+/// What a caller may do about an error. There is no "yes, under a fresh id".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retryable {
+    No,
+    /// Repeat with the same id, or read by id.
+    SameId,
+}
+
+impl Retryable {
+    pub fn of(class: ErrorClass) -> Retryable {
+        match class {
+            ErrorClass::Unavailable | ErrorClass::Uncertain => Retryable::SameId,
+            ErrorClass::Invalid
+            | ErrorClass::Denied
+            | ErrorClass::NotFound
+            | ErrorClass::Rejected
+            | ErrorClass::Conflict
+            | ErrorClass::Bug => Retryable::No,
+        }
+    }
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Retryable::No => "no",
+            Retryable::SameId => "same_id",
+        }
+    }
+}
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Status {
+        let message = shortened(&problem.message);
+        let details = rpc::Details::of(&problem, message).encode_to_vec();
+        let grpc = code(problem.class);
+        let mut status = Status::with_details(grpc, message, details.into());
+        let metadata = status.metadata_mut();
+        // A code of ours is plain ASCII; one that is not would only lose its name.
+        if let Ok(code) = MetadataValue::try_from(problem.code.as_ref()) {
+            metadata.insert(CODE_KEY, code);
+        }
+        let retryable = problem.retryable().word();
+        metadata.insert(RETRYABLE_KEY, MetadataValue::from_static(retryable));
+        status
+    }
+}
+
+/// The class of an error as gRPC has it.
+pub fn code(class: ErrorClass) -> Code {
+    match class {
+        ErrorClass::Invalid => Code::InvalidArgument,
+        ErrorClass::Denied => Code::Unauthenticated,
+        ErrorClass::NotFound => Code::NotFound,
+        ErrorClass::Rejected => Code::FailedPrecondition,
+        ErrorClass::Conflict => Code::AlreadyExists,
+        ErrorClass::Unavailable => Code::Unavailable,
+        ErrorClass::Uncertain => Code::DeadlineExceeded,
+        ErrorClass::Bug => Code::Internal,
+    }
+}
+
+fn class_of_ours(code: Code) -> ErrorClass {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => ErrorClass::Invalid,
+        Code::Unauthenticated | Code::PermissionDenied => ErrorClass::Denied,
+        Code::NotFound => ErrorClass::NotFound,
+        Code::FailedPrecondition => ErrorClass::Rejected,
+        Code::AlreadyExists | Code::Aborted => ErrorClass::Conflict,
+        Code::Unavailable | Code::ResourceExhausted => ErrorClass::Unavailable,
+        Code::Internal => ErrorClass::Bug,
+        Code::DeadlineExceeded | Code::Ok | Code::Cancelled | Code::Unknown | Code::DataLoss => {
+            ErrorClass::Uncertain
+        }
+    }
+}
+
+/// A status that neither a decision nor the gateway made: only those say "not done" that are given
+/// before a request is looked at.
+fn foreign(code: Code) -> (ErrorClass, Cow<'static, str>) {
+    let (class, name) = match code {
+        Code::InvalidArgument => (ErrorClass::Invalid, "invalid_request"),
+        Code::Unimplemented => (ErrorClass::Invalid, "unknown_call"),
+        Code::Unauthenticated | Code::PermissionDenied => (ErrorClass::Denied, "denied"),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => (ErrorClass::Uncertain, "outcome_unknown"),
+    };
+    (class, Cow::Borrowed(name))
+}
+
+/// The connection was never made, so the request never left.
+fn never_connected(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn shortened(message: &str) -> &str {
+    let mut end = message.len().min(MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}
+
+/// google.rpc, as far as we speak it.
+mod rpc {
+    use super::{DOMAIN, ERROR_INFO, HashMap, Message, Problem, code};
+
+    /// google.rpc.Status.
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Details {
+        #[prost(int32, tag = "1")]
+        pub(super) code: i32,
+        #[prost(string, tag = "2")]
+        pub(super) message: String,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) details: Vec<Any>,
+    }
+
+    /// google.protobuf.Any.
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Any {
+        #[prost(string, tag = "1")]
+        pub(super) type_url: String,
+        #[prost(bytes = "vec", tag = "2")]
+        pub(super) value: Vec<u8>,
+    }
+
+    /// google.rpc.ErrorInfo.
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct ErrorInfo {
+        #[prost(string, tag = "1")]
+        pub(super) reason: String,
+        #[prost(string, tag = "2")]
+        pub(super) domain: String,
+        #[prost(map = "string, string", tag = "3")]
+        pub(super) metadata: HashMap<String, String>,
+    }
+
+    impl Details {
+        pub(super) fn of(problem: &Problem, message: &str) -> Details {
+            let retryable = problem.retryable().word().to_owned();
+            let info = ErrorInfo {
+                reason: problem.code.clone().into_owned(),
+                domain: DOMAIN.to_owned(),
+                metadata: HashMap::from([("retryable".to_owned(), retryable)]),
+            };
+            Details {
+                code: code(problem.class).into(),
+                message: message.to_owned(),
+                details: vec![Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() }],
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSES: [(ErrorClass, Code, &str); 8] = [
+        (ErrorClass::Invalid, Code::InvalidArgument, "no"),
+        (ErrorClass::Denied, Code::Unauthenticated, "no"),
+        (ErrorClass::NotFound, Code::NotFound, "no"),
+        (ErrorClass::Rejected, Code::FailedPrecondition, "no"),
+        (ErrorClass::Conflict, Code::AlreadyExists, "no"),
+        (ErrorClass::Unavailable, Code::Unavailable, "same_id"),
+        (ErrorClass::Uncertain, Code::DeadlineExceeded, "same_id"),
+        (ErrorClass::Bug, Code::Internal, "no"),
+    ];
+
+    #[test]
+    fn every_class_has_its_status_and_comes_back() {
+        for (class, code, retryable) in CLASSES {
+            let problem = Problem::new(class, "some_code", "a message: ünïcode");
+            let status = Status::from(problem.clone());
+            assert_eq!(status.code(), code);
+            assert_eq!(status.metadata().get(CODE_KEY).unwrap(), "some_code");
+            assert_eq!(status.metadata().get(RETRYABLE_KEY).unwrap(), retryable);
+            assert_eq!(Problem::from_status(&status), problem);
+
+            let details = rpc::Details::decode(status.details()).unwrap();
+            assert_eq!(details.code, i32::from(code));
+            assert_eq!(details.message, problem.message);
+            let info = rpc::ErrorInfo::decode(details.details[0].value.as_slice()).unwrap();
+            assert_eq!(details.details[0].type_url, ERROR_INFO);
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), ("some_code", DOMAIN));
+            assert_eq!(info.metadata["retryable"], retryable);
+        }
+    }
+
+    /// A status that we did not make proves nothing about what was done.
+    #[test]
+    fn a_lost_connection_is_never_read_as_not_done() {
+        for number in 0..=16 {
+            let code = Code::from(number);
+            let problem = Problem::from_status(&Status::new(code, "transport error"));
+            let says_not_done = matches!(
+                code,
+                Code::InvalidArgument
+                    | Code::Unimplemented
+                    | Code::Unauthenticated
+                    | Code::PermissionDenied
+            );
+            assert_eq!(problem.class != ErrorClass::Uncertain, says_not_done, "{code:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_never_made_is() {
+        let nobody = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let mut client = crate::v1::payments_client::PaymentsClient::new(nobody);
+        let status = client.send(crate::v1::SendRequest::default()).await.unwrap_err();
+        let problem = Problem::from_status(&status);
+        assert_eq!(
+            (problem.class, problem.code.as_ref()),
+            (ErrorClass::Unavailable, "unreachable")
+        );
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let status =
+            Status::from(Problem::new(ErrorClass::Invalid, "long", "ü".repeat(MESSAGE_BYTES_MAX)));
+        assert_eq!(status.message().len(), MESSAGE_BYTES_MAX);
+        let odd = format!("a{}", "ü".repeat(MESSAGE_BYTES_MAX));
+        let status = Status::from(Problem::new(ErrorClass::Invalid, "long", odd));
+        assert_eq!(status.message().len(), MESSAGE_BYTES_MAX - 1);
+    }
+}

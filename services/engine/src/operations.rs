@@ -1,0 +1,67 @@
+//! What an operator may ask of the installation.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{Network, NodeId};
+use ports::{
+    Clock, Directory, Guard, Operations, StoreError,
+    directory::NodeRecord,
+    operations::{AuditReport, NewNode, NodeState, RegisterError},
+};
+use runtime::Platform;
+
+pub(crate) struct Operator {
+    pub(crate) platform: Platform,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) guard: Arc<dyn Guard>,
+    pub(crate) network: Network,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Operations for Operator {
+    async fn register_node(&self, node: NewNode) -> Result<NodeRecord, RegisterError> {
+        if let Some(owner) = node.owner {
+            let orgs = self.directory.orgs().await.map_err(RegisterError::Store)?;
+            if !orgs.iter().any(|org| org.id == owner) {
+                return Err(RegisterError::OrgNotFound(owner));
+            }
+        }
+        let clock = self.clock.clone();
+        let record =
+            lightning_node::register::inspect(&node, self.network, move || clock.now()).await?;
+        self.directory.add_node(&record).await.map_err(|error| match error {
+            StoreError::AlreadyThere => RegisterError::AlreadyThere,
+            error @ (StoreError::Unavailable(_)
+            | StoreError::Unknown(_)
+            | StoreError::Corrupt(_)) => RegisterError::Store(error),
+        })?;
+        self.platform
+            .adopt(record.clone())
+            .await
+            .map_err(|error| RegisterError::Unreachable(error.to_string()))?;
+        Ok(record)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeState>, StoreError> {
+        let records = self.directory.nodes().await?;
+        Ok(records.into_iter().map(|record| self.platform.state_of(record)).collect())
+    }
+
+    async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        self.platform.stop_node(id, why).await
+    }
+
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        self.guard.frozen().await
+    }
+
+    async fn thaw(&self) -> Result<(), StoreError> {
+        self.platform.thaw().await
+    }
+
+    async fn audit(&self) -> Result<AuditReport, StoreError> {
+        self.platform.audit().await
+    }
+}

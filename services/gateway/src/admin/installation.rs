@@ -1,0 +1,92 @@
+use ports::operations::{AuditFinding, AuditReport};
+use proto::{
+    Problem,
+    admin::v1::{self, installation_server},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    Gateway, limits,
+    problem::{answer, answer_within, operator},
+};
+
+pub(crate) struct Installation(pub(crate) Gateway);
+
+impl Installation {
+    async fn state(&self) -> Result<v1::StatusResponse, Problem> {
+        let Gateway { directory, reads, operations, network, .. } = &self.0;
+        let nodes = operations.nodes().await.map_err(operator::store)?;
+        let open = reads.orgs_with_open_work().await.map_err(operator::store)?;
+        let orgs = directory.orgs().await.map_err(operator::store)?;
+        Ok(v1::StatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: network.name().to_owned(),
+            frozen: operations.frozen().await.map_err(operator::store)?.unwrap_or_default(),
+            organisations: count(orgs.len()),
+            organisations_with_open_work: count(open.len()),
+            nodes: count(nodes.len()),
+            nodes_not_usable: count(nodes.iter().filter(|node| node.not_usable.is_some()).count()),
+        })
+    }
+
+    async fn thawed(&self) -> Result<v1::ThawResponse, Problem> {
+        let operations = &self.0.operations;
+        let was_frozen = operations.frozen().await.map_err(operator::store)?.unwrap_or_default();
+        operations.thaw().await.map_err(operator::store)?;
+        Ok(v1::ThawResponse { was_frozen })
+    }
+}
+
+fn count(things: usize) -> u64 {
+    u64::try_from(things).unwrap_or(u64::MAX)
+}
+
+fn audited(report: AuditReport) -> v1::AuditResponse {
+    let findings_total = count(report.findings.len());
+    v1::AuditResponse {
+        findings: report.findings.into_iter().take(limits::FINDINGS_MAX).map(finding).collect(),
+        findings_total,
+        organisations: report.organisations,
+        payments: report.payments,
+        entries: report.entries,
+        nodes: report.nodes,
+        frozen: report.frozen.unwrap_or_default(),
+    }
+}
+
+fn finding(found: AuditFinding) -> v1::Finding {
+    v1::Finding {
+        code: found.code.to_owned(),
+        organisation_id: found.org.map(|org| org.to_string()).unwrap_or_default(),
+        payment_id: found.payment.map(|payment| payment.to_string()).unwrap_or_default(),
+        node_id: found.node.map(|node| node.to_string()).unwrap_or_default(),
+        message: found.text,
+    }
+}
+
+#[tonic::async_trait]
+impl installation_server::Installation for Installation {
+    async fn status(
+        &self,
+        _: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        answer("Installation.Status", self.state()).await
+    }
+
+    async fn audit(
+        &self,
+        _: Request<v1::AuditRequest>,
+    ) -> Result<Response<v1::AuditResponse>, Status> {
+        answer_within(limits::AUDIT_WITHIN, "Installation.Audit", async {
+            Ok(audited(self.0.operations.audit().await.map_err(operator::store)?))
+        })
+        .await
+    }
+
+    async fn thaw(
+        &self,
+        _: Request<v1::ThawRequest>,
+    ) -> Result<Response<v1::ThawResponse>, Status> {
+        answer("Installation.Thaw", self.thawed()).await
+    }
+}

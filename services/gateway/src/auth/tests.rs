@@ -1,0 +1,117 @@
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use domain::{KeyId, NodeId, Timestamp};
+use ports::{
+    StoreError,
+    directory::{KeyRecord, NodeRecord, OrgRecord},
+};
+use tokio::time::advance;
+use uuid::Uuid;
+
+use super::*;
+
+/// One key, which may be revoked, and nothing else.
+#[derive(Default)]
+struct OneKey {
+    revoked: Mutex<bool>,
+    asked: AtomicUsize,
+}
+
+#[tonic::async_trait]
+impl Directory for OneKey {
+    async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let revoked = *self.revoked.lock().unwrap();
+        Ok((digest == super::digest("good")).then(|| KeyRecord {
+            id: KeyId::new(Uuid::nil()),
+            org: OrgId::new(Uuid::from_u128(1)),
+            environment: EnvironmentId::new(Uuid::from_u128(2)),
+            name: String::new(),
+            digest,
+            created_at: Timestamp::default(),
+            revoked_at: revoked.then(Timestamp::default),
+        }))
+    }
+
+    async fn add_org(&self, _: &OrgRecord) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn orgs(&self) -> Result<Vec<OrgRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn add_key(&self, _: &KeyRecord) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn revoke_key(&self, _: KeyId, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn add_node(&self, _: &NodeRecord) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn stop_node(&self, _: NodeId, _: Option<&str>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+fn with_key(secret: &'static str) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    metadata.insert("x-api-key", secret.parse().unwrap());
+    metadata
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_key_stops_within_five_seconds() {
+    let directory = Arc::new(OneKey::default());
+    let keys = Keys::new(directory.clone());
+    let good = with_key("good");
+    let caller = keys.caller(&good).await.unwrap();
+    assert_eq!(keys.caller(&good).await, Ok(caller));
+    assert_eq!(directory.asked.load(Ordering::Relaxed), 1);
+
+    *directory.revoked.lock().unwrap() = true;
+    advance(Duration::from_millis(3_999)).await;
+    assert_eq!(keys.again(caller).await, Ok(caller));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(keys.caller(&good).await.unwrap_err(), wrong());
+    assert_eq!(keys.again(caller).await.unwrap_err(), wrong());
+}
+
+/// Unknown keys are asked for each time, so that a new key works at once.
+#[tokio::test(start_paused = true)]
+async fn unknown_keys_are_not_remembered() {
+    let directory = Arc::new(OneKey::default());
+    let keys = Keys::new(directory.clone());
+    for asked in 1..=3 {
+        assert_eq!(keys.caller(&with_key("bad")).await, Err(wrong()));
+        assert_eq!(directory.asked.load(Ordering::Relaxed), asked);
+    }
+}
+
+#[test]
+fn tokens_are_compared_whole() {
+    let token = AdminToken::new("0123456789abcdef").unwrap();
+    assert!(token.is("0123456789abcdef"));
+    for other in ["", "0123456789abcde", "0123456789abcdeF", "0123456789abcdef "] {
+        assert!(!token.is(other));
+    }
+    assert!(AdminToken::new("short").is_err());
+}
+
+#[test]
+fn secrets_are_long_and_never_the_same() {
+    let (one, other) = (Secret::draw().unwrap(), Secret::draw().unwrap());
+    assert_ne!(one.digest(), other.digest());
+    assert!(one.show().len() > 64);
+}

@@ -1,0 +1,111 @@
+//! Errors of the ports as answers: one place that answers, bounds and reports a call.
+
+use std::time::Duration;
+
+use domain::ErrorClass;
+use proto::Problem;
+use tokio::time::timeout;
+use tonic::{Response, Status};
+
+use crate::limits;
+
+/// Answers a call with what the work comes to.
+pub(crate) async fn answer<T>(
+    call: &'static str,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<Response<T>, Status> {
+    answer_within(limits::ANSWER_WITHIN, call, work).await
+}
+
+pub(crate) async fn answer_within<T>(
+    longest: Duration,
+    call: &'static str,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<Response<T>, Status> {
+    let problem = match timeout(longest, work).await {
+        Ok(Ok(answer)) => return Ok(Response::new(answer)),
+        Ok(Err(problem)) => problem,
+        Err(_) => Problem::new(ErrorClass::Uncertain, "outcome_unknown", "no answer in time"),
+    };
+    report(call, &problem);
+    Err(problem.into())
+}
+
+/// As loud as its class asks for.
+pub(crate) fn report(call: &str, problem: &Problem) {
+    let Problem { class, code, message } = problem;
+    match class {
+        ErrorClass::Invalid | ErrorClass::NotFound => tracing::debug!(call, %code, message),
+        ErrorClass::Denied | ErrorClass::Rejected | ErrorClass::Conflict => {
+            tracing::info!(call, %code, message);
+        }
+        ErrorClass::Unavailable | ErrorClass::Uncertain => tracing::warn!(call, %code, message),
+        ErrorClass::Bug => tracing::error!(call, %code, message),
+    }
+}
+
+/// For callers with a key: what is inside, such as the address of a database, stays inside.
+pub(crate) mod customer {
+    use domain::ErrorClass;
+    use ports::{StoreError, orgs::OrgsError};
+    use proto::Problem;
+
+    pub(crate) fn orgs(error: OrgsError) -> Problem {
+        match &error {
+            OrgsError::Rejected(_) | OrgsError::NotFound(_) => {
+                Problem::new(error.class(), error.code(), &error)
+            }
+            OrgsError::Unavailable(_) | OrgsError::Uncertain(_) | OrgsError::Frozen(_) => {
+                veiled(error.class(), error.code(), &error.to_string())
+            }
+        }
+    }
+
+    pub(crate) fn store(error: StoreError) -> Problem {
+        veiled(error.class(), super::store_code(&error), &error.to_string())
+    }
+
+    fn veiled(class: ErrorClass, code: &'static str, inside: &str) -> Problem {
+        tracing::warn!(code, inside, "a customer's call could not be carried out");
+        let message = match class {
+            ErrorClass::Unavailable => "not carried out; repeat it later, with the same id",
+            ErrorClass::Uncertain => {
+                "perhaps carried out; repeat it with the same id, or read by id"
+            }
+            ErrorClass::Invalid
+            | ErrorClass::Denied
+            | ErrorClass::NotFound
+            | ErrorClass::Rejected
+            | ErrorClass::Conflict
+            | ErrorClass::Bug => "something is wrong on our side; tell us",
+        };
+        Problem::new(class, code, message)
+    }
+}
+
+/// For the operator: everything.
+pub(crate) mod operator {
+    use ports::{StoreError, operations::RegisterError, orgs::OrgsError};
+    use proto::Problem;
+
+    pub(crate) fn orgs(error: OrgsError) -> Problem {
+        Problem::new(error.class(), error.code(), error)
+    }
+
+    pub(crate) fn store(error: StoreError) -> Problem {
+        Problem::new(error.class(), super::store_code(&error), error)
+    }
+
+    pub(crate) fn register(error: RegisterError) -> Problem {
+        Problem::new(error.class(), error.code(), error)
+    }
+}
+
+fn store_code(error: &ports::StoreError) -> &'static str {
+    match error {
+        ports::StoreError::Unavailable(_) => "unavailable",
+        ports::StoreError::Unknown(_) => "outcome_unknown",
+        ports::StoreError::Corrupt(_) => "internal",
+        ports::StoreError::AlreadyThere => "id_reused",
+    }
+}

@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use domain::org::Row;
+use proto::{
+    Problem,
+    convert::payments::{self, List, Receive, Send},
+    v1::{self, payments_server},
+};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{
+    bolt11, list,
+    watch::{Watch, WatchStream},
+};
+use crate::{
+    edge::Edge,
+    problem::{answer, customer},
+};
+
+pub(crate) struct Payments(pub(crate) Arc<Edge>);
+
+impl Payments {
+    async fn sent(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::SendRequest,
+    ) -> Result<v1::Payment, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let send = Send::try_from(request)?;
+        self.0.check_wallet(caller, send.wallet).await?;
+        let terms = send.terms(bolt11::parse(&send.invoice)?);
+        let orgs = &self.0.gateway.orgs;
+        let sent = orgs.send(caller.org, send.payment, terms).await.map_err(customer::orgs)?;
+        let sent = match sent.is_in_flight() {
+            true => self.0.wait_for(caller, Row::Outgoing(Box::new(sent)), send.wait).await,
+            false => Row::Outgoing(Box::new(sent)),
+        };
+        self.0.told(caller, &sent).await
+    }
+
+    async fn received(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::ReceiveRequest,
+    ) -> Result<v1::Payment, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let Receive { payment, terms, wait } = Receive::try_from(request)?;
+        self.0.check_wallet(caller, terms.wallet).await?;
+        let orgs = &self.0.gateway.orgs;
+        let asked = orgs.receive(caller.org, payment, terms).await.map_err(customer::orgs)?;
+        let is_being_made = asked.invoice.is_none() && asked.is_open();
+        let asked = Row::Incoming(Box::new(asked));
+        let asked = match is_being_made {
+            true => self.0.wait_for(caller, asked, wait).await,
+            false => asked,
+        };
+        self.0.told(caller, &asked).await
+    }
+
+    async fn listed(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::ListPaymentsRequest,
+    ) -> Result<v1::ListPaymentsResponse, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let wanted = List::try_from(request)?;
+        if let Some(wallet) = wanted.wallet {
+            self.0.check_wallet(caller, wallet).await?;
+        }
+        let reads = self.0.gateway.reads.as_ref();
+        let page = list::page(reads, caller, &wanted).await.map_err(customer::store)?;
+        let names = self.0.node_names().await;
+        let payments = page.rows.iter().filter_map(|row| payments::payment(row, &names));
+        Ok(v1::ListPaymentsResponse {
+            payments: payments.collect(),
+            next_cursor: page.next.map(|next| next.to_wire()).unwrap_or_default(),
+        })
+    }
+
+    async fn watched(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::WatchPaymentRequest,
+    ) -> Result<WatchStream, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let id = payments::payment_id(&request.id)?;
+        let row = self.0.payment(caller, id).await?;
+        Ok(Watch::begin(self.0.clone(), caller, id, row)?.stream())
+    }
+}
+
+#[tonic::async_trait]
+impl payments_server::Payments for Payments {
+    type WatchPaymentStream = WatchStream;
+
+    async fn send(
+        &self,
+        request: Request<v1::SendRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.Send", self.sent(&metadata, request)).await
+    }
+
+    async fn receive(
+        &self,
+        request: Request<v1::ReceiveRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.Receive", self.received(&metadata, request)).await
+    }
+
+    async fn get_payment(
+        &self,
+        request: Request<v1::GetPaymentRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        answer("Payments.GetPayment", async {
+            let caller = self.0.keys.caller(request.metadata()).await?;
+            let id = payments::payment_id(&request.get_ref().id)?;
+            let row = self.0.payment(caller, id).await?;
+            self.0.told(caller, &row).await
+        })
+        .await
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<v1::ListPaymentsRequest>,
+    ) -> Result<Response<v1::ListPaymentsResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.ListPayments", self.listed(&metadata, request)).await
+    }
+
+    async fn watch_payment(
+        &self,
+        request: Request<v1::WatchPaymentRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.WatchPayment", self.watched(&metadata, request)).await
+    }
+
+    async fn decode(
+        &self,
+        request: Request<v1::DecodeRequest>,
+    ) -> Result<Response<v1::Invoice>, Status> {
+        answer("Payments.Decode", async {
+            self.0.keys.caller(request.metadata()).await?;
+            Ok(payments::invoice(&bolt11::parse(&request.get_ref().invoice)?))
+        })
+        .await
+    }
+}

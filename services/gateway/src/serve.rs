@@ -1,0 +1,112 @@
+//! Listeners: the limits of a connection, and stopping without breaking off what is under way.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::{
+    admin::v1::{
+        installation_server::InstallationServer, keys_server::KeysServer,
+        nodes_server::NodesServer, organisations_server::OrganisationsServer,
+    },
+    v1::{
+        lines_server::LinesServer, payments_server::PaymentsServer, wallets_server::WalletsServer,
+    },
+};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
+};
+
+use crate::{
+    Gateway, admin,
+    auth::{AdminToken, TokenGuard},
+    edge::Edge,
+    limits, public,
+};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the listener failed: {0}")]
+pub struct ServeError(#[from] tonic::transport::Error);
+
+/// Serves callers with an API key until `shutdown`, then lets calls under way end.
+pub async fn serve_public(
+    listener: TcpListener,
+    gateway: Gateway,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let stop = watch::Sender::new(false);
+    let edge = Arc::new(Edge::new(gateway, stop.subscribe()));
+    let payments = PaymentsServer::new(public::Payments(edge.clone()));
+    let wallets = WalletsServer::new(public::Wallets(edge.clone()));
+    let lines = LinesServer::new(public::Lines(edge));
+    let router = server(limits::ANSWER_WITHIN)
+        .add_service(payments.max_decoding_message_size(limits::MESSAGE_BYTES_MAX))
+        .add_service(wallets.max_decoding_message_size(limits::MESSAGE_BYTES_MAX))
+        .add_service(lines.max_decoding_message_size(limits::MESSAGE_BYTES_MAX));
+    run(listener, router, stop, shutdown).await
+}
+
+/// Serves the operator, who shows the token, until `shutdown`.
+pub async fn serve_admin(
+    listener: TcpListener,
+    gateway: Gateway,
+    token: AdminToken,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let guard = TokenGuard(token);
+    let organisations = OrganisationsServer::new(admin::Organisations(gateway.clone()))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let keys = KeysServer::new(admin::Keys(gateway.clone()))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let nodes = NodesServer::new(admin::Nodes(gateway.clone()))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let installation = InstallationServer::new(admin::Installation(gateway))
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
+    let router = server(limits::AUDIT_WITHIN)
+        .add_service(InterceptedService::new(organisations, guard.clone()))
+        .add_service(InterceptedService::new(keys, guard.clone()))
+        .add_service(InterceptedService::new(nodes, guard.clone()))
+        .add_service(InterceptedService::new(installation, guard));
+    run(listener, router, watch::Sender::new(false), shutdown).await
+}
+
+fn server(longest_work: Duration) -> Server {
+    Server::builder()
+        .timeout(longest_work + limits::TRANSPORT_MARGIN)
+        .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_WITHIN))
+}
+
+async fn run(
+    listener: TcpListener,
+    router: Router,
+    stop: watch::Sender<bool>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(limits::KEEPALIVE_EVERY));
+    let mut stopping = stop.subscribe();
+    let serving = router.serve_with_incoming_shutdown(incoming, async {
+        shutdown.await;
+        // Waits and watches end now, so that the connections can.
+        stop.send_replace(true);
+    });
+    let out_of_time = async {
+        // The sender lives as long as this future.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        sleep(limits::STOP_WITHIN).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = out_of_time => {
+            tracing::warn!("calls were still under way when the listener stopped");
+            Ok(())
+        }
+    }
+}

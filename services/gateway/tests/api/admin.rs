@@ -1,0 +1,194 @@
+use domain::NodeId;
+use proto::admin::v1 as admin;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::{
+    fake::NODE,
+    world::{BEGIN_MS, World, refusal},
+};
+
+fn id(number: u128) -> String {
+    Uuid::from_u128(number).to_string()
+}
+
+#[tokio::test]
+async fn making_something_twice_makes_it_once() {
+    let world = World::new().await;
+    let mut organisations = world.organisations();
+    let create = |number, name: &str| admin::CreateOrganisationRequest {
+        id: id(number),
+        name: name.to_owned(),
+    };
+    let made = organisations.create(create(50, "acme")).await.unwrap().into_inner();
+    world.fake.set_now(BEGIN_MS + 1);
+    assert_eq!(organisations.create(create(50, "acme")).await.unwrap().into_inner(), made);
+    for other in [create(50, "other"), create(51, "acme")] {
+        assert_eq!(refusal(organisations.create(other).await).0, Code::AlreadyExists);
+    }
+    let unnamed = refusal(organisations.create(create(52, " ")).await);
+    assert_eq!(unnamed, (Code::InvalidArgument, "field_missing".to_owned()));
+
+    let environment = admin::CreateEnvironmentRequest {
+        organisation_id: id(50),
+        id: id(53),
+        name: "live".to_owned(),
+    };
+    for _ in 0..2 {
+        organisations.create_environment(environment.clone()).await.unwrap();
+    }
+    let other = admin::CreateEnvironmentRequest { name: "test".to_owned(), ..environment };
+    let other = refusal(organisations.create_environment(other).await);
+    assert_eq!(other, (Code::AlreadyExists, "id_reused".to_owned()));
+
+    let listed = organisations.list(admin::ListOrganisationsRequest {}).await.unwrap();
+    assert_eq!(listed.into_inner().organisations.len(), 3);
+}
+
+#[tokio::test]
+async fn limits_are_set_and_shown() {
+    let world = World::new().await;
+    let mut organisations = world.organisations();
+    let organisation_id = world.book.org.to_string();
+    let line_id = world.book.line.clone();
+    let line = admin::SetLineLimitRequest { organisation_id, line_id, limit_msat: 2_000_000_000 };
+    organisations.set_line_limit(line.clone()).await.unwrap();
+    let wallet = admin::SetWalletLimitRequest {
+        organisation_id: world.book.org.to_string(),
+        wallet_id: world.book.wallet.to_string(),
+        limit_msat: 2_000_000_001,
+    };
+    let above = refusal(organisations.set_wallet_limit(wallet.clone()).await);
+    assert_eq!(above, (Code::FailedPrecondition, "cannot_allocate".to_owned()));
+    let all = admin::SetWalletLimitRequest { limit_msat: 2_000_000_000, ..wallet };
+    organisations.set_wallet_limit(all).await.unwrap();
+    let get = admin::GetOrganisationRequest { id: world.book.org.to_string() };
+    let standing = organisations.get(get).await.unwrap().into_inner();
+    assert_eq!((standing.lines.len(), standing.wallets.len()), (2, 2));
+    assert_eq!(standing.lines[0].allocated_msat, 2_000_000_000);
+    assert_eq!(standing.wallets[0].available_msat, 2_000_000_000);
+
+    for limit_msat in [domain::Msat::SUPPLY.get() + 1, 1 << 63] {
+        let line = admin::SetLineLimitRequest { limit_msat, ..line.clone() };
+        let refused = refusal(organisations.set_line_limit(line).await);
+        assert_eq!(refused, (Code::InvalidArgument, "amount_out_of_range".to_owned()));
+    }
+    let unknown = admin::SetLineLimitRequest { organisation_id: id(99), ..line };
+    let unknown = refusal(organisations.set_line_limit(unknown).await);
+    assert_eq!(unknown, (Code::NotFound, "organisation_not_found".to_owned()));
+    let unknown = refusal(organisations.get(admin::GetOrganisationRequest { id: id(99) }).await);
+    assert_eq!(unknown, (Code::NotFound, "organisation_not_found".to_owned()));
+}
+
+/// Otherwise a wallet could spend what is on somebody else's node.
+#[tokio::test]
+async fn funds_are_declared_of_an_own_node_only() {
+    let world = World::new().await;
+    world.fake.add_node_of(NodeId::new(Uuid::from_u128(60)), Some(world.book.org));
+    world.fake.add_node_of(NodeId::new(Uuid::from_u128(61)), Some(world.stranger.org));
+    let mut organisations = world.organisations();
+    let funds = |node| admin::SetNodeFundsRequest {
+        organisation_id: world.book.org.to_string(),
+        node_id: id(node),
+        funds_msat: 1_000_000,
+    };
+    for node in [61, NODE, 62] {
+        let refused = refusal(organisations.set_node_funds(funds(node)).await);
+        assert_eq!(refused, (Code::NotFound, "node_not_found".to_owned()));
+    }
+    let wallet = |number: u128, node| admin::CreateWalletRequest {
+        organisation_id: world.book.org.to_string(),
+        id: id(number),
+        environment_id: world.book.environment.to_string(),
+        name: "own".to_owned(),
+        backing: Some(admin::create_wallet_request::Backing::NodeId(id(node))),
+        limit_msat: 1_000_000,
+    };
+    organisations.set_node_funds(funds(60)).await.unwrap();
+    organisations.create_wallet(wallet(63, 60)).await.unwrap();
+    let refused = refusal(organisations.create_wallet(wallet(64, 61)).await);
+    assert_eq!(refused, (Code::NotFound, "node_not_found".to_owned()));
+    assert!(world.fake.has_wallet(world.book.org, id(63).parse().unwrap()));
+    assert!(!world.fake.has_wallet(world.book.org, id(64).parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_key_is_of_an_environment_that_exists_and_its_secret_is_shown_once() {
+    let world = World::new().await;
+    let mut keys = world.keys();
+    let create = admin::CreateKeyRequest {
+        id: id(50),
+        organisation_id: world.book.org.to_string(),
+        environment_id: world.book.environment.to_string(),
+        name: "till".to_owned(),
+    };
+    let made = keys.create(create.clone()).await.unwrap().into_inner();
+    assert!(made.secret.starts_with("switchyard_") && made.secret.len() == 75);
+    assert!(!format!("{made:?}").contains(&made.secret));
+    assert_eq!(refusal(keys.create(create.clone()).await).0, Code::AlreadyExists);
+
+    let environment_id = world.stranger.environment.to_string();
+    let foreign = admin::CreateKeyRequest { id: id(51), environment_id, ..create.clone() };
+    let foreign = refusal(keys.create(foreign).await);
+    assert_eq!(foreign, (Code::NotFound, "environment_not_found".to_owned()));
+    let unknown = admin::CreateKeyRequest { id: id(51), organisation_id: id(99), ..create };
+    let unknown = refusal(keys.create(unknown).await);
+    assert_eq!(unknown, (Code::NotFound, "organisation_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn nodes_are_registered_stopped_and_resumed() {
+    let world = World::new().await;
+    let mut nodes = world.nodes();
+    let register = admin::RegisterNodeRequest {
+        id: id(60),
+        name: "pool-1".to_owned(),
+        owner: Some(admin::register_node_request::Owner::CreditPool(admin::CreditPool {})),
+        address: "lnd:10009".to_owned(),
+        trust: Some(admin::register_node_request::Trust::PublicAuthority(
+            admin::PublicAuthority {},
+        )),
+        macaroon: b"weak".to_vec(),
+        expected_identity: String::new(),
+    };
+    let weak = nodes.register(register.clone()).await.unwrap_err();
+    assert!(weak.message().contains("lacks offchain:write; make one with: lncli bakemacaroon"));
+    assert_eq!(refusal::<()>(Err(weak)).1, "macaroon_permissions");
+    let register = admin::RegisterNodeRequest { macaroon: b"good".to_vec(), ..register };
+    let node = nodes.register(register).await.unwrap().into_inner();
+    assert_eq!((node.name.as_str(), node.network.as_str()), ("pool-1", "regtest"));
+
+    let stop = admin::StopNodeRequest { id: id(60), reason: "moving".to_owned() };
+    nodes.stop(stop.clone()).await.unwrap();
+    let stopped = async |nodes: &mut proto::admin::v1::nodes_client::NodesClient<_>| {
+        let listed = nodes.list(admin::ListNodesRequest {}).await.unwrap().into_inner().nodes;
+        listed.into_iter().map(|state| state.not_usable).collect::<Vec<_>>()
+    };
+    assert_eq!(stopped(&mut nodes).await, ["", "moving"]);
+    nodes.resume(admin::ResumeNodeRequest { id: id(60) }).await.unwrap();
+    assert_eq!(stopped(&mut nodes).await, ["", ""]);
+    let unknown = admin::StopNodeRequest { id: id(61), ..stop.clone() };
+    assert_eq!(refusal(nodes.stop(unknown).await).0, Code::NotFound);
+    let silent = admin::StopNodeRequest { reason: String::new(), ..stop };
+    assert_eq!(refusal(nodes.stop(silent).await).1, "field_missing");
+}
+
+#[tokio::test]
+async fn the_installation_is_shown_audited_and_thawed() {
+    let world = World::new().await;
+    let mut installation = world.installation();
+    world.fake.freeze("restored");
+    let status = installation.status(admin::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.network.as_str(), status.frozen.as_str()), ("regtest", "restored"));
+    assert_eq!((status.organisations, status.nodes, status.nodes_not_usable), (2, 1, 0));
+    assert!(!status.version.is_empty());
+
+    let report = installation.audit(admin::AuditRequest {}).await.unwrap().into_inner();
+    assert_eq!((report.findings.len(), report.findings_total), (1_000, 1_001));
+    assert_eq!(report.findings[0].code, "unknown_payment_on_node");
+
+    let thawed = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();
+    assert_eq!(thawed.was_frozen, "restored");
+    let again = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();
+    assert_eq!(again.was_frozen, "");
+}

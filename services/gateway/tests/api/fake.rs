@@ -1,0 +1,377 @@
+//! What the door opens onto in these tests: organisations in memory, without a store and without
+//! nodes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{
+    KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey, Timestamp,
+    WalletId,
+    org::{Command, Incoming, Org, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    payment::{Epoch, Finding},
+};
+use ports::{
+    Clock, Directory, Operations, Orgs, Reads, StoreError,
+    directory::{KeyRecord, NodeRecord, OrgRecord},
+    journal::Seq,
+    operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
+    orgs::OrgsError,
+    reads::{PaymentCursor, Recorded},
+};
+use tokio::{sync::Notify, time::timeout};
+use uuid::Uuid;
+
+pub(crate) const NODE: u128 = 0x4e;
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    state: Mutex<State>,
+    now: AtomicI64,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    orgs: BTreeMap<OrgId, Org>,
+    journal: Vec<(OrgId, Recorded)>,
+    records: Vec<OrgRecord>,
+    keys: Vec<KeyRecord>,
+    nodes: Vec<NodeRecord>,
+    frozen: Option<String>,
+    refusal: Option<OrgsError>,
+}
+
+impl Fake {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn set_now(&self, millis: i64) {
+        self.now.store(millis, Ordering::Relaxed);
+    }
+
+    /// Every command is answered with this.
+    pub(crate) fn refuse(&self, with: OrgsError) {
+        self.state().refusal = Some(with);
+    }
+
+    pub(crate) fn freeze(&self, why: &str) {
+        self.state().frozen = Some(why.to_owned());
+    }
+
+    pub(crate) fn add_node_of(&self, id: NodeId, owner: Option<OrgId>) {
+        let record = node_record(id, owner, format!("node-{}", id.uuid().as_u128()));
+        self.state().nodes.push(record);
+    }
+
+    /// The node shows the preimage.
+    pub(crate) fn prove(&self, org: OrgId, payment: PaymentId, preimage: Preimage) {
+        let amount_msat = self.state().orgs[&org].outgoing[&payment].amount_msat;
+        let finding = Finding::Paid { preimage, amount_msat, fee_msat: Msat::ZERO };
+        let permitted_until = self.now().plus_seconds(5);
+        let report = Command::Report { payment, attempt: 1, request: 1, finding, permitted_until };
+        self.execute(org, &report).unwrap();
+    }
+
+    pub(crate) fn has_payment(&self, org: OrgId, payment: PaymentId) -> bool {
+        self.state().orgs[&org].outgoing.contains_key(&payment)
+    }
+
+    pub(crate) fn has_wallet(&self, org: OrgId, wallet: WalletId) -> bool {
+        self.state().orgs[&org].wallets.contains_key(&wallet)
+    }
+
+    fn execute(&self, id: OrgId, command: &Command) -> Result<Org, OrgsError> {
+        let now = self.now();
+        let mut state = self.state();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        let State { orgs, journal, .. } = &mut *state;
+        let org = orgs.get_mut(&id).ok_or(OrgsError::NotFound(id))?;
+        for event in org.decide(command, now)?.events {
+            org.apply(&event, now);
+            let seq = Seq(u64::try_from(journal.len()).unwrap() + 1);
+            journal.push((id, Recorded { seq, at: now, event }));
+        }
+        self.changed.notify_waiters();
+        Ok(org.clone())
+    }
+
+    fn row(&self, org: OrgId, id: PaymentId) -> Option<Row> {
+        let state = self.state();
+        let org = state.orgs.get(&org)?;
+        let sent = org.outgoing.get(&id).map(|payment| Row::Outgoing(Box::new(payment.clone())));
+        sent.or_else(|| Some(Row::Incoming(Box::new(org.incoming.get(&id)?.clone()))))
+    }
+}
+
+fn is_open(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => payment.is_open(),
+        Row::Incoming(payment) => payment.is_open() && payment.invoice.is_none(),
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => false,
+    }
+}
+
+fn node_record(id: NodeId, owner: Option<OrgId>, name: String) -> NodeRecord {
+    NodeRecord {
+        id,
+        owner,
+        name,
+        address: "lnd:10009".to_owned(),
+        certificate: None,
+        macaroon: b"topsecret".to_vec(),
+        identity: PublicKey([2; 33]),
+        network: Network::Regtest,
+        stopped: None,
+    }
+}
+
+impl Clock for Fake {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
+    }
+}
+
+#[tonic::async_trait]
+impl Orgs for Fake {
+    async fn send(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: SendTerms,
+    ) -> Result<Outgoing, OrgsError> {
+        let facts = Box::new(SendFacts {
+            hash_taken: false,
+            payee: Payee::Outside,
+            plan: vec![NodeId::new(Uuid::from_u128(NODE))],
+            older_failures: Vec::new(),
+            permitted_until: self.now().plus_seconds(5),
+            network: Network::Regtest,
+            default_fee_ppm: 10_000,
+            default_fee_min_msat: Msat::new(1_000).unwrap(),
+        });
+        let decided = self.execute(org, &Command::Send { payment, terms, facts })?;
+        Ok(decided.outgoing[&payment].clone())
+    }
+
+    async fn receive(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: ReceiveTerms,
+    ) -> Result<Incoming, OrgsError> {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(payment.uuid().as_bytes());
+        let node = NodeId::new(Uuid::from_u128(NODE));
+        let receive = Command::Receive { payment, terms, hash: PaymentHash(hash), node };
+        Ok(self.execute(org, &receive)?.incoming[&payment].clone())
+    }
+
+    async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
+        self.execute(org, &command).map(|_| ())
+    }
+
+    async fn wait(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        let ended = async {
+            loop {
+                let changed = self.changed.notified();
+                match self.row(org, payment) {
+                    Some(row) if is_open(&row) => changed.await,
+                    Some(_) | None => return,
+                }
+            }
+        };
+        let _ = timeout(within, ended).await;
+        self.row(org, payment).ok_or(domain::Rejection::PaymentNotFound(payment).into())
+    }
+}
+
+#[tonic::async_trait]
+impl Reads for Fake {
+    async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
+        Ok(self.row(org, id))
+    }
+
+    async fn payments(
+        &self,
+        org: OrgId,
+        before: Option<PaymentCursor>,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        let state = self.state();
+        let org = &state.orgs[&org];
+        let mut places: Vec<_> = org
+            .outgoing
+            .values()
+            .map(|sent| PaymentCursor { created_at: sent.created_at, id: sent.id })
+            .filter(|place| before.is_none_or(|before| *place < before))
+            .collect();
+        places.sort_by(|one, other| other.cmp(one));
+        places.truncate(usize::try_from(limit).unwrap());
+        let rows =
+            places.iter().map(|place| Row::Outgoing(Box::new(org.outgoing[&place.id].clone())));
+        Ok(rows.collect())
+    }
+
+    async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
+        let state = self.state();
+        let rows = state.orgs.get(&org).map(Org::rows).unwrap_or_default();
+        Ok(rows.into_iter().filter(|row| !is_payment(row)).collect())
+    }
+
+    async fn journal(&self, _: OrgId, _: Seq, _: u32) -> Result<Vec<Recorded>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn ledger(
+        &self,
+        org: OrgId,
+        _: WalletId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let state = self.state();
+        let events = state.journal.iter().filter(|(of, _)| *of == org).map(|(_, event)| event);
+        let moving = events.filter(|recorded| {
+            matches!(recorded.event, domain::org::Event::Held { .. })
+                || recorded.event.entry().is_some()
+        });
+        let after = moving.filter(|recorded| recorded.seq > after).cloned();
+        Ok(after.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
+        Ok(self.state().orgs.keys().copied().collect())
+    }
+}
+
+fn is_payment(row: &Row) -> bool {
+    matches!(row, Row::Outgoing(_) | Row::Incoming(_))
+}
+
+#[tonic::async_trait]
+impl Directory for Fake {
+    async fn add_org(&self, org: &OrgRecord) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.records.contains(org) {
+            return Ok(());
+        }
+        if state.records.iter().any(|known| known.id == org.id || known.name == org.name) {
+            return Err(StoreError::AlreadyThere);
+        }
+        state.orgs.insert(org.id, Org::new(org.id, Epoch(1)));
+        state.records.push(org.clone());
+        Ok(())
+    }
+
+    async fn orgs(&self) -> Result<Vec<OrgRecord>, StoreError> {
+        Ok(self.state().records.clone())
+    }
+
+    async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.keys.iter().any(|known| known.id == key.id) {
+            return Err(StoreError::AlreadyThere);
+        }
+        state.keys.push(key.clone());
+        Ok(())
+    }
+
+    async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        Ok(self.state().keys.iter().find(|key| key.digest == digest).cloned())
+    }
+
+    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let key = state.keys.iter_mut().find(|key| key.id == id);
+        Ok(key.is_some_and(|key| key.revoked_at.get_or_insert(at).millis() >= 0))
+    }
+
+    async fn add_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
+        self.state().nodes.push(node.clone());
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        Ok(self.state().nodes.clone())
+    }
+
+    async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let node = state.nodes.iter_mut().find(|node| node.id == id);
+        Ok(node.map(|node| node.stopped = why.map(str::to_owned)).is_some())
+    }
+}
+
+#[tonic::async_trait]
+impl Operations for Fake {
+    async fn register_node(&self, node: NewNode) -> Result<NodeRecord, RegisterError> {
+        if node.macaroon == b"weak" {
+            return Err(RegisterError::Permissions {
+                missing: vec!["offchain:write".to_owned()],
+                too_much: Vec::new(),
+                bake: "lncli bakemacaroon offchain:write".to_owned(),
+            });
+        }
+        let record = node_record(node.id, node.owner, node.name);
+        self.state().nodes.push(record.clone());
+        Ok(record)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeState>, StoreError> {
+        let nodes = self.state().nodes.clone();
+        let state = |record: NodeRecord| NodeState {
+            not_usable: record.stopped.clone(),
+            record,
+            in_flight: 0,
+            outbound_msat: Msat::ZERO,
+            inbound_msat: Msat::ZERO,
+        };
+        Ok(nodes.into_iter().map(state).collect())
+    }
+
+    async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        Directory::stop_node(self, id, why).await
+    }
+
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.state().frozen.clone())
+    }
+
+    async fn thaw(&self) -> Result<(), StoreError> {
+        self.state().frozen = None;
+        Ok(())
+    }
+
+    async fn audit(&self) -> Result<AuditReport, StoreError> {
+        let finding = |code| AuditFinding {
+            code,
+            org: None,
+            payment: None,
+            node: Some(NodeId::new(Uuid::from_u128(NODE))),
+            text: "not ours".to_owned(),
+        };
+        Ok(AuditReport {
+            nodes: 1,
+            findings: vec![finding("unknown_payment_on_node"); 1_001],
+            ..AuditReport::default()
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! The door, spoken to over real sockets. Behind it stands a small organisation in memory that
+//! decides with the real rules.
+
+mod admin;
+mod auth;
+#[cfg(test)]
+mod fake;
+mod lists;
+mod payments;
+#[cfg(test)]
+mod world;
