@@ -101,6 +101,7 @@ pub enum Event {
     Contradicted {
         payment: PaymentId,
         node: NodeId,
+        hash: PaymentHash,
         paid_msat: Msat,
         fee_msat: Msat,
     },
@@ -170,6 +171,12 @@ pub enum Unique {
         attempt: u32,
     },
     OutgoingHashFreed {
+        hash: PaymentHash,
+        payment: PaymentId,
+    },
+    /// A node says that it has paid the hash for this payment, whatever was proven before: unless
+    /// another payment holds the hash by now, it is this one's for ever. Never refused.
+    OutgoingHashKept {
         hash: PaymentHash,
         payment: PaymentId,
     },
@@ -275,6 +282,9 @@ impl Event {
             Self::AttemptStarted { hash, number, node, .. } => {
                 vec![Unique::OutgoingHashMoved { hash: *hash, node: *node, attempt: *number }]
             }
+            Self::Contradicted { payment, hash, .. } => {
+                vec![Unique::OutgoingHashKept { hash: *hash, payment: *payment }]
+            }
             Self::InvoiceClaimed { by, .. } => {
                 vec![Unique::Claim { payer: by.payer, payer_payment: by.payment }]
             }
@@ -291,7 +301,6 @@ impl Event {
             | Self::RequestUnsent { .. }
             | Self::AttemptFailed { failure: None, .. }
             | Self::Posted { .. }
-            | Self::Contradicted { .. }
             | Self::InvoiceMade { .. }
             | Self::InvoiceNotMade { .. }
             | Self::Received { .. }

@@ -75,6 +75,7 @@ impl Org {
         let contradicted = Event::Contradicted {
             payment: payment.id,
             node: tried.node,
+            hash: payment.hash(),
             paid_msat: amount_msat,
             fee_msat,
         };

@@ -150,6 +150,8 @@ enum EventForm {
         #[serde(with = "one")]
         node: NodeId,
         #[serde(with = "one")]
+        hash: PaymentHash,
+        #[serde(with = "one")]
         paid_msat: Msat,
         #[serde(with = "one")]
         fee_msat: Msat,

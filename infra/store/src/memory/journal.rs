@@ -112,6 +112,9 @@ impl Tables {
             self.outgoing_hash.remove(&row.hash);
         }
         self.outgoing_hash.extend(batch.claimed.into_iter().map(|row| (row.hash, row)));
+        for row in batch.kept {
+            self.outgoing_hash.entry(row.hash).or_insert(row);
+        }
         for row in batch.moved {
             let moved = |held: &mut ClaimedHash| held.attempt = Some((row.node, row.attempt));
             self.outgoing_hash.entry(row.hash).and_modify(moved);

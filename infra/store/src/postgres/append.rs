@@ -124,11 +124,12 @@ impl Connection {
         batch: &Batch,
         preimages: &[Option<Sealed>],
     ) -> Result<BTreeSet<OrgId>, Error> {
-        let (payments, freed, claimed, moved, incoming, claims, failures) = tokio::join!(
+        let (payments, freed, claimed, kept, moved, incoming, claims, failures) = tokio::join!(
             biased;
             self.claim_ids(&batch.new_payments),
             self.free(&batch.freed),
             self.claim_outgoing(&batch.claimed),
+            self.claim_outgoing(&batch.kept),
             self.move_outgoing(&batch.moved),
             self.claim_incoming(&batch.incoming, preimages),
             self.claim_answers(&batch.claims),
@@ -137,6 +138,8 @@ impl Connection {
         let mut lost = payments?;
         lost.extend(freed?);
         lost.extend(claimed?);
+        // What another payment holds by now stays with it.
+        kept?;
         lost.extend(moved?);
         lost.extend(incoming?);
         lost.extend(claims?);

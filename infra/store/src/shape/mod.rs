@@ -34,6 +34,8 @@ pub(crate) struct Batch {
     pub(crate) claimed: Vec<ClaimedHash>,
     /// To be updated where the organisation holds it; one that it does not hold means a lost claim.
     pub(crate) moved: Vec<MovedHash>,
+    /// To be inserted where nobody holds the hash; one that is there already stays as it is.
+    pub(crate) kept: Vec<ClaimedHash>,
     /// To be inserted; one that is there already means a lost claim.
     pub(crate) incoming: Vec<IncomingHash>,
     /// To be inserted; one that is there already means a lost claim.
@@ -210,6 +212,7 @@ struct Gathering<'a> {
     freed: BTreeMap<PaymentHash, FreedHash>,
     claimed: BTreeMap<PaymentHash, ClaimedHash>,
     moved: BTreeMap<PaymentHash, MovedHash>,
+    kept: BTreeMap<PaymentHash, ClaimedHash>,
     incoming: BTreeMap<PaymentHash, IncomingHash>,
     claims: BTreeSet<ClaimRow>,
     failures: BTreeMap<(PaymentHash, NodeId, FailureId), FailureRow>,
@@ -288,6 +291,11 @@ impl<'a> Gathering<'a> {
             Unique::OutgoingHashFreed { hash, payment } => {
                 self.free_hash(FreedHash { hash, org, payment })
             }
+            Unique::OutgoingHashKept { hash, payment } => {
+                let kept = ClaimedHash { hash, org, payment, attempt: None };
+                self.kept.entry(hash).or_insert(kept);
+                true
+            }
             Unique::IncomingHash { hash, payment, node } => {
                 let mut preimages = append.preimages.iter();
                 let preimage = preimages.find(|preimage| preimage.hash() == hash).copied();
@@ -340,6 +348,7 @@ impl<'a> Gathering<'a> {
         batch.freed = self.freed.into_values().collect();
         batch.claimed = self.claimed.into_values().collect();
         batch.moved = self.moved.into_values().collect();
+        batch.kept = self.kept.into_values().collect();
         batch.incoming = self.incoming.into_values().collect();
         batch.claims = self.claims.into_iter().collect();
         batch.failures = self.failures.into_values().collect();

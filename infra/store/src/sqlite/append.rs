@@ -139,6 +139,11 @@ fn claim_outgoing(
             lost.insert(row.org);
         }
     }
+    for row in &batch.kept {
+        let values =
+            params![row.hash.0, bytes(&row.org), bytes(&row.payment), None::<i64>, None::<i64>];
+        claimed.touches(values)?;
+    }
     let mut moved = Each::prepare(
         open,
         "update outgoing_hash set node_id = ?3, attempt = ?4 where hash = ?1 and org_id = ?2",

@@ -223,9 +223,15 @@ fn end_event() -> impl Strategy<Value = Event> {
             hash,
             failure
         }),
-        (id(), id(), msat(), msat()).prop_map(|(payment, node, paid_msat, fee_msat)| {
-            Event::Contradicted { payment, node, paid_msat, fee_msat }
-        }),
+        (id(), id(), hash(), msat(), msat()).prop_map(
+            |(payment, node, hash, paid_msat, fee_msat)| Event::Contradicted {
+                payment,
+                node,
+                hash,
+                paid_msat,
+                fee_msat,
+            },
+        ),
     ]
 }
 

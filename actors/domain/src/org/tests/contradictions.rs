@@ -276,7 +276,6 @@ fn rule_11_a_hash_paid_after_its_failure_is_taken() {
 
 /// The store frees the hash when the payment is voided, and a late success does not take it again.
 #[test]
-#[ignore = "bug: rule 11, the event of a success after failure brings no unique hash"]
 fn rule_11_the_store_keeps_a_hash_paid_after_its_failure() {
     check(
         "

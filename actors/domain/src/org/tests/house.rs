@@ -195,6 +195,7 @@ impl House {
             Unique::Payment(_)
             | Unique::OutgoingHashMoved { .. }
             | Unique::OutgoingHashFreed { .. }
+            | Unique::OutgoingHashKept { .. }
             | Unique::IncomingHash { .. }
             | Unique::Failure { .. } => false,
         }
@@ -211,6 +212,9 @@ impl House {
                     Some(payment),
                     "a hash is freed by its owner"
                 );
+            }
+            Unique::OutgoingHashKept { hash, payment } => {
+                self.hashes.entry(hash).or_insert(payment);
             }
             Unique::Claim { payer, payer_payment } => {
                 self.claims.insert((payer, payer_payment));

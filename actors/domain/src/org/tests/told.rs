@@ -125,7 +125,7 @@ fn sending(event: &Event) -> String {
             format!("posted {} fee {}: {}", p(*payment), fee_msat.get(), entry(posted))
         }
         Event::Voided { payment, failure, .. } => format!("voided {}: {failure:?}", p(*payment)),
-        Event::Contradicted { payment, node, paid_msat, fee_msat } => {
+        Event::Contradicted { payment, node, paid_msat, fee_msat, .. } => {
             let (paid, fee) = (paid_msat.get(), fee_msat.get());
             format!("contradicted {} by {}: paid {paid}, fee {fee}", p(*payment), n(*node))
         }
