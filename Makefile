@@ -2,7 +2,12 @@
 
 PROTOC := .tools/protoc/bin/protoc
 
-.PHONY: test tools
+.PHONY: run test tools
+
+# A platform beside a simulated Lightning network, ready to pay; see what it prints.
+run: $(PROTOC)
+	cargo build --release -p switchyard
+	@target/release/switchyard demo --data data/demo
 
 # Tests that need no server.
 test: $(PROTOC)

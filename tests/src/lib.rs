@@ -1,3 +1,5 @@
-//! tests
+//! What the suites stand on: real processes, started on ports of their own and stopped with the test.
 
 pub mod postgres;
+pub mod process;
+pub mod world;

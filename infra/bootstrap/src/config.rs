@@ -59,7 +59,7 @@ pub enum StoreChoice {
 pub enum ConfigError {
     #[error("the configuration file {} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}{}: {why}", path.display(), line.map(|line| format!(" line {line}")).unwrap_or_default())]
+    #[error("{}{}: {why}", path.display(), at(*line))]
     File { path: PathBuf, line: Option<usize>, why: String },
     #[error("the environment variable {name}: {why}")]
     Environment { name: String, why: String },
@@ -200,7 +200,7 @@ fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Network>, D::Err
     parse_network(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
-/// Kubernetes puts the addresses of a service named `switchyard…` into the environment of every pod.
+/// Kubernetes puts the addresses of services named `switchyard…` into the environment of pods.
 fn is_of_kubernetes(key: &str) -> bool {
     key.ends_with("SERVICE_HOST")
         || key.contains("SERVICE_PORT")
@@ -208,6 +208,10 @@ fn is_of_kubernetes(key: &str) -> bool {
         || key.ends_with("_PORT")
         || key.starts_with("PORT_")
         || key.contains("_PORT_")
+}
+
+fn at(line: Option<usize>) -> String {
+    line.map(|line| format!(" line {line}")).unwrap_or_default()
 }
 
 fn line_of(text: &str, at: usize) -> usize {

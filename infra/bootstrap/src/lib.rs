@@ -1,5 +1,5 @@
-//! What every process of the house begins with: configuration, log, clock, randomness, secret files,
-//! a graceful stop and the way it ends.
+//! What every process of the house begins with: configuration, log, clock, randomness, secret
+//! files, a graceful stop and the way it ends.
 
 pub mod clock;
 pub mod config;

@@ -1,1 +1,63 @@
-fn main() {}
+//! The one binary: `switchyard standalone | demo | sim | …`.
+//!
+//! One file (or folder) for each group of commands; `output.rs` writes every answer, `failure.rs`
+//! says how a command did not succeed, `bootstrap::exit` lists the codes it then ends with.
+
+mod cli;
+mod client;
+mod demo;
+mod failure;
+mod installation;
+mod key;
+mod line;
+mod names;
+mod node;
+mod org;
+mod output;
+mod payment;
+mod platform;
+mod ready;
+mod show;
+mod sim;
+mod standalone;
+mod wallet;
+
+use bootstrap::Exit;
+use clap::Parser as _;
+
+fn main() -> Exit {
+    // `FAILPOINTS` in the environment; without the feature there are none.
+    let _failpoints = fail::FailScenario::setup();
+    if fail::has_failpoints() {
+        die_at_failpoints();
+    }
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever closed stdout does not want to know.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Invalid } else { Exit::Done };
+        }
+    };
+    let out = output::Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return out.failure(&failure::Failure::bug(error)),
+    };
+    match runtime.block_on(cli.run(&out)) {
+        Ok(exit) => exit,
+        Err(failure) => out.failure(&failure),
+    }
+}
+
+/// A failpoint told to panic stops the whole process then and there, as a kill would: nothing is
+/// unwound, flushed or told to anybody.
+fn die_at_failpoints() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        if panic.payload_as_str().is_some_and(|why| why.starts_with("failpoint ")) {
+            std::process::abort();
+        }
+    }));
+}

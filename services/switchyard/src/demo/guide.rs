@@ -1,0 +1,122 @@
+//! What a demonstration says to whoever started it.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::onboard::{
+    CREDIT_WALLET, CREDIT_WALLET_MSAT, House, LINE_MSAT, NODE_WALLET, NODE_WALLET_MSAT,
+};
+use crate::{output::Output, ready, show::sat};
+
+pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out: &Output) {
+    let key_file = platform.data.join(ready::DEMO_KEY_FILE);
+    let data = word(&platform.data);
+    let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
+    let binary = word(&own_binary);
+    let first = format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}");
+    let document = json!({
+        "ready": platform,
+        "key_file": key_file,
+        "invoice": invoice,
+        "first_payment": first,
+        "demo": house,
+    });
+    out.answer(&document, || {
+        format!(
+            "{where_it_is}\n\
+             Make a first payment, 25,000 sat to alice. Paste this into another terminal:\n\n\
+             \x20 {first}\n\n\
+             {more}\n\
+             Ctrl-C stops everything; started again, everything is still there.",
+            where_it_is = where_it_is(platform, &word(&key_file)),
+            more = more(&own_binary, &platform.data),
+        )
+    });
+}
+
+fn where_it_is(platform: &ready::Platform, key_file: &str) -> String {
+    format!(
+        "
+Switchyard is running beside a simulated Lightning network of six nodes.
+
+  customers call   {address} (gRPC, switchyard.v1)
+  operators call   {admin} (gRPC, switchyard.admin.v1)
+  data folder      {data}
+  API key          in {key_file}
+  admin token      in {token}
+  wallets          {CREDIT_WALLET:9} {credit:>13}, drawn on a line of credit of {line}
+                   {NODE_WALLET:9} {own:>13}, drawn on the organisation's own node, customer
+  nodes            pool-1, pool-2 are the house's; alice, bob and hub are the world outside
+",
+        address = platform.address,
+        admin = platform.admin_address,
+        data = word(&platform.data),
+        token = word(&platform.admin_token_file),
+        credit = sat(CREDIT_WALLET_MSAT),
+        line = sat(LINE_MSAT),
+        own = sat(NODE_WALLET_MSAT),
+    )
+}
+
+fn more(binary: &Path, data: &Path) -> String {
+    let bin = binary.parent().unwrap_or(Path::new("."));
+    format!(
+        "Then, once this is pasted:
+
+  export PATH={bin}:$PATH SWITCHYARD_DATA={data}
+
+  switchyard wallet list
+  switchyard wallet ledger {CREDIT_WALLET}
+  switchyard line show
+  # pay over the organisation's own node
+  switchyard pay --wallet {NODE_WALLET} $(switchyard sim invoice bob --amount-msat 5000000)
+  # be paid from outside
+  switchyard sim pay bob $(switchyard invoice --wallet {CREDIT_WALLET} --amount-msat 2000000 --bare)
+  # break one node: the other one pays
+  switchyard sim fault pool-1 no_route
+  switchyard pay --wallet {CREDIT_WALLET} $(switchyard sim invoice alice --amount-msat 1000000)
+  switchyard sim clear
+  # leave a payment in flight: its outcome is not known for 20 seconds (exit code 3), then it is
+  switchyard sim fault all slow:20000
+  INVOICE=$(switchyard sim invoice alice --amount-msat 1000000)
+  switchyard pay --wallet {CREDIT_WALLET} --wait-seconds 2 $INVOICE
+  switchyard sim clear
+  # what became of everything, and whether the books agree with every node
+  switchyard payment list
+  switchyard node list
+  switchyard audit
+",
+        bin = quoted(bin),
+        data = quoted(data),
+    )
+}
+
+/// A path as a word for the shell, below the current folder if it lies there.
+fn word(path: &Path) -> String {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    match below {
+        // A command without a slash would be looked for in the PATH.
+        Some(below) if below.components().count() == 1 => format!("./{}", quoted(&below)),
+        Some(below) => quoted(&below),
+        None => quoted(path),
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word() {
+        assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
+        assert_eq!(quoted(Path::new("/my data/it's")), r"'/my data/it'\''s'");
+    }
+}

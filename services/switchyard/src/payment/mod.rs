@@ -1,0 +1,236 @@
+//! `switchyard pay`, `invoice`, `payment …`, `decode`: what a customer does.
+
+mod record;
+
+use std::time::Duration;
+
+use bootstrap::Exit;
+use clap::{Args, Subcommand};
+use proto::v1::{self, PaymentStatus};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    client::{self, ANSWERS_WITHIN, Connection},
+    failure::Failure,
+    names,
+    output::Output,
+};
+
+#[derive(Args)]
+pub(crate) struct Pay {
+    #[command(flatten)]
+    to: Connection,
+    /// BOLT11.
+    invoice: String,
+    /// The wallet that pays: name or id.
+    #[arg(long)]
+    wallet: String,
+    /// For an invoice that names no amount, and only then.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    amount_msat: Option<u64>,
+    /// The most that routing may cost; 0: routes without a fee only [default: the house's].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    fee_limit_msat: Option<u64>,
+    /// Choose the id: the same id pays once, however often it is sent [default: a new one].
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+    /// How long to wait for the end, at most 60.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    wait_seconds: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Invoice {
+    #[command(flatten)]
+    to: Connection,
+    /// The wallet that is paid: name or id.
+    #[arg(long)]
+    wallet: String,
+    /// Leave out: the payer names the amount.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    amount_msat: Option<u64>,
+    #[arg(long, default_value = "")]
+    description: String,
+    /// [default: one hour]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    expiry_seconds: Option<u32>,
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+    /// Print nothing but the invoice.
+    #[arg(long)]
+    bare: bool,
+    /// How long to wait for the invoice, at most 60.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    wait_seconds: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Payment {
+    #[command(flatten)]
+    to: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A payment as it stands: status, cost, every attempt.
+    Show { id: Uuid },
+    /// Payments, newest first.
+    List {
+        /// Of this wallet only: name or id.
+        #[arg(long)]
+        wallet: Option<String>,
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        /// From an earlier answer.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        cursor: String,
+    },
+    /// A payment whenever it changes, until it has ended.
+    Watch {
+        id: Uuid,
+        /// How long to watch [default: until the end].
+        #[arg(long, value_name = "N")]
+        wait_seconds: Option<u64>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Decode {
+    #[command(flatten)]
+    to: Connection,
+    /// BOLT11.
+    invoice: String,
+}
+
+impl Pay {
+    pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
+        let mut to = self.to.customer().await?;
+        let wallet_id = names::wallet(&mut to, &self.wallet).await?;
+        let id = names::id_or_new(self.id)?;
+        let request = v1::SendRequest {
+            id: id.clone(),
+            wallet_id,
+            invoice: self.invoice,
+            amount_msat: self.amount_msat,
+            fee_limit_msat: self.fee_limit_msat,
+            wait_seconds: self.wait_seconds,
+        };
+        let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
+        let sent = client::change_within(to.payments.send(request), within).await;
+        let payment = sent.map_err(|failure| failure.about(&id))?;
+        out.answer(&record::document(&payment), || record::text(&payment));
+        Ok(ended(&payment))
+    }
+}
+
+impl Invoice {
+    pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
+        let mut to = self.to.customer().await?;
+        let wallet_id = names::wallet(&mut to, &self.wallet).await?;
+        let id = names::id_or_new(self.id)?;
+        let request = v1::ReceiveRequest {
+            id: id.clone(),
+            wallet_id,
+            amount_msat: self.amount_msat,
+            description: self.description,
+            expiry_seconds: self.expiry_seconds,
+            wait_seconds: Some(self.wait_seconds),
+        };
+        let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
+        let asked = client::change_within(to.payments.receive(request), within).await;
+        let payment = asked.map_err(|failure| failure.about(&id))?;
+        let bare = self.bare && !payment.invoice.is_empty();
+        out.answer(&record::document(&payment), || match bare {
+            true => payment.invoice.clone(),
+            false => record::text(&payment),
+        });
+        Ok(match payment.status() {
+            PaymentStatus::Receiving => Exit::Done,
+            PaymentStatus::Unspecified
+            | PaymentStatus::Generating
+            | PaymentStatus::Completed
+            | PaymentStatus::Failed
+            | PaymentStatus::Expired
+            | PaymentStatus::Sending => ended(&payment),
+        })
+    }
+}
+
+impl Payment {
+    pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
+        let mut to = self.to.customer().await?;
+        match self.command {
+            Command::Show { id } => {
+                let get = to.payments.get_payment(v1::GetPaymentRequest { id: id.to_string() });
+                let payment = client::read(get).await?;
+                out.answer(&record::document(&payment), || record::text(&payment));
+                Ok(Exit::Done)
+            }
+            Command::List { wallet, limit, cursor } => {
+                let wallet_id = match wallet {
+                    Some(wallet) => names::wallet(&mut to, &wallet).await?,
+                    None => String::new(),
+                };
+                let request = v1::ListPaymentsRequest { limit, cursor, wallet_id };
+                let page = client::read(to.payments.list_payments(request)).await?;
+                let all: Vec<Value> = page.payments.iter().map(record::document).collect();
+                let next = names::some(&page.next_cursor);
+                let document = json!({ "payments": all, "next_cursor": next });
+                out.answer(&document, || record::list_text(&page));
+                Ok(Exit::Done)
+            }
+            Command::Watch { id, wait_seconds } => {
+                let request = v1::WatchPaymentRequest { id: id.to_string() };
+                let watch = client::read(to.payments.watch_payment(request)).await?;
+                match wait_seconds {
+                    None => watched(watch, out).await,
+                    Some(seconds) => {
+                        let within = Duration::from_secs(seconds);
+                        let watching = tokio::time::timeout(within, watched(watch, out)).await;
+                        watching.unwrap_or(Ok(Exit::OutcomeUnknown))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One document (or line) for each change.
+async fn watched(mut watch: tonic::Streaming<v1::Payment>, out: &Output) -> Result<Exit, Failure> {
+    let mut exit = Exit::OutcomeUnknown;
+    loop {
+        let news = watch.message().await.map_err(|status| client::refused(&status));
+        match news.map_err(client::of_a_read)? {
+            Some(payment) => {
+                exit = ended(&payment);
+                out.answer(&record::document(&payment), || record::line(&payment));
+            }
+            None => return Ok(exit),
+        }
+    }
+}
+
+impl Decode {
+    pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
+        let mut to = self.to.customer().await?;
+        let decode = to.payments.decode(v1::DecodeRequest { invoice: self.invoice });
+        let invoice = client::read(decode).await?;
+        out.answer(&record::invoice_document(&invoice), || record::invoice_text(&invoice));
+        Ok(Exit::Done)
+    }
+}
+
+/// What the payment's state means for whoever waited for its end.
+fn ended(payment: &v1::Payment) -> Exit {
+    match payment.status() {
+        PaymentStatus::Completed => Exit::Done,
+        PaymentStatus::Failed | PaymentStatus::Expired => Exit::Failed,
+        PaymentStatus::Sending
+        | PaymentStatus::Generating
+        | PaymentStatus::Receiving
+        | PaymentStatus::Unspecified => Exit::OutcomeUnknown,
+    }
+}

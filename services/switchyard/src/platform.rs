@@ -1,0 +1,261 @@
+//! The whole platform in one process: store, engine and both listeners.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use bootstrap::{
+    Config, Exit, StoreChoice, SystemClock,
+    files::{self, FolderLock},
+    random,
+};
+use engine::{Engine, StartError, Store};
+use gateway::{AdminToken, Gateway, ServeError};
+use ports::Clock;
+use store::{Postgres, SealKeys, Sqlite, postgres, sqlite};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    failure::{Failure, chain},
+    ready,
+};
+
+const SEAL_KEYS: &str = "SWITCHYARD_SEAL_KEYS";
+
+/// SQLite has one writer; PostgreSQL commits for two lanes at a time.
+const LANES_SQLITE: usize = 1;
+const LANES_POSTGRES: usize = 2;
+
+/// Ports that are ours from now on, for customers and for the operator.
+pub(crate) struct Listeners {
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+/// A running platform. Stop it with `stop`; killed, it loses nothing that was acknowledged.
+pub(crate) struct Platform {
+    engine: Engine,
+    servers: JoinSet<Result<(), ServeError>>,
+    stop: watch::Sender<bool>,
+    ready: ready::Platform,
+    ready_file: std::path::PathBuf,
+    _lock: FolderLock,
+}
+
+impl Listeners {
+    pub(crate) async fn bind(config: &Config) -> Result<Listeners, Failure> {
+        Ok(Listeners {
+            public: bind(config.listen).await?,
+            admin: bind(config.admin_listen).await?,
+        })
+    }
+
+    /// The ports asked for, or others where those are taken.
+    pub(crate) async fn bind_near(config: &Config) -> Result<Listeners, Failure> {
+        Ok(Listeners {
+            public: bind_near(config.listen).await?,
+            admin: bind_near(config.admin_listen).await?,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Exit::Unavailable, "address_unusable", format!("{address}: {error}"))
+    })
+}
+
+async fn bind_near(address: SocketAddr) -> Result<TcpListener, Failure> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => bind(SocketAddr::new(address.ip(), 0)).await,
+    }
+}
+
+impl Platform {
+    /// Starts everything and, once it serves, says where in the ready file.
+    pub(crate) async fn start(
+        config: &Config,
+        lock: FolderLock,
+        listeners: Listeners,
+    ) -> Result<Platform, Failure> {
+        // The lock is ours: a ready file can only be of an earlier life.
+        files::remove(&config.ready_file)?;
+        let token_file = config.data.join(ready::ADMIN_TOKEN_FILE);
+        let token = admin_token(&token_file)?;
+        let ready = ready::Platform {
+            address: listeners.public.local_addr().map_err(Failure::bug)?,
+            admin_address: listeners.admin.local_addr().map_err(Failure::bug)?,
+            admin_token_file: token_file,
+            data: config.data.clone(),
+            pid: std::process::id(),
+            network: config.network.name().to_owned(),
+            store: store_name(&config.store).to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        if !ready.admin_address.ip().is_loopback() {
+            let address = ready.admin_address;
+            tracing::warn!(%address, "the operator's token travels unencrypted");
+        }
+        let (engine, gateway) = open_store(config).await?;
+        let stop = watch::Sender::new(false);
+        let mut servers = JoinSet::new();
+        let public = gateway::serve_public(listeners.public, gateway.clone(), told(&stop));
+        servers.spawn(public);
+        servers.spawn(gateway::serve_admin(listeners.admin, gateway, token, told(&stop)));
+        ready::write(&config.ready_file, &ready)?;
+        let ready_file = config.ready_file.clone();
+        Ok(Platform { engine, servers, stop, ready, ready_file, _lock: lock })
+    }
+
+    pub(crate) fn ready(&self) -> &ready::Platform {
+        &self.ready
+    }
+
+    /// Returns when a listener has ended that was not told to.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        let why = match self.servers.join_next().await {
+            Some(Ok(Err(error))) => chain(&error),
+            Some(Err(error)) => chain(&error),
+            Some(Ok(Ok(()))) | None => "it ended".to_owned(),
+        };
+        Failure::new(Exit::Bug, "internal", format!("a listener failed: {why}"))
+    }
+
+    /// Takes no more calls, lets those under way end, and puts everything down in order.
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        files::remove(&self.ready_file)?;
+        self.stop.send_replace(true);
+        while let Some(ended) = self.servers.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::warn!(error = chain(&error), "a listener did not end well");
+            }
+        }
+        self.engine.stop().await;
+        Ok(())
+    }
+}
+
+fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
+    let mut stop = stop.subscribe();
+    async move {
+        // The sender lives as long as the platform; gone, it is time to stop as well.
+        drop(stop.wait_for(|stop| *stop).await);
+    }
+}
+
+fn admin_token(file: &Path) -> Result<AdminToken, Failure> {
+    if !file.exists() {
+        files::write_secret(file, &random::token()?)?;
+    }
+    let token = files::read_secret(file)?;
+    AdminToken::new(&token)
+        .map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))
+}
+
+fn store_name(choice: &StoreChoice) -> &'static str {
+    match choice {
+        StoreChoice::Sqlite => "sqlite",
+        StoreChoice::Postgres(_) => "postgres",
+    }
+}
+
+async fn open_store(config: &Config) -> Result<(Engine, Gateway), Failure> {
+    let keys = std::env::var(SEAL_KEYS).ok();
+    match &config.store {
+        StoreChoice::Sqlite => {
+            let store = Sqlite::open(&config.data, keys.as_deref(), Arc::new(SystemClock))?;
+            start_engine(config, store, LANES_SQLITE).await
+        }
+        StoreChoice::Postgres(url) => {
+            let store = connect(url, keys, &config.data).await?;
+            start_engine(config, store, LANES_POSTGRES).await
+        }
+    }
+}
+
+/// A database elsewhere is sealed with the keys given, or with those of the data folder, which are
+/// made for a database that has none yet.
+async fn connect(url: &str, given: Option<String>, data: &Path) -> Result<Arc<Postgres>, Failure> {
+    if let Some(keys) = given {
+        return Ok(Postgres::connect(url, Some(&keys)).await?);
+    }
+    let file = data.join(store::seal::KEYS_FILE);
+    let made = !file.exists();
+    SealKeys::find(None, data, made).map_err(|error| sealed(&error))?;
+    let keys = files::read_secret(&file)?;
+    let connected = Postgres::connect(url, Some(&keys)).await;
+    if made && matches!(connected, Err(postgres::OpenError::Seal(_))) {
+        // The database was sealed with another key: one that never sealed must not lie about.
+        files::remove(&file)?;
+    }
+    Ok(connected?)
+}
+
+async fn start_engine<S: Store + 'static>(
+    config: &Config,
+    store: Arc<S>,
+    lanes: usize,
+) -> Result<(Engine, Gateway), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let settings = engine::Config { network: config.network, lanes, clock: clock.clone() };
+    let engine = Engine::start(store.clone(), settings).await?;
+    let gateway = Gateway {
+        orgs: engine.orgs(),
+        reads: store.clone(),
+        directory: store,
+        operations: engine.operations(),
+        clock,
+        network: config.network,
+    };
+    Ok((engine, gateway))
+}
+
+fn sealed(error: &store::SealError) -> Failure {
+    let message = format!("{}; the keys are in {SEAL_KEYS}, or in seal.keys", chain(error));
+    Failure::new(Exit::Invalid, "seal_keys_invalid", message)
+}
+
+impl From<sqlite::OpenError> for Failure {
+    fn from(error: sqlite::OpenError) -> Failure {
+        let message = chain(&error);
+        match error {
+            sqlite::OpenError::InUse(_) => {
+                Failure::new(Exit::AlreadyRunning, "already_running", message)
+            }
+            sqlite::OpenError::Seal(error) => sealed(&error),
+            sqlite::OpenError::NewerSchema { .. } => {
+                Failure::new(Exit::Invalid, "store_newer", message)
+            }
+            sqlite::OpenError::Folder(_)
+            | sqlite::OpenError::NoWriteAheadLog(_)
+            | sqlite::OpenError::Sql(_) => {
+                Failure::new(Exit::Unavailable, "store_unusable", message)
+            }
+        }
+    }
+}
+
+impl From<postgres::OpenError> for Failure {
+    fn from(error: postgres::OpenError) -> Failure {
+        let message = chain(&error);
+        match error {
+            postgres::OpenError::BadUrl(_) => Failure::invalid(message),
+            postgres::OpenError::Seal(error) => sealed(&error),
+            postgres::OpenError::NewerSchema { .. } => {
+                Failure::new(Exit::Invalid, "store_newer", message)
+            }
+            postgres::OpenError::Store(error) => {
+                Failure::new(error.class().into(), "store_unusable", message)
+            }
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        let message = format!("the engine cannot start: {}", chain(&error));
+        match error {
+            StartError::Platform(_) => Failure::new(Exit::Unavailable, "unavailable", message),
+            StartError::NoRandomness(_) => Failure::new(Exit::Bug, "internal", message),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The files in which a running process says where it is, written once it serves.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use bootstrap::{Exit, files};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::failure::Failure;
+
+pub(crate) const FILE: &str = "ready.json";
+
+/// A simulated network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Network {
+    pub(crate) control_address: SocketAddr,
+    pub(crate) control_token_file: PathBuf,
+    pub(crate) data: PathBuf,
+    /// Tells a file of this life from one that a killed process left behind.
+    pub(crate) pid: u32,
+    pub(crate) network: String,
+    pub(crate) nodes: Vec<NetworkNode>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NetworkNode {
+    pub(crate) name: String,
+    pub(crate) role: String,
+    pub(crate) address: SocketAddr,
+    /// 33 bytes in hex.
+    pub(crate) identity: String,
+    pub(crate) certificate_file: PathBuf,
+    /// May pay, receive and observe: what Switchyard wants.
+    pub(crate) macaroon_file: PathBuf,
+    /// May everything: too strong.
+    pub(crate) admin_macaroon_file: PathBuf,
+    /// Too weak.
+    pub(crate) observe_macaroon_file: PathBuf,
+}
+
+pub(crate) fn write<T: Serialize>(path: &Path, ready: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(ready).map_err(Failure::bug)?;
+    Ok(files::write_plain(path, &text)?)
+}
+
+/// Reads where a process is. One that has not started, or has stopped, is not available.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let why = if missing { "is not running".to_owned() } else { error.to_string() };
+        let message = format!("{what}: {why} ({})", path.display());
+        Failure::new(Exit::Unavailable, "not_running", message)
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::invalid(format!("{} is not of {what}: {error}", path.display())))
+}
+
+/// Where the data folder of a demonstration keeps its simulated network.
+pub(crate) fn network_folder(data: &Path) -> PathBuf {
+    data.join("network")
+}
+
+/// Where a demonstration keeps the API key of its organisation.
+pub(crate) const DEMO_KEY_FILE: &str = "demo.key";
+
+/// Where a platform keeps the operator's token.
+pub(crate) const ADMIN_TOKEN_FILE: &str = "admin.token";
+
+/// A running platform.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Platform {
+    /// For customers' calls.
+    pub(crate) address: SocketAddr,
+    /// For the operator's calls.
+    pub(crate) admin_address: SocketAddr,
+    pub(crate) admin_token_file: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) pid: u32,
+    pub(crate) network: String,
+    /// sqlite or postgres.
+    pub(crate) store: String,
+    pub(crate) version: String,
+}

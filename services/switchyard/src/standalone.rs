@@ -1,0 +1,105 @@
+//! `switchyard standalone`: the whole platform in one process.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use bootstrap::{
+    Config, Exit, Settings, Signals, StoreChoice, config,
+    files::{self, FolderLock},
+    log,
+};
+use clap::Args;
+use domain::Network;
+
+use crate::{
+    failure::Failure,
+    output::Output,
+    platform::{Listeners, Platform},
+};
+
+/// Every setting is also a key of the configuration file (`admin_listen`) and a variable of the
+/// environment (`SWITCHYARD_ADMIN_LISTEN`).
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// Everything that the process keeps is in here.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where customers call; port 0: a free one [default: 127.0.0.1:7400].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where the operator calls; port 0: a free one [default: 127.0.0.1:7401].
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Written once the platform serves: addresses, token, pid [default: ready.json in --data].
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// sqlite (in the data folder) or postgres://… [default: sqlite].
+    #[arg(long)]
+    store: Option<StoreChoice>,
+    /// mainnet, testnet, signet or regtest [default: regtest].
+    #[arg(long, value_parser = config::parse_network)]
+    network: Option<Network>,
+    /// What the log on stderr says, as in RUST_LOG.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// text or json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
+    /// TOML; unknown keys are refused.
+    #[arg(long, env = "SWITCHYARD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The configuration in force, its data folder made and its log started.
+    pub(crate) fn load(self, defaults: Settings) -> Result<Config, Failure> {
+        let flags = Settings {
+            data: self.data,
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            ready_file: self.ready_file,
+            store: self.store,
+            network: self.network,
+            log: self.log,
+            log_format: self.log_format,
+        };
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let mut config = Config::load(flags, environment, self.config.as_deref(), defaults)?;
+        log::start(&config.log, config.log_format)?;
+        files::private_folder(&config.data)?;
+        // Absolute: the ready file is read from other folders.
+        let unusable = |error| files::FileError::Io { path: config.data.clone(), source: error };
+        config.data = config.data.canonicalize().map_err(unusable)?;
+        Ok(config)
+    }
+}
+
+pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
+    let config = flags.load(Settings::default())?;
+    let mut signals = Signals::catch().map_err(Failure::bug)?;
+    let lock = FolderLock::take(&config.data)?;
+    let listeners = Listeners::bind(&config).await?;
+    let starting = Platform::start(&config, lock, listeners);
+    let mut platform = tokio::select! {
+        started = starting => started?,
+        _ = signals.asked() => return Ok(Exit::Interrupted),
+    };
+    let ready = platform.ready();
+    tracing::info!(address = %ready.address, admin = %ready.admin_address, "serving");
+    let document = serde_json::to_value(ready).map_err(Failure::bug)?;
+    out.answer(&document, || format!("switchyard serves at {}", ready.address));
+
+    let failure = tokio::select! {
+        signal = signals.asked() => {
+            tracing::info!(signal, "stopping");
+            None
+        }
+        failure = platform.failed() => Some(failure),
+    };
+    tokio::select! {
+        stopped = platform.stop() => stopped?,
+        _ = signals.asked() => return Ok(Exit::Interrupted),
+    }
+    failure.map_or(Ok(Exit::Done), Err)
+}

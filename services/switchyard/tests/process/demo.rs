@@ -1,0 +1,47 @@
+//! What `make run` starts: the line that it prints pays, and a new start finds everything there.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Process, switchyard};
+
+/// Pastes the line into a shell, as the reader is told to; its exit code.
+fn paste(demo: &Process) -> Option<i32> {
+    let line = demo.ready["first_payment"].as_str().unwrap();
+    Command::new("sh").args(["-c", line]).output().unwrap().status.code()
+}
+
+#[test]
+fn the_printed_line_pays_and_a_restart_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let start = || Process::start_answering(&["--json", "demo", "--data", data]);
+    let call = |args: &[&str]| -> Value {
+        let run = switchyard(&[&["--json"], args].concat()).env("SWITCHYARD_DATA", data).run();
+        assert_eq!(run.code, 0, "{args:?}: {} {}", run.stdout, run.stderr);
+        run.json()
+    };
+
+    let demo = start();
+    assert_eq!(paste(&demo), Some(0));
+    assert_eq!(paste(&demo), Some(1), "the invoice is paid already");
+    let house = demo.ready["demo"].clone();
+    let payments = call(&["payment", "list"]);
+    assert_eq!(payments["payments"][1]["status"], "completed");
+    assert_eq!(demo.stop(), Some(0));
+    assert_eq!(switchyard(&["sim", "nodes", "--data", data]).run().code, 4, "both have stopped");
+
+    let demo = start();
+    assert_eq!(demo.ready["demo"], house);
+    assert_eq!(call(&["payment", "list"]), payments);
+    demo.kill();
+
+    // The network stops when the one that started it is gone.
+    let demo = start();
+    assert_eq!(call(&["payment", "list"]), payments);
+    assert_eq!(paste(&demo), Some(0), "each start has an invoice to be paid");
+    assert_eq!(call(&["node", "list"])["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(call(&["audit"])["clean"], true);
+    assert_eq!(demo.stop(), Some(0));
+}

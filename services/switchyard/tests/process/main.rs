@@ -1,0 +1,10 @@
+//! The binary as a user has it: processes, exit codes, ready files.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod config;
+mod demo;
+mod help;
+mod platform;
+mod sim;
+mod support;

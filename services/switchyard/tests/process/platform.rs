@@ -1,0 +1,189 @@
+//! The platform and the network as two processes, told what to do by the command line alone.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Process, Run, switchyard};
+
+const SAT: u64 = 1_000;
+
+struct House {
+    folder: TempDir,
+    network: Process,
+    platform: Option<Process>,
+}
+
+impl House {
+    fn start() -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let network = start_network(folder.path());
+        let mut house = House { folder, network, platform: None };
+        house.start_platform();
+        house
+    }
+
+    fn start_platform(&mut self) {
+        let data = self.data();
+        let any = "127.0.0.1:0";
+        let args =
+            ["standalone", "--listen", any, "--admin-listen", any, "--log", "error", "--data"];
+        let args: Vec<&str> = args.into_iter().chain([data.to_str().unwrap()]).collect();
+        self.platform = Some(Process::start(&args, &data.join("ready.json")));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("platform")
+    }
+
+    fn call(&self, args: &[&str]) -> Run {
+        let key_file = self.folder.path().join("key");
+        switchyard(args)
+            .env("SWITCHYARD_DATA", self.data().to_str().unwrap())
+            .env("SWITCHYARD_KEY_FILE", key_file.to_str().unwrap())
+            .env("SWITCHYARD_SIM", network_folder(self.folder.path()).to_str().unwrap())
+            .run()
+    }
+
+    /// The document of a command that must go well.
+    fn ok(&self, args: &[&str]) -> Value {
+        let all: Vec<&str> = ["--json"].into_iter().chain(args.iter().copied()).collect();
+        let run = self.call(&all);
+        assert_eq!(run.code, 0, "{args:?}: {} {}", run.stdout, run.stderr);
+        run.json()
+    }
+
+    fn outside_invoice(&self, more: &[&str]) -> String {
+        let args: Vec<&str> =
+            ["sim", "invoice", "alice"].into_iter().chain(more.iter().copied()).collect();
+        text(&self.ok(&args)["invoice"])
+    }
+
+    /// One organisation, a line, both kinds of wallet, and a key in the folder.
+    fn onboard(&self) {
+        self.ok(&["org", "create", "acme"]);
+        self.ok(&["env", "create", "live", "--org", "acme"]);
+        let limit = (1_000_000 * SAT).to_string();
+        let at = ["--org", "acme", "--env", "live", "--limit-msat", &limit];
+        let line = self.ok(&[&["line", "open"], &at[..]].concat());
+        let line = text(&line["id"]);
+        self.ok(&[&["wallet", "create", "credit", "--line", &line], &at[..]].concat());
+        for node in self.network.ready["nodes"].as_array().unwrap() {
+            let field = |name: &str| node[name].as_str().unwrap();
+            let whose: &[&str] = match field("role") {
+                "pool" => &["--pool"],
+                "customer" => &["--org", "acme"],
+                _ => continue,
+            };
+            let add = [
+                ["node", "add", field("name"), field("address")],
+                ["--certificate", field("certificate_file"), "--macaroon", field("macaroon_file")],
+            ];
+            self.ok(&[&add.concat()[..], whose].concat());
+        }
+        self.ok(&["node", "funds", "customer", "--org", "acme", "--funds-msat", &limit]);
+        self.ok(&[&["wallet", "create", "own", "--node", "customer"], &at[..]].concat());
+        let key_file = self.folder.path().join("key");
+        let made = ["key", "create", "k", "--org", "acme", "--env", "live", "--out"];
+        self.ok(&[&made[..], &[key_file.to_str().unwrap()]].concat());
+    }
+}
+
+fn network_folder(folder: &Path) -> PathBuf {
+    folder.join("network")
+}
+
+fn start_network(folder: &Path) -> Process {
+    let data = network_folder(folder);
+    let args = ["sim", "run", "--data", data.to_str().unwrap()];
+    Process::start(&args, &data.join("ready.json"))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_payment_survives_the_death_of_the_platform() {
+    let mut house = House::start();
+    house.onboard();
+
+    let first = house.outside_invoice(&["--amount-msat", "25000000"]);
+    let paid = house.ok(&["pay", "--wallet", "credit", &first]);
+    assert_eq!((&paid["status"], &paid["amount_msat"]), (&"completed".into(), &25_000_000.into()));
+    house.ok(&["pay", "--wallet", "own", &house.outside_invoice(&["--amount-msat", "1000"])]);
+    let ours = house.ok(&["invoice", "--wallet", "credit", "--amount-msat", "7000"]);
+    house.ok(&["sim", "pay", "bob", ours["invoice"].as_str().unwrap()]);
+    let received = text(&ours["id"]);
+    house.ok(&["payment", "watch", &received, "--wait-seconds", "20"]);
+
+    let slow = house.outside_invoice(&["--amount-msat", "5000", "--description", "sim:slow:3000"]);
+    let open = house.call(&["--json", "pay", "--wallet", "credit", &slow, "--wait-seconds", "0"]);
+    assert_eq!((open.code, &open.json()["status"]), (3, &"sending".into()));
+
+    house.platform.take().unwrap().kill();
+    assert_eq!(house.call(&["payment", "list"]).code, 4, "nobody answers");
+    house.start_platform();
+
+    assert_eq!(house.ok(&["payment", "show", &text(&paid["id"])]), paid);
+    assert_eq!(house.ok(&["payment", "show", &received])["received_msat"], 7_000);
+    // Asked again under its id it is the same payment, however often.
+    let id = text(&open.json()["id"]);
+    let again = house.ok(&["pay", "--wallet", "credit", &slow, "--id", &id]);
+    assert_eq!(again["status"], "completed");
+    assert_eq!(house.ok(&["payment", "list"])["payments"].as_array().unwrap().len(), 4);
+
+    let wallet = house.ok(&["wallet", "show", "credit"]);
+    let fees = again["fee_msat"].as_u64().unwrap() + paid["fee_msat"].as_u64().unwrap();
+    let left = 1_000_000 * SAT - 25_000_000 - 5_000 - fees + 7_000;
+    assert_eq!((&wallet["available_msat"], &wallet["held_msat"]), (&left.into(), &0.into()));
+    let twice = house.ok(&["sim", "settlements", "--at-least", "2"]);
+    assert_eq!(twice["settlements"], Value::Array(Vec::new()));
+    assert_eq!(house.ok(&["audit"])["clean"], true);
+    assert_eq!(house.platform.take().unwrap().stop(), Some(0));
+}
+
+#[test]
+fn refusals_have_their_codes_and_change_nothing() {
+    let house = House::start();
+    house.onboard();
+    let before = house.ok(&["wallet", "list"]);
+    let fixed = house.outside_invoice(&["--amount-msat", "1000"]);
+    let any = house.outside_invoice(&[]);
+    let id = "01a20ae0-e07d-73ad-b7aa-21f132985458";
+    let cases: &[(&[&str], i32)] = &[
+        (&["pay", "--wallet", "credit", "not-an-invoice"], 2),
+        (&["pay", "--wallet", "credit", &fixed, "--amount-msat", "1000"], 2),
+        (&["pay", "--wallet", "credit", &any], 2),
+        (&["pay", "--wallet", "credit", &any, "--amount-msat", "0"], 2),
+        (&["pay", "--wallet", "credit", &any, "--amount-msat", "-5"], 2),
+        (&["pay", "--wallet", "credit", &any, "--amount-msat", "9223372036854775808"], 2),
+        (&["pay", "--wallet", "nobody's", &fixed], 5),
+        (&["pay", "--wallet", id, &fixed], 5),
+        (&["payment", "show", id], 5),
+        (&["wallet", "list", "--key", "switchyard_wrong"], 6),
+        (&["org", "list", "--admin-token", "wrong"], 6),
+        (&["org", "create", "acme"], 7),
+    ];
+    for (args, code) in cases {
+        let run = house.call(&[&["--json"], *args].concat());
+        assert_eq!(run.code, *code, "{args:?}: {} {}", run.stdout, run.stderr);
+        assert!(args.contains(&"-5") || run.json()["error"]["code"].is_string(), "{args:?}");
+    }
+    assert_eq!(house.ok(&["wallet", "list"]), before);
+
+    // More than the wallet has, with the fee: a payment that failed, kept under its id.
+    let all = (1_000_000 * SAT).to_string();
+    let over = ["--json", "pay", "--wallet", "credit", &any, "--amount-msat", &all, "--id", id];
+    for _ in 0..2 {
+        let failed = house.call(&over);
+        assert_eq!((failed.code, &failed.json()["status"]), (1, &"failed".into()));
+    }
+    assert_eq!(house.ok(&["wallet", "list"]), before);
+
+    let data = house.data();
+    let second = switchyard(&["standalone", "--data", data.to_str().unwrap()]).run();
+    assert_eq!((second.code, second.stderr.lines().count()), (9, 1), "{}", second.stderr);
+    house.ok(&["status"]);
+}

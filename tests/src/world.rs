@@ -1,0 +1,422 @@
+//! A whole world on this machine: a simulated network, the platform, and customers of it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, TryStreamExt};
+use lightning_sim::control_proto::{self as sim, control_client::ControlClient};
+use proto::{
+    admin::v1::{
+        self as admin,
+        installation_client::InstallationClient,
+        keys_client::KeysClient,
+        nodes_client::NodesClient,
+        organisations_client::OrganisationsClient,
+        register_node_request::{Owner, Trust},
+    },
+    v1::{
+        self as public, lines_client::LinesClient, payments_client::PaymentsClient,
+        wallets_client::WalletsClient,
+    },
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+use crate::process::{Process, switchyard};
+
+const USABLE_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Calls under way when many things are set up.
+const AT_ONCE: usize = 64;
+
+/// What a customer gets unless the test says otherwise.
+pub const LIMIT_MSAT: u64 = 1_000_000_000_000;
+
+/// Puts a secret into each call.
+#[derive(Clone)]
+pub struct Secret(&'static str, MetadataValue<Ascii>);
+
+impl Interceptor for Secret {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(self.0, self.1.clone());
+        Ok(request)
+    }
+}
+
+pub type Wire = InterceptedService<Channel, Secret>;
+
+/// How a world is set up.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// `postgres://…`; `None`: SQLite in the world's folder.
+    pub postgres: Option<String>,
+    /// Channels that millions of payments do not exhaust.
+    pub huge_liquidity: bool,
+    /// Where to stop the process, as the crate `fail` reads it; needs a binary built for it.
+    pub failpoints: Option<String>,
+}
+
+pub struct World {
+    setup: Setup,
+    folder: TempDir,
+    sim: Option<Process>,
+    platform: Option<Process>,
+    admin: Option<Wire>,
+    outside: Option<Wire>,
+    pub network: Value,
+    pub ready: Value,
+}
+
+/// An organisation with everything that it needs to pay.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    pub org: String,
+    pub environment: String,
+    pub line: String,
+    pub wallet: String,
+    pub key: String,
+}
+
+impl World {
+    /// Starts the network and the platform, and registers both nodes of the pool.
+    ///
+    /// # Errors
+    ///
+    /// What a process said before it ended.
+    pub async fn start(setup: Setup) -> Result<World, String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        let none = Value::Null;
+        let mut world = World {
+            setup,
+            folder,
+            sim: None,
+            platform: None,
+            admin: None,
+            outside: None,
+            network: none.clone(),
+            ready: none,
+        };
+        world.start_network().await?;
+        world.start_platform().await?;
+        for name in ["pool-1", "pool-2"] {
+            world.register(name, Owner::CreditPool(admin::CreditPool {})).await;
+        }
+        world.usable(2).await;
+        Ok(world)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn start_network(&mut self) -> Result<(), String> {
+        let data = self.folder.path().join("network");
+        let ready_file = data.join("ready.json");
+        let mut command = Command::new(switchyard());
+        command.args(["sim", "run", "--data"]).arg(&data);
+        if self.setup.huge_liquidity {
+            command.arg("--huge-liquidity");
+        }
+        let started = Process::start("network", command, self.folder.path(), &ready_file).await?;
+        (self.sim, self.network) = (Some(started.0), started.1);
+        let token = secret_in(&text(&self.network, "control_token_file"));
+        let channel = channel(&text(&self.network, "control_address"));
+        self.outside = Some(InterceptedService::new(channel, Secret("token", token)));
+        Ok(())
+    }
+
+    /// Starts the platform on what it has left behind.
+    ///
+    /// # Errors
+    ///
+    /// What it said before it ended.
+    pub async fn start_platform(&mut self) -> Result<(), String> {
+        let data = self.folder.path().join("platform");
+        let ready_file = data.join("ready.json");
+        let mut command = Command::new(switchyard());
+        command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.arg("--data").arg(&data);
+        if let Some(url) = &self.setup.postgres {
+            command.args(["--store", url]);
+            command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
+        }
+        if let Some(failpoints) = &self.setup.failpoints {
+            command.env("FAILPOINTS", failpoints);
+        }
+        let started = Process::start("platform", command, self.folder.path(), &ready_file).await?;
+        (self.platform, self.ready) = (Some(started.0), started.1);
+        let token = secret_in(&text(&self.ready, "admin_token_file"));
+        let token = format!("Bearer {}", token.to_str().expect("a token is ASCII"));
+        let secret = Secret("authorization", token.parse().expect("a token is ASCII"));
+        let channel = channel(&text(&self.ready, "admin_address"));
+        self.admin = Some(InterceptedService::new(channel, secret));
+        Ok(())
+    }
+
+    /// kill -9 of the platform.
+    pub fn kill_platform(&mut self) {
+        self.platform = None;
+    }
+
+    /// kill -9 of the network, and its start on what it has left behind.
+    ///
+    /// # Errors
+    ///
+    /// What it said before it ended.
+    pub async fn restart_network(&mut self) -> Result<(), String> {
+        self.sim = None;
+        self.start_network().await
+    }
+
+    /// Arms other failpoints for the next start.
+    pub fn arm(&mut self, failpoints: Option<String>) {
+        self.setup.failpoints = failpoints;
+    }
+
+    pub fn platform(&mut self) -> &mut Process {
+        self.platform.as_mut().expect("the platform was started")
+    }
+
+    pub fn network_pid(&self) -> u32 {
+        self.sim.as_ref().expect("the network was started").pid()
+    }
+
+    fn admin(&self) -> Wire {
+        self.admin.clone().expect("the platform was started")
+    }
+
+    /// A connection of its own for customers' calls.
+    pub fn connect(&self) -> Channel {
+        channel(&text(&self.ready, "address"))
+    }
+
+    pub fn organisations(&self) -> OrganisationsClient<Wire> {
+        OrganisationsClient::new(self.admin())
+    }
+
+    pub fn nodes(&self) -> NodesClient<Wire> {
+        NodesClient::new(self.admin())
+    }
+
+    pub fn installation(&self) -> InstallationClient<Wire> {
+        InstallationClient::new(self.admin()).max_decoding_message_size(64 << 20)
+    }
+
+    pub fn keys(&self) -> KeysClient<Wire> {
+        KeysClient::new(self.admin())
+    }
+
+    /// The network from outside.
+    pub fn outside(&self) -> ControlClient<Wire> {
+        ControlClient::new(self.outside.clone().expect("the network was started"))
+    }
+
+    /// A node of the network as its ready file tells of it.
+    pub fn node(&self, name: &str) -> &Value {
+        let nodes = self.network["nodes"].as_array().expect("a network has nodes");
+        nodes.iter().find(|node| node["name"] == name).expect("the network has this node")
+    }
+
+    /// Registers a node of the network and answers with its id.
+    pub async fn register(&self, name: &str, owner: Owner) -> String {
+        let node = self.node(name);
+        let certificate = PathBuf::from(text(node, "certificate_file"));
+        let macaroon = PathBuf::from(text(node, "macaroon_file"));
+        let request = admin::RegisterNodeRequest {
+            id: new_id(),
+            name: name.to_owned(),
+            owner: Some(owner),
+            address: text(node, "address"),
+            trust: Some(Trust::CertificatePem(
+                std::fs::read_to_string(certificate).expect("a node has a certificate"),
+            )),
+            macaroon: std::fs::read(macaroon).expect("a node has a macaroon"),
+            expected_identity: text(node, "identity"),
+        };
+        let id = request.id.clone();
+        self.nodes().register(request).await.expect("the node is as it should be");
+        id
+    }
+
+    /// Waits until so many nodes can be sent to.
+    pub async fn usable(&self, wanted: usize) {
+        let waiting = async {
+            loop {
+                let listed = self.nodes().list(admin::ListNodesRequest {}).await;
+                let nodes = listed.map(|listed| listed.into_inner().nodes).unwrap_or_default();
+                if nodes.iter().filter(|node| node.not_usable.is_empty()).count() >= wanted {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(USABLE_WITHIN, waiting).await.expect("nodes become usable");
+    }
+
+    /// An organisation with an environment, a line of credit, a wallet on it and a key.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operator's call answered.
+    pub async fn customer(&self, name: &str, limit_msat: u64) -> Result<Customer, Status> {
+        let (mut organisations, org) = (self.organisations(), new_id());
+        let (environment, line, wallet) = (new_id(), new_id(), new_id());
+        let organisation_id = org.clone();
+        let request = admin::CreateOrganisationRequest { id: org.clone(), name: name.to_owned() };
+        organisations.create(request).await?;
+        let request = admin::CreateEnvironmentRequest {
+            organisation_id: organisation_id.clone(),
+            id: environment.clone(),
+            name: "live".to_owned(),
+        };
+        organisations.create_environment(request).await?;
+        let request = admin::OpenLineRequest {
+            organisation_id: organisation_id.clone(),
+            id: line.clone(),
+            environment_id: environment.clone(),
+            limit_msat,
+        };
+        organisations.open_line(request).await?;
+        let backing = admin::create_wallet_request::Backing::LineId(line.clone());
+        let request = admin::CreateWalletRequest {
+            organisation_id: organisation_id.clone(),
+            id: wallet.clone(),
+            environment_id: environment.clone(),
+            name: "main".to_owned(),
+            backing: Some(backing),
+            limit_msat,
+        };
+        organisations.create_wallet(request).await?;
+        let key = self.key(&organisation_id, &environment).await?;
+        Ok(Customer { org, environment, line, wallet, key })
+    }
+
+    /// So many customers with the usual limit, set up a few at a time.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operator's call answered.
+    pub async fn customers(&self, count: usize) -> Result<Vec<Customer>, Status> {
+        let made = (0..count)
+            .map(async |number| self.customer(&format!("customer {number}"), LIMIT_MSAT).await);
+        futures_util::stream::iter(made).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// # Errors
+    ///
+    /// Whatever the operator's call answered.
+    pub async fn key(&self, org: &str, environment: &str) -> Result<String, Status> {
+        let request = admin::CreateKeyRequest {
+            id: new_id(),
+            organisation_id: org.to_owned(),
+            environment_id: environment.to_owned(),
+            name: "test".to_owned(),
+        };
+        Ok(self.keys().create(request).await?.into_inner().secret)
+    }
+
+    /// An invoice of a node outside.
+    pub async fn invoice(&self, node: &str, amount_msat: u64, description: &str) -> String {
+        let request = sim::CreateInvoiceRequest {
+            node: node.to_owned(),
+            amount_msat,
+            description: description.to_owned(),
+            expiry_seconds: 0,
+            hold: false,
+        };
+        let made =
+            self.outside().create_invoice(request).await.expect("the network makes invoices");
+        made.into_inner().payment_request
+    }
+
+    /// So many invoices of a node outside.
+    pub async fn invoices(&self, node: &str, amount_msat: u64, count: usize) -> Vec<String> {
+        let made = (0..count).map(|_| self.invoice(node, amount_msat, ""));
+        futures_util::stream::iter(made).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    /// Everything compared with everything.
+    pub async fn audit(&self) -> admin::AuditResponse {
+        let answer = self.installation().audit(admin::AuditRequest {}).await;
+        answer.expect("the audit can be made").into_inner()
+    }
+}
+
+impl Customer {
+    pub fn payments(&self, channel: Channel) -> PaymentsClient<Wire> {
+        PaymentsClient::new(self.wire(channel))
+    }
+
+    pub fn wallets(&self, channel: Channel) -> WalletsClient<Wire> {
+        WalletsClient::new(self.wire(channel))
+    }
+
+    pub fn lines(&self, channel: Channel) -> LinesClient<Wire> {
+        LinesClient::new(self.wire(channel))
+    }
+
+    fn wire(&self, channel: Channel) -> Wire {
+        let key = self.key.parse().expect("a key is ASCII");
+        InterceptedService::new(channel, Secret("x-api-key", key))
+    }
+
+    /// A send that waits half a minute for its end.
+    pub fn send(&self, id: &str, invoice: &str) -> public::SendRequest {
+        public::SendRequest {
+            id: id.to_owned(),
+            wallet_id: self.wallet.clone(),
+            invoice: invoice.to_owned(),
+            amount_msat: None,
+            fee_limit_msat: None,
+            wait_seconds: 30,
+        }
+    }
+
+    pub fn receive(&self, id: &str, amount_msat: Option<u64>) -> public::ReceiveRequest {
+        public::ReceiveRequest {
+            id: id.to_owned(),
+            wallet_id: self.wallet.clone(),
+            amount_msat,
+            description: String::new(),
+            expiry_seconds: None,
+            wait_seconds: None,
+        }
+    }
+}
+
+fn text(of: &Value, field: &str) -> String {
+    of[field].as_str().expect("the ready file has this field").to_owned()
+}
+
+fn secret_in(path: &str) -> MetadataValue<Ascii> {
+    let text = std::fs::read_to_string(path).expect("a running process has its token");
+    text.trim().parse().expect("a token is ASCII")
+}
+
+fn channel(address: &str) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    endpoint.expect("an address is part of a URL").tcp_nodelay(true).connect_lazy()
+}
+
+/// An id that no other of this process has, ordered by time like the product's own.
+pub fn new_id() -> String {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let millis = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
+    let pid = u64::from(std::process::id());
+    Uuid::from_u64_pair(millis << 16 | 0x7000, 1 << 63 | (pid & 0xff_ffff) << 32 | number)
+        .to_string()
+}
