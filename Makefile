@@ -2,7 +2,7 @@
 
 PROTOC := .tools/protoc/bin/protoc
 
-.PHONY: run test tools
+.PHONY: run test failpoints bench tools
 
 # A platform beside a simulated Lightning network, ready to pay; see what it prints.
 run: $(PROTOC)
@@ -13,6 +13,18 @@ run: $(PROTOC)
 test: $(PROTOC)
 	cargo test --workspace --lib --bins --quiet
 	cargo test -p lightning-sim --tests --quiet
+
+# kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
+failpoints: $(PROTOC)
+	cargo build -p switchyard --features failpoints
+	cp target/debug/switchyard target/switchyard-failpoints
+	SWITCHYARD_BIN=$(CURDIR)/target/switchyard-failpoints \
+		cargo test -p tests --test failpoints -- --include-ignored --nocapture
+
+# How fast it is, beside what the machine can do without it. Needs PostgreSQL, and a machine that is idle.
+bench: $(PROTOC)
+	cargo build --release -p switchyard
+	cargo bench -p tests --bench load
 
 tools: $(PROTOC)
 

@@ -72,7 +72,6 @@ fn machine_us() -> u64 {
 }
 
 /// Memory that a process has in use now (resident).
-#[expect(dead_code, reason = "the first workload that counts memory uses it and removes this line")]
 pub(crate) fn memory_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -18,6 +18,7 @@ mod cpu;
 mod echo;
 mod latency;
 mod loadgen;
+mod payments;
 mod process;
 mod table;
 mod yardstick;
@@ -44,7 +45,11 @@ pub(crate) const SERVE_ECHO: &str = "--serve-echo";
 ///
 /// They run on a runtime with one thread, which is enough to call other processes. One that runs
 /// parts of the product in this process brings a runtime of its own on a thread of its own.
-const WORKLOADS: &[(&str, Measure)] = &[("echo", |bench| Box::pin(echo::run(bench)))];
+const WORKLOADS: &[(&str, Measure)] = &[
+    ("echo", |bench| Box::pin(echo::run(bench))),
+    ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("W7a", |bench| Box::pin(payments::on_sqlite(bench))),
+];
 
 type Measure = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Measured> + 'a>>;
 

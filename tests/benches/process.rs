@@ -60,16 +60,3 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
-
-/// The product: `SWITCHYARD_BIN`, or the one built into the same target folder as this program.
-#[expect(dead_code, reason = "the first workload of the product uses it and removes this line")]
-pub(crate) fn switchyard() -> Outcome<PathBuf> {
-    if let Some(path) = std::env::var_os("SWITCHYARD_BIN") {
-        return Ok(path.into());
-    }
-    let own = std::env::current_exe()?; // target/release/deps/load-<hash>
-    let built = own.ancestors().nth(2).map(|folder| folder.join("switchyard"));
-    built.filter(|path| path.is_file()).ok_or_else(|| {
-        "no switchyard beside this program: cargo build --release -p switchyard first".into()
-    })
-}

@@ -3,4 +3,5 @@
 #[allow(dead_code, unused_imports, reason = "stories use what they need of the harness")]
 mod harness;
 
+mod adapter;
 mod facts;

@@ -11,7 +11,9 @@ use std::{
 use domain::{Msat, Network, NodeId, OrgId, PaymentId, Preimage, Timestamp, org::Command};
 use ports::{
     Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, StoreError,
-    directory::NodeRecord, journal::Question, lightning::NodeError,
+    directory::NodeRecord,
+    journal::{self, Question},
+    lightning::NodeError,
 };
 use ractor::{ActorCell, ActorId};
 
@@ -42,8 +44,6 @@ pub struct Sockets {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub network: Network,
-    /// Transactions that may be under way at once: 1 for SQLite, 2 for PostgreSQL.
-    pub lanes: usize,
     /// Fee cap when the caller names none, in millionths of the amount.
     pub default_fee_ppm: u32,
     pub default_fee_min_msat: Msat,
@@ -74,8 +74,8 @@ impl House {
         frozen: Option<String>,
     ) -> House {
         House {
-            lookups: LookUps::start(&sockets.journal, settings.lanes),
-            lanes: (0..settings.lanes).map(|_| LaneHandle::default()).collect(),
+            lookups: LookUps::start(&sockets.journal),
+            lanes: (0..sockets.journal.lanes()).map(|_| LaneHandle::default()).collect(),
             sockets,
             settings,
             lease,
@@ -101,8 +101,7 @@ impl House {
     }
 
     pub(crate) fn lane_of(&self, org: OrgId) -> usize {
-        let lanes = u128::try_from(self.lanes.len()).expect("a few lanes");
-        usize::try_from(org.uuid().as_u128() % lanes).expect("a few lanes")
+        journal::lane_of(org, self.lanes.len())
     }
 
     /// An order together with what the store knows of its payment, which memory may have forgotten.

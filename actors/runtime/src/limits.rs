@@ -65,3 +65,7 @@ pub(crate) const SETTLE_WINDOW: u64 = 100;
 
 /// Settled invoices taken into the inbox in one transaction.
 pub(crate) const SETTLE_BATCH_MAX: usize = 256;
+
+/// How long a start waits for nodes to answer: most do at once, and one that is away must not hold up
+/// the others.
+pub(crate) const FIRST_LOOK: Duration = Duration::from_secs(3);

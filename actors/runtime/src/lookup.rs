@@ -18,10 +18,10 @@ pub(crate) struct LookUps {
 
 impl LookUps {
     /// Starts as many askers as there may be look-ups under way.
-    pub(crate) fn start(journal: &Arc<dyn Journal>, askers: usize) -> LookUps {
+    pub(crate) fn start(journal: &Arc<dyn Journal>) -> LookUps {
         let (asked, questions) = mpsc::channel(limits::ORG_QUEUE_MAX);
         let questions = Arc::new(tokio::sync::Mutex::new(questions));
-        for _ in 0..askers {
+        for _ in 0..journal.lanes() {
             tokio::spawn(ask(journal.clone(), questions.clone()));
         }
         LookUps { asked }

@@ -39,6 +39,8 @@ struct Standing {
     unfit: Option<String>,
     /// Its payments newer than our cursor are accounted for.
     matched: bool,
+    /// It has been asked at least once, whatever came of it.
+    looked_at: bool,
 }
 
 impl Standing {
@@ -53,6 +55,7 @@ impl NodeHandle {
             stopped: record.stopped.clone(),
             unfit: Some("it has not answered yet".to_owned()),
             matched: false,
+            looked_at: false,
         };
         NodeHandle {
             record: Arc::new(record),
@@ -76,6 +79,11 @@ impl NodeHandle {
         let mut standing = self.standing.subscribe();
         // The sender lives in this handle, so the wait does not fail.
         let _ = standing.wait_for(Standing::may_send).await;
+    }
+
+    /// Waits until it is known whether the node may be sent to.
+    pub(crate) async fn looked_at(&self) {
+        let _ = self.standing.subscribe().wait_for(|standing| standing.looked_at).await;
     }
 
     /// Why the node is not sent to, if it is not.
@@ -102,6 +110,10 @@ impl NodeHandle {
 
     fn now_is(&self, unfit: Option<String>) {
         self.standing.send_modify(|standing| standing.unfit = unfit);
+    }
+
+    fn has_been_looked_at(&self) {
+        self.standing.send_modify(|standing| standing.looked_at = true);
     }
 
     fn matched(&self) {
@@ -180,6 +192,7 @@ impl NodeActor {
             (Ok(status), None) => self.house.health.usable(id, &status),
             (Ok(_) | Err(_), _) => self.house.health.unusable(id),
         }
+        self.node.has_been_looked_at();
     }
 
     /// Whether the node is itself, serves, and agrees with us on the time.

@@ -8,7 +8,7 @@ use ports::{
     operations::NodeState,
 };
 use ractor::{Actor, SpawnErr};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     house::{House, Settings, Sockets},
@@ -61,10 +61,24 @@ impl Platform {
                 tracing::error!(node = %name, %error, "a registered node cannot be used");
             }
         }
+        platform.look_at_nodes().await;
         platform.carry_on().await?;
         tokio::spawn(keep_driving(platform.house.clone()));
         tokio::spawn(keep_comparing(platform.house.clone()));
         Ok(platform)
+    }
+
+    /// Waits a while for every node, so that the first sends do not find all of them unusable.
+    async fn look_at_nodes(&self) {
+        let nodes = self.house.nodes();
+        let all = async {
+            for node in &nodes {
+                node.looked_at().await;
+            }
+        };
+        if timeout(limits::FIRST_LOOK, all).await.is_err() {
+            tracing::warn!("not every node has answered yet; starting without waiting longer");
+        }
     }
 
     /// Begins to use a registered node.

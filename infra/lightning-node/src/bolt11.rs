@@ -1,10 +1,15 @@
 //! BOLT11: the text of an invoice, read once at the edge.
 
-use bitcoin::hashes::Hash;
+use std::sync::LazyLock;
+
+use bitcoin::{
+    hashes::Hash,
+    secp256k1::{Message, Secp256k1, VerifyOnly},
+};
 use domain::{ErrorClass, InvoiceTerms, Msat, Network, PaymentHash, PublicKey, Timestamp};
 use lightning_invoice::{
-    Bolt11Invoice, Bolt11InvoiceDescriptionRef, Bolt11ParseError, Bolt11SemanticError, Currency,
-    RawHrp, SignedRawBolt11Invoice,
+    Bolt11ParseError, Currency, DEFAULT_EXPIRY_TIME, ExpiryTime, RawBolt11Invoice, RawHrp,
+    SignedRawBolt11Invoice, TaggedField,
 };
 
 /// Neither LND nor the other implementations read a longer one.
@@ -72,17 +77,15 @@ pub fn parse(text: &str) -> Result<InvoiceTerms, Bolt11Error> {
     let signed: SignedRawBolt11Invoice = text.parse().map_err(|error| not_parsed(&text, &error))?;
     let network = network(&signed.currency())?;
     let amount_msat = amount(&signed.raw_invoice().hrp)?;
-    if signed.features().is_some_and(|features| is_amp(features.le_flags())) {
-        return Err(Bolt11Error::Amp);
-    }
-    let invoice = Bolt11Invoice::from_signed(signed).map_err(not_sound)?;
+    check_fields(&signed)?;
+    let hash = signed.payment_hash().ok_or_else(|| missing("payment hash"))?;
     Ok(InvoiceTerms {
         network,
-        hash: PaymentHash(invoice.payment_hash().to_byte_array()),
+        hash: PaymentHash(hash.0.to_byte_array()),
         amount_msat,
-        payee: PublicKey(invoice.get_payee_pub_key().serialize()),
-        description: description(&invoice),
-        expires_at: expires_at(&invoice),
+        payee: payee(&signed)?,
+        description: description(&signed),
+        expires_at: expires_at(&signed),
         text,
     })
 }
@@ -139,18 +142,50 @@ fn is_bech32_text(text: &str) -> bool {
     text.rsplit_once('1').is_some_and(|(_, data)| data.chars().all(|c| CHARSET.contains(c)))
 }
 
-fn not_sound(error: Bolt11SemanticError) -> Bolt11Error {
-    match error {
-        Bolt11SemanticError::InvalidSignature => Bolt11Error::BadSignature,
-        Bolt11SemanticError::ImpreciseAmount => Bolt11Error::SubMsat,
-        Bolt11SemanticError::NoPaymentHash
-        | Bolt11SemanticError::MultiplePaymentHashes
-        | Bolt11SemanticError::NoDescription
-        | Bolt11SemanticError::MultipleDescriptions
-        | Bolt11SemanticError::NoPaymentSecret
-        | Bolt11SemanticError::MultiplePaymentSecrets
-        | Bolt11SemanticError::InvalidFeatures => Bolt11Error::NotBolt11(error.to_string()),
+fn missing(what: &str) -> Bolt11Error {
+    Bolt11Error::NotBolt11(format!("it must have one {what}"))
+}
+
+/// Exactly one of each field that an invoice must have, and no feature that would have to be known.
+fn check_fields(invoice: &RawBolt11Invoice) -> Result<(), Bolt11Error> {
+    let count = |is: fn(&TaggedField) -> bool| {
+        invoice.known_tagged_fields().filter(|field| is(field)).count()
+    };
+    if count(|field| matches!(field, TaggedField::PaymentHash(_))) != 1 {
+        return Err(missing("payment hash"));
     }
+    let describes =
+        |field: &_| matches!(field, TaggedField::Description(_) | TaggedField::DescriptionHash(_));
+    if count(describes) != 1 {
+        return Err(missing("description"));
+    }
+    if count(|field| matches!(field, TaggedField::PaymentSecret(_))) != 1 {
+        return Err(missing("payment secret"));
+    }
+    let features = invoice.features().ok_or_else(|| missing("set of features"))?;
+    if is_amp(features.le_flags()) {
+        return Err(Bolt11Error::Amp);
+    }
+    if features.requires_unknown_bits() || !features.supports_payment_secret() {
+        return Err(Bolt11Error::NotBolt11("it asks for features that are not known".to_owned()));
+    }
+    Ok(())
+}
+
+/// Who signed. If the invoice names its payee, the signature has to be theirs; else it tells who they
+/// are, which costs as much as a check.
+fn payee(invoice: &SignedRawBolt11Invoice) -> Result<PublicKey, Bolt11Error> {
+    static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
+    let (digest, signature) =
+        (Message::from_digest(*invoice.signable_hash()), &invoice.signature().0);
+    let key = match invoice.payee_pub_key() {
+        Some(named) => {
+            let checked = SECP.verify_ecdsa(&digest, &signature.to_standard(), &named.0);
+            checked.map(|()| named.0)
+        }
+        None => SECP.recover_ecdsa(&digest, signature),
+    };
+    key.map(|key| PublicKey(key.serialize())).map_err(|_| Bolt11Error::BadSignature)
 }
 
 fn network(currency: &Currency) -> Result<Network, Bolt11Error> {
@@ -182,15 +217,15 @@ fn is_amp(little_endian_flags: &[u8]) -> bool {
 
 /// With control characters replaced, as stores and terminals do not bear them. Empty when the invoice
 /// has only the hash of one.
-fn description(invoice: &Bolt11Invoice) -> String {
-    match invoice.description() {
-        Bolt11InvoiceDescriptionRef::Direct(text) => text.to_string(),
-        Bolt11InvoiceDescriptionRef::Hash(_) => String::new(),
-    }
+fn description(invoice: &RawBolt11Invoice) -> String {
+    invoice.description().map(|text| text.to_string()).unwrap_or_default()
 }
 
-fn expires_at(invoice: &Bolt11Invoice) -> Timestamp {
-    let at = invoice.expires_at().and_then(|since_1970| i64::try_from(since_1970.as_millis()).ok());
+fn expires_at(invoice: &RawBolt11Invoice) -> Timestamp {
+    let lasts = invoice.expiry_time().map_or(DEFAULT_EXPIRY_TIME, ExpiryTime::as_seconds);
+    let created = invoice.data.timestamp.as_unix_timestamp();
+    let millis = created.checked_add(lasts).and_then(|seconds| seconds.checked_mul(1_000));
+    let at = millis.and_then(|millis| i64::try_from(millis).ok());
     at.map_or(LATEST, Timestamp::from_millis).min(LATEST)
 }
 

@@ -30,6 +30,10 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 /// Calls that wait for the connection's task; more wait in their callers.
 const CALLS_QUEUED: usize = 4_096;
 
+/// Streams that we left before their end and whose last words are still to be expected. Those of more
+/// would count as faults of the node, and a thousand faults would end the connection under all others.
+const STREAMS_LEFT: usize = 4_096;
+
 /// Whom to believe that it is the node.
 #[derive(Clone, Debug)]
 pub(crate) enum Trust {
@@ -83,6 +87,8 @@ impl Line {
             .keep_alive_while_idle(false)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_concurrent_reset_streams(STREAMS_LEFT)
+            .http2_max_local_error_reset_streams(None)
             .buffer_size(CALLS_QUEUED);
         let refused = Arc::new(AtomicBool::new(false));
         let endpoint = match trust {

@@ -114,6 +114,29 @@ async fn pay_all(pool: &Lnd, invoices: Vec<InvoiceTerms>, at_a_time: u64) {
     .await;
 }
 
+/// How many at a time and in all; `LOAD=512,200000` asks for one of one's own.
+fn plan() -> Vec<(u64, u64)> {
+    let asked = std::env::var("LOAD").unwrap_or_default();
+    match asked.split_once(',') {
+        Some((at_a_time, count)) => vec![(at_a_time.parse().unwrap(), count.parse().unwrap())],
+        None => vec![(1, 4_000), (64, 40_000), (512, 40_000), (4_096, 40_000)],
+    }
+}
+
+/// The cheapest call there is, as a yardstick of this machine at this moment.
+async fn ask_all(pool: &Lnd, count: u64, at_a_time: u64) {
+    spread(at_a_time, |_| {
+        let pool = pool.clone();
+        async move {
+            for _ in 0..count / at_a_time {
+                let until = now().plus_seconds(60);
+                assert!(!pool.has_lapsed(until).await.unwrap());
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, run by hand in release"]
 async fn measure() {
@@ -147,20 +170,26 @@ async fn measure() {
     };
     let (pool, alice) = (lnd("pool-1"), lnd("alice"));
     let mut first = 0;
-    for (at_a_time, count) in [(1, 4_000), (64, 40_000), (512, 40_000), (4_096, 40_000)] {
+    for (at_a_time, count) in plan() {
         let made = invoices(&alice, first, count).await;
         first += count;
         let texts: Vec<_> = made.iter().map(|invoice| invoice.text.clone()).collect();
+        println!("paying, process {}", std::process::id());
         let (cpu_before, begun) = (cpu(), Instant::now());
         pay_all(&pool, made, at_a_time).await;
         let (cost, took) = (cpu() - cpu_before, begun.elapsed());
         let before = cpu();
+        ask_all(&pool, count, at_a_time).await;
+        let bare = cpu() - before;
+        let before = cpu();
         texts.iter().for_each(|text| assert!(lightning_node::bolt11::parse(text).is_ok()));
         let parse = cpu() - before;
         println!(
-            "{at_a_time} at a time: {}/s, {} µs CPU a payment; reading an invoice {} µs",
+            "{at_a_time} at a time: {}/s, {} µs CPU a payment, {} µs a bare call; reading an \
+             invoice {} µs",
             u128::from(count) * 1_000 / took.as_millis(),
             cost.as_micros() / u128::from(count),
+            bare.as_micros() / u128::from(count),
             parse.as_micros() / u128::from(count),
         );
     }

@@ -10,6 +10,7 @@
 //! journal.rs  the log of events, replayed at the start; survives kill -9 at any moment
 //! lnd/        LND's services with its own message types, generated in build.rs
 //! macaroon.rs, identity.rs, net.rs   permissions, what a node keeps, a port that can be slammed
+//! port/       the network behind the Lightning port, in this process, for seeded simulation
 //! control.rs  the control face (proto/control.proto) for tests, benches and the auditor
 //! sim.rs      `Sim::start(Config)`: all of it together
 //! ```
@@ -28,6 +29,7 @@ mod lnd;
 mod macaroon;
 pub mod model;
 mod net;
+pub mod port;
 mod rfc3339;
 mod sim;
 

@@ -24,8 +24,6 @@ impl<S: Journal + Receipts + Reads + Directory + Guard + Placement> Store for S 
 
 pub struct Config {
     pub network: Network,
-    /// Transactions that the store takes at once: 1 for SQLite, 2 for PostgreSQL.
-    pub lanes: usize,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -62,7 +60,6 @@ impl Engine {
         };
         let settings = Settings {
             network: config.network,
-            lanes: config.lanes,
             default_fee_ppm: DEFAULT_FEE_PPM,
             default_fee_min_msat: Msat::new(DEFAULT_FEE_MIN_MSAT).expect("below the supply"),
         };

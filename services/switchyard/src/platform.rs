@@ -20,10 +20,6 @@ use crate::{
 
 const SEAL_KEYS: &str = "SWITCHYARD_SEAL_KEYS";
 
-/// SQLite has one writer; PostgreSQL commits for two lanes at a time.
-const LANES_SQLITE: usize = 1;
-const LANES_POSTGRES: usize = 2;
-
 /// Ports that are ours from now on, for customers and for the operator.
 pub(crate) struct Listeners {
     public: TcpListener,
@@ -163,11 +159,11 @@ async fn open_store(config: &Config) -> Result<(Engine, Gateway), Failure> {
     match &config.store {
         StoreChoice::Sqlite => {
             let store = Sqlite::open(&config.data, keys.as_deref(), Arc::new(SystemClock))?;
-            start_engine(config, store, LANES_SQLITE).await
+            start_engine(config, store).await
         }
         StoreChoice::Postgres(url) => {
             let store = connect(url, keys, &config.data).await?;
-            start_engine(config, store, LANES_POSTGRES).await
+            start_engine(config, store).await
         }
     }
 }
@@ -193,10 +189,9 @@ async fn connect(url: &str, given: Option<String>, data: &Path) -> Result<Arc<Po
 async fn start_engine<S: Store + 'static>(
     config: &Config,
     store: Arc<S>,
-    lanes: usize,
 ) -> Result<(Engine, Gateway), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let settings = engine::Config { network: config.network, lanes, clock: clock.clone() };
+    let settings = engine::Config { network: config.network, clock: clock.clone() };
     let engine = Engine::start(store.clone(), settings).await?;
     let gateway = Gateway {
         orgs: engine.orgs(),

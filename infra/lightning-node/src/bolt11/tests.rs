@@ -216,6 +216,41 @@ fn a_wrong_signature() {
     assert_eq!(parse(&sign(raw)), Err(Bolt11Error::BadSignature));
 }
 
+/// The vendor's own judgement, which is slower: it recovers the payee twice.
+#[track_caller]
+fn agrees_with_the_library(text: &str) {
+    let theirs = lightning_invoice::Bolt11Invoice::from_str(text);
+    match (parse(text), theirs) {
+        (Ok(ours), Ok(theirs)) => {
+            assert_eq!(ours.payee.0, theirs.get_payee_pub_key().serialize());
+            assert_eq!(ours.hash.0, theirs.payment_hash().to_byte_array());
+            assert_eq!(ours.amount_msat.map(Msat::get), theirs.amount_milli_satoshis());
+        }
+        (Ok(ours), Err(error)) => panic!("{ours:?} {error}"),
+        (Err(_), Ok(_) | Err(_)) => {}
+    }
+}
+
+#[test]
+fn fields_that_must_be_there_once() {
+    let fields = raw(Currency::Regtest).data.tagged_fields;
+    for (at, field) in fields.iter().enumerate() {
+        let mut without = raw(Currency::Regtest);
+        without.data.tagged_fields.remove(at);
+        agrees_with_the_library(&sign(without));
+        let mut twice = raw(Currency::Regtest);
+        twice.data.tagged_fields.push(field.clone());
+        agrees_with_the_library(&sign(twice));
+    }
+    let hash = fields.iter().position(|field| {
+        matches!(field, RawTaggedField::KnownSemantics(TaggedField::PaymentHash(_)))
+    });
+    let mut without = raw(Currency::Regtest);
+    without.data.tagged_fields.remove(hash.unwrap());
+    assert_eq!(parse(&sign(without)).unwrap_err().code(), "not_bolt11");
+    agrees_with_the_library(TEA);
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
@@ -235,6 +270,7 @@ proptest! {
         let at = at % text.len();
         text[at] = to.chars().next().unwrap_or('q');
         let whole: String = text.iter().collect();
+        agrees_with_the_library(&whole.trim().to_lowercase());
         if let Ok(terms) = parse(&whole) {
             prop_assert_eq!(terms.text, whole.trim().to_lowercase());
         }

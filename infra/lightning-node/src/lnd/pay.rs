@@ -1,11 +1,15 @@
 //! Sending, and following a payment to its end.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::{
     Msat, PaymentHash, Preimage,
     lightning::{FailureId, FailureReason},
 };
+use futures_util::FutureExt;
 use ports::lightning::{NodeError, PayError, PayRequest, PayUpdate, Stream};
+use tokio::time::timeout;
 use tonic::{Code, Response, Streaming};
 use tonic_lnd::{
     lnrpc::{Payment, PaymentFailureReason, htlc_attempt::HtlcStatus, payment::PaymentStatus},
@@ -23,6 +27,8 @@ use super::{
 const TIMEOUT_SECONDS: i32 = 60;
 /// Into how many parts a payment may be split. Its own default, said aloud.
 const MAX_PARTS: u32 = 16;
+/// How long lnd's own end of a stream is waited for, aside.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn pay(
     wire: &Wire,
@@ -107,11 +113,21 @@ impl Stream<PayUpdate> for Updates {
         };
         match &update {
             Ok(PayUpdate::InFlight) => {}
-            Ok(PayUpdate::Succeeded { .. } | PayUpdate::Failed { .. }) | Err(_) => {
-                self.updates = None;
-            }
+            Ok(PayUpdate::Succeeded { .. } | PayUpdate::Failed { .. }) => self.leave(),
+            Err(_) => self.updates = None,
         }
         Some(update)
+    }
+}
+
+impl Updates {
+    /// Ends after a terminal update. lnd's own end comes right behind it; to hang up before that costs
+    /// a reset of the stream on both sides, which is dear when there are thousands a second.
+    fn leave(&mut self) {
+        let Some(mut updates) = self.updates.take() else { return };
+        if updates.message().now_or_never().is_none() {
+            tokio::spawn(async move { timeout(END_WITHIN, updates.message()).await });
+        }
     }
 }
 

@@ -35,7 +35,7 @@ create table payment (
     failed_hash bytea,
     body text not null,
     primary key (org_id, payment_id)
-) with (fillfactor = 60, toast_tuple_target = 4080);
+) with (fillfactor = 45, toast_tuple_target = 4080);
 
 create index payment_by_time on payment (org_id, created_at_ms, payment_id);
 create index payment_open on payment (org_id) where open;

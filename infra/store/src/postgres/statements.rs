@@ -65,9 +65,16 @@ const LEDGER: &str = "
     select * from unnest($1::uuid[], $2::uuid[], $3::bigint[])";
 
 const STANDING: &str = "
+    update standing set body = batch.body
+    from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[])
+        as batch (org_id, kind, id, body)
+    where standing.org_id = batch.org_id
+        and standing.kind = batch.kind and standing.id = batch.id";
+
+const NEW_STANDING: &str = "
     insert into standing (org_id, kind, id, body)
     select * from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[])
-    on conflict (org_id, kind, id) do update set body = excluded.body";
+    on conflict do nothing";
 
 const PAYMENTS: &str = "
     update payment set open = batch.open, failed_hash = batch.failed_hash, body = batch.body
@@ -94,6 +101,7 @@ pub(super) struct Statements {
     pub(super) journal: Statement,
     pub(super) ledger: Statement,
     pub(super) standing: Statement,
+    pub(super) new_standing: Statement,
     pub(super) payments: Statement,
     pub(super) taken: Statement,
 }
@@ -112,6 +120,7 @@ impl Statements {
             journal: client.prepare(JOURNAL).await?,
             ledger: client.prepare(LEDGER).await?,
             standing: client.prepare(STANDING).await?,
+            new_standing: client.prepare(NEW_STANDING).await?,
             payments: client.prepare(PAYMENTS).await?,
             taken: client.prepare(TAKEN).await?,
         })

@@ -1,0 +1,220 @@
+//! External payments in two durable phases: the real binary, a simulated network that speaks LND's gRPC,
+//! and callers over gRPC who wait for the end.
+
+use std::sync::Arc;
+
+use lightning_sim::control_proto as sim;
+use tests::world::{Customer, Setup, World, new_id};
+use tonic::transport::Channel;
+
+use crate::cpu::{self, Meter};
+use crate::loadgen::{self, Answer, Call, Load, Timing};
+use crate::table::{Check, Workload};
+use crate::{Bench, Outcome, bare};
+
+const CALLERS: usize = 512;
+const CHANNELS: usize = 4;
+
+/// Of W2b: each waits a second for its node.
+const CALLERS_OF_SLOW_NODES: usize = 10_000;
+const CHANNELS_OF_SLOW_NODES: usize = 16;
+const SLOW_MS: u64 = 1_000;
+
+const AMOUNT_MSAT: u64 = 1_000_000;
+
+/// The payer and the payee of everything here.
+const PAYEE: &str = "alice";
+const POOL: [&str; 2] = ["pool-1", "pool-2"];
+
+/// What was made before anything is measured.
+struct Scene<'a> {
+    bench: &'a Bench,
+    world: World,
+    customers: Arc<Vec<Customer>>,
+    /// Payments a second that there are invoices for.
+    fastest: usize,
+    on_postgres: bool,
+}
+
+/// W2, W2b and W4 on PostgreSQL, and W2 again after everything.
+pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
+    let url = bench.postgres.url_to(&bench.postgres.new_database());
+    let scene = Scene::set(bench, Some(url)).await?;
+    let memory = scene.memory_of_organisations();
+    let timing = bench.timing;
+    let everyone = scene.customers.clone();
+    let mut first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone).await?;
+    let rate = first.rate;
+    first.checks.push(memory);
+    let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
+    let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
+    idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
+    let mut busy = scene.pay_evenly("W2 70 %", quick, rate * 0.7, &everyone).await?;
+    busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
+    let one = Arc::new(everyone[..1].to_vec());
+    let hot = scene.pay("W4", timing, CALLERS, CHANNELS, &one).await?;
+    let slow = scene.pay_slow_nodes(timing, &everyone).await?;
+    let mut later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone).await?;
+    later.checks.push(Check::at_least("rate / W2, with more history", later.rate / rate, 0.9, 1.0));
+    later.checks.push(scene.audit().await);
+    Ok(vec![first, idle, busy, slow, hot, later])
+}
+
+/// W7a: W2 on the embedded store.
+pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
+    let scene = Scene::set(bench, None).await?;
+    let everyone = scene.customers.clone();
+    let mut load = scene.pay("W7a", bench.timing, CALLERS, CHANNELS, &everyone).await?;
+    load.checks.push(scene.audit().await);
+    Ok(vec![load])
+}
+
+impl<'a> Scene<'a> {
+    async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
+        let on_postgres = postgres.is_some();
+        let setup = Setup { postgres, huge_liquidity: true, failpoints: None };
+        let world = World::start(setup).await?;
+        let customers = Arc::new(world.customers(bare::ORGANISATIONS).await?);
+        Ok(Scene { bench, world, customers, fastest: 9_000, on_postgres })
+    }
+
+    fn meter(&self) -> Meter<'_> {
+        Meter {
+            postgres: self.on_postgres.then_some(&self.bench.postgres),
+            switchyard: vec![self.platform_pid()],
+            sim: vec![self.world.network_pid()],
+        }
+    }
+
+    fn platform_pid(&self) -> u32 {
+        let pid = self.world.ready["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        pid.expect("the ready file has the pid")
+    }
+
+    /// All organisations were made in this life, so all are in memory.
+    fn memory_of_organisations(&self) -> Check {
+        const EMPTY_BYTES: u64 = 24 << 20;
+        let bytes = cpu::memory_bytes(self.platform_pid()).saturating_sub(EMPTY_BYTES);
+        let each = bytes as f64 / 1_000.0 / self.customers.len() as f64;
+        Check::at_most("kB of memory for a live organisation", each, 12.0, 6.0)
+    }
+
+    async fn invoices(&self, timing: Timing) -> Arc<Vec<String>> {
+        let seconds = (timing.warmup + timing.measure).as_secs_f64() + 1.0;
+        let count = (seconds * self.fastest as f64) as usize;
+        Arc::new(self.world.invoices(PAYEE, AMOUNT_MSAT, count).await)
+    }
+
+    async fn pay(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        callers: usize,
+        channels: usize,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Outcome<Workload> {
+        let load = self.load(timing, callers, channels, customers).await;
+        Ok(Workload::of(id, load))
+    }
+
+    async fn load(
+        &self,
+        timing: Timing,
+        callers: usize,
+        channels: usize,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Load {
+        let timing_of_invoices = if callers == 1 { timing_of(timing, 8) } else { timing };
+        let invoices = self.invoices(timing_of_invoices).await;
+        let channels: Vec<Channel> = (0..channels).map(|_| self.world.connect()).collect();
+        let call = caller(invoices, customers.clone());
+        loadgen::closed(timing, &channels, callers, &self.meter(), call).await
+    }
+
+    async fn pay_evenly(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        rate: f64,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Outcome<Workload> {
+        let invoices = self.invoices(timing).await;
+        let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
+        let call = caller(invoices, customers.clone());
+        let offered = (rate as u64).max(1);
+        let load = loadgen::open(timing, &channels, (offered, 4_096), &self.meter(), call).await;
+        Ok(Workload::of(id, load))
+    }
+
+    async fn pay_slow_nodes(
+        &self,
+        timing: Timing,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Outcome<Workload> {
+        self.set_latency(SLOW_MS).await?;
+        let before = cpu::memory_bytes(self.platform_pid());
+        let (callers, channels) = (CALLERS_OF_SLOW_NODES, CHANNELS_OF_SLOW_NODES);
+        let load = self.load(timing, callers, channels, customers).await;
+        let grown = cpu::memory_bytes(self.platform_pid()).saturating_sub(before);
+        self.set_latency(0).await?;
+        let mut workload = Workload::of("W2b", load);
+        let each = grown as f64 / 1_000.0 / callers as f64;
+        workload.checks.push(Check::at_most("kB of memory for a caller", each, 20.0, 5.0));
+        Ok(workload)
+    }
+
+    async fn set_latency(&self, latency_ms: u64) -> Outcome<()> {
+        for node in POOL {
+            let request = sim::SetLatencyRequest { node: node.to_owned(), latency_ms };
+            self.world.outside().set_latency(request).await?;
+        }
+        Ok(())
+    }
+
+    async fn audit(&self) -> Check {
+        let report = self.world.audit().await;
+        for finding in report.findings.iter().take(5) {
+            println!("audit: {} {}", finding.code, finding.message);
+        }
+        Check::at_most("audit findings", report.findings_total as f64, 0.0, 0.0)
+    }
+}
+
+fn timing_of(timing: Timing, part: u32) -> Timing {
+    Timing { warmup: timing.warmup / part, measure: timing.measure / part }
+}
+
+/// Pays the invoice of each number once, for one customer after the other.
+fn caller(
+    invoices: Arc<Vec<String>>,
+    customers: Arc<Vec<Customer>>,
+) -> impl Fn(Channel, Call) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync + 'static
+{
+    move |channel, call| {
+        let number = usize::try_from(call.number).unwrap_or(usize::MAX);
+        let (invoices, customers) = (invoices.clone(), customers.clone());
+        Box::pin(async move {
+            let Some(invoice) = invoices.get(number) else {
+                return Answer::Failed("faster than there are invoices".to_owned());
+            };
+            let customer = &customers[number % customers.len()];
+            let request = customer.send(&new_id(), invoice);
+            match customer.payments(channel).send(request).await {
+                Ok(answer) => paid(&answer.into_inner()),
+                Err(status) => status.into(),
+            }
+        })
+    }
+}
+
+fn paid(payment: &proto::v1::Payment) -> Answer {
+    match (payment.status(), &payment.failure) {
+        (proto::v1::PaymentStatus::Completed, _) => Answer::Done,
+        (status, failure) => Answer::Failed(format!("{status:?} {failure:?}")),
+    }
+}
+
+fn quantile(workload: &Workload, at: f64, what: &str, floor: f64) -> Option<Check> {
+    let time = workload.latency.quantile(at)?;
+    Some(Check::at_most(what, time.as_secs_f64() * 1_000.0, floor, floor / 2.0))
+}

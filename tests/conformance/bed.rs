@@ -1,0 +1,164 @@
+//! A store with nothing in it, and a life that has begun on it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use domain::{
+    EnvironmentId, LineId, Msat, NodeId, OrgId, SessionId, Timestamp, WalletId,
+    id::Id,
+    org::{Backing, Command},
+};
+use ports::{Clock, Directory, Guard, Journal, Placement, Reads, Receipts, directory::OrgRecord};
+use store::{Faulty, Memory, Postgres, Sqlite};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::writer::Writer;
+
+pub(crate) const KEYS: &str =
+    "first:0101010101010101010101010101010101010101010101010101010101010101";
+
+/// Everything that one store is.
+pub(crate) trait Store: Journal + Placement + Receipts + Reads + Directory + Guard {}
+
+impl<S: Journal + Placement + Receipts + Reads + Directory + Guard> Store for S {}
+
+/// Which store a suite runs on.
+pub(crate) enum Kind<'a> {
+    Memory,
+    Faulty,
+    Sqlite,
+    Postgres(&'a tests::postgres::Postgres),
+}
+
+impl fmt::Debug for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Memory => "memory",
+            Kind::Faulty => "memory without faults",
+            Kind::Sqlite => "SQLite",
+            Kind::Postgres(_) => "PostgreSQL",
+        })
+    }
+}
+
+/// Moved by hand.
+pub(crate) struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub(crate) fn new() -> Arc<ManualClock> {
+        Arc::new(ManualClock(AtomicI64::new(1_750_000_000_000)))
+    }
+
+    pub(crate) fn tick(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Acquire))
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Bed {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) session: SessionId,
+    _folder: Option<Arc<TempDir>>,
+}
+
+impl Kind<'_> {
+    pub(crate) async fn bed(&self) -> Bed {
+        let clock = ManualClock::new();
+        let folder = matches!(self, Kind::Sqlite).then(|| Arc::new(TempDir::new().unwrap()));
+        let store: Arc<dyn Store> = match (self, &folder) {
+            (Kind::Sqlite, Some(folder)) => {
+                Sqlite::open(folder.path(), Some(KEYS), clock.clone()).unwrap()
+            }
+            (Kind::Memory | Kind::Sqlite, _) => Arc::new(Memory::new(clock.clone())),
+            (Kind::Faulty, _) => {
+                Arc::new(Faulty::new(Arc::new(Memory::new(clock.clone())), |_| None))
+            }
+            (Kind::Postgres(server), _) => {
+                let url = server.url_to(&server.new_database());
+                Postgres::connect(&url, Some(KEYS)).await.unwrap()
+            }
+        };
+        Bed::new(store, clock, folder).await
+    }
+}
+
+impl Bed {
+    pub(crate) async fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        folder: Option<Arc<TempDir>>,
+    ) -> Bed {
+        let session = id(0x5e55);
+        store.begin(session).await.unwrap();
+        Bed { store, clock, session, _folder: folder }
+    }
+
+    /// The same store through other eyes.
+    pub(crate) fn with(&self, store: Arc<dyn Store>) -> Bed {
+        Bed { store, ..self.clone() }
+    }
+
+    /// Adds an organisation with one wallet on one line of credit, and loads it.
+    pub(crate) async fn org(&self, number: u64) -> Writer {
+        let org: OrgId = id(u128::from(number));
+        let record =
+            OrgRecord { id: org, name: format!("org {number}"), created_at: self.clock.now() };
+        self.store.add_org(&record).await.unwrap();
+        let mut writer = Writer::load(self, org).await;
+        let appends = Bed::commands().map(|command| writer.prepare(self, command));
+        self.store.append(&appends).await.unwrap();
+        writer
+    }
+
+    pub(crate) fn commands() -> [Command; 3] {
+        [
+            Command::CreateEnvironment { environment: ENVIRONMENT, name: "live".to_owned() },
+            Command::OpenLine { line: LINE, environment: ENVIRONMENT, limit_msat: msat(LIMIT) },
+            Command::CreateWallet {
+                wallet: WALLET,
+                environment: ENVIRONMENT,
+                name: "main".to_owned(),
+                backing: Backing::Line(LINE),
+                limit_msat: msat(LIMIT),
+            },
+        ]
+    }
+
+    pub(crate) async fn orgs<const N: usize>(&self) -> [Writer; N] {
+        let mut writers = Vec::new();
+        for number in (1..).take(N) {
+            writers.push(self.org(number).await);
+        }
+        writers.try_into().ok().expect("as many as were asked for")
+    }
+}
+
+const LIMIT: u64 = 1_000_000_000;
+
+/// Every organisation uses the same ids: they are unique in it, not beyond.
+pub(crate) const ENVIRONMENT: EnvironmentId = id(0xe1);
+pub(crate) const LINE: LineId = id(0xf1);
+pub(crate) const WALLET: WalletId = id(0xa1);
+
+pub(crate) const NODES: [NodeId; 3] = [id(0xd1), id(0xd2), id(0xd3)];
+
+pub(crate) const fn id<Of>(number: u128) -> Id<Of> {
+    Id::new(Uuid::from_u128(number))
+}
+
+pub(crate) fn msat(amount: u64) -> Msat {
+    Msat::new(amount).unwrap()
+}

@@ -1,0 +1,62 @@
+//! Freezing, and what the nodes know beyond the journal.
+
+use ports::guard::Generation;
+
+use crate::{
+    Case,
+    bed::{Bed, NODES, id},
+    case,
+    writer::{failed, hash, paid, send},
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case(rule_24_a_freeze_lasts_until_it_is_thawed),
+        case(rule_24_the_history_is_the_one_on_record),
+        case(rule_24_payments_of_ours_are_known_for_ever),
+        case(rule_24_the_payment_cursor_moves_on),
+    ]
+}
+
+async fn rule_24_a_freeze_lasts_until_it_is_thawed(bed: Bed) {
+    let store = &bed.store;
+    assert_eq!(store.frozen().await, Ok(None));
+    store.thaw().await.unwrap();
+    store.freeze("restored").await.unwrap();
+    store.freeze("something else").await.unwrap();
+    assert_eq!(store.frozen().await, Ok(Some("restored".to_owned())));
+    store.begin(id(3)).await.unwrap();
+    assert_eq!(store.frozen().await, Ok(Some("restored".to_owned())));
+    store.thaw().await.unwrap();
+    assert_eq!(store.frozen().await, Ok(None));
+}
+
+async fn rule_24_the_history_is_the_one_on_record(bed: Bed) {
+    assert_eq!(bed.store.generation().await, Ok(Generation::Same));
+    bed.store.accept_generation().await.unwrap();
+    assert_eq!(bed.store.generation().await, Ok(Generation::Same));
+}
+
+async fn rule_24_payments_of_ours_are_known_for_ever(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    writer.run(&bed, send(&bed, id(1), hash(1))).await;
+    writer.run(&bed, paid(&bed, id(1), 1)).await;
+    writer.run(&bed, send(&bed, id(2), hash(2))).await;
+    writer.run(&bed, failed(&bed, id(2), 1, 1)).await;
+    writer.run(&bed, send(&bed, id(3), hash(3))).await;
+    let asked = [hash(9), hash(3), hash(2), hash(1), hash(8)];
+    let unknown = bed.store.unknown_payments(NODES[0], &asked).await;
+    assert_eq!(unknown, Ok(vec![hash(9), hash(8)]));
+    let unknown = bed.store.unknown_payments(NODES[1], &asked).await;
+    assert_eq!(unknown, Ok(asked.to_vec()));
+    assert_eq!(bed.store.unknown_payments(NODES[0], &[]).await, Ok(Vec::new()));
+}
+
+async fn rule_24_the_payment_cursor_moves_on(bed: Bed) {
+    let store = &bed.store;
+    assert_eq!(store.payment_cursor(NODES[0]).await, Ok(0));
+    store.move_payment_cursor(NODES[0], 7).await.unwrap();
+    store.move_payment_cursor(NODES[0], 8).await.unwrap();
+    assert_eq!(store.payment_cursor(NODES[0]).await, Ok(8));
+    assert_eq!(store.payment_cursor(NODES[1]).await, Ok(0));
+}

@@ -1,0 +1,43 @@
+//! Whose turn it is.
+
+use domain::SessionId;
+use ports::journal::LoadError;
+
+use crate::{
+    Case,
+    bed::{Bed, id},
+    case,
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case(a_lease_is_renewed_and_never_shortened),
+        case(a_lease_that_was_taken_over_is_never_brought_back),
+    ]
+}
+
+async fn a_lease_is_renewed_and_never_shortened(bed: Bed) {
+    let session: SessionId = id(1);
+    let begun = bed.store.begin(session).await.unwrap();
+    bed.clock.tick();
+    let first = bed.store.renew(session).await.unwrap().unwrap();
+    assert!(first >= begun);
+    bed.clock.tick();
+    let second = bed.store.renew(session).await.unwrap().unwrap();
+    assert!(second >= first);
+    assert!(second.millis_since(begun) < 2_000);
+}
+
+async fn a_lease_that_was_taken_over_is_never_brought_back(bed: Bed) {
+    let writer = bed.org(1).await;
+    let (old, new): (SessionId, SessionId) = (bed.session, id(1));
+    assert_eq!(bed.store.renew(new).await, Ok(None));
+    bed.store.begin(new).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(bed.store.renew(old).await, Ok(None));
+        let refused = bed.store.load(writer.id(), old).await.map(|loaded| loaded.seq);
+        assert_eq!(refused, Err(LoadError::NotOwner));
+    }
+    assert!(bed.store.renew(new).await.unwrap().is_some());
+    assert!(bed.store.load(writer.id(), new).await.is_ok());
+}

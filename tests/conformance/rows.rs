@@ -1,0 +1,209 @@
+//! The journal, the rows that stand beside it, and what is read of both.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    InvoiceTerms, Network, PaymentId, PublicKey, Timestamp, WalletId,
+    org::{Backing, Command, Event, Org, Row, RowKey},
+};
+use ports::{
+    Clock,
+    journal::Seq,
+    reads::{PaymentCursor, Recorded},
+};
+
+use crate::{
+    Case,
+    bed::{Bed, ENVIRONMENT, NODES, WALLET, id, msat},
+    case,
+    writer::{AMOUNT_MSAT, Writer, failed, hash, paid, receipt, send, send_by},
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case(rule_25_the_rows_are_what_the_journal_replays_to),
+        case(rule_25_every_acknowledged_write_is_read),
+        case(the_journal_is_read_in_pages),
+        case(the_ledger_of_a_wallet_is_read_in_pages),
+        case(payments_are_paged_though_made_in_one_millisecond),
+        case(organisations_with_open_work_are_found),
+        case(ended_payments_leave_memory_and_stay_in_the_store),
+    ]
+}
+
+/// One of everything.
+async fn story(bed: &Bed) -> Writer {
+    let mut it = bed.org(1).await;
+    it.run(bed, send(bed, id(1), hash(1))).await;
+    bed.clock.tick();
+    it.run(bed, paid(bed, id(1), 1)).await;
+    it.run(bed, send_by(bed, id(2), hash(2), &NODES)).await;
+    it.run(bed, failed(bed, id(2), 1, 1)).await;
+    bed.clock.tick();
+    it.run(bed, failed(bed, id(2), 2, 1)).await;
+    it.run(bed, failed(bed, id(2), 3, 1)).await;
+    it.run(bed, send(bed, id(3), hash(3))).await;
+    it.receive(bed, id(4), 4, NODES[0]).await;
+    let invoice = InvoiceTerms {
+        text: "lnbcrt1ours".to_owned(),
+        network: Network::Regtest,
+        hash: hash(4),
+        amount_msat: Some(msat(AMOUNT_MSAT)),
+        payee: PublicKey([3; 33]),
+        description: "tea".to_owned(),
+        expires_at: bed.clock.now().plus_seconds(3_600),
+    };
+    it.run(bed, Command::InvoiceMade { payment: id(4), invoice }).await;
+    bed.clock.tick();
+    it.run(bed, receipt(id(4), msat(AMOUNT_MSAT))).await;
+    it.run(bed, receipt(id(4), msat(3 * AMOUNT_MSAT))).await;
+    it.receive(bed, id(5), 5, NODES[1]).await;
+    it.run(bed, Command::InvoiceNotMade { payment: id(5) }).await;
+    it.run(bed, Command::SetNodeFunds { node: NODES[2], funds_msat: msat(9) }).await;
+    it.run(bed, Command::SetWalletLimit { wallet: WALLET, limit_msat: msat(9_999) }).await;
+    it.receive(bed, id(6), 6, NODES[1]).await;
+    it
+}
+
+async fn replay(bed: &Bed, writer: &Writer) -> Org {
+    let mut org = Org::new(writer.id(), writer.org.epoch);
+    for Recorded { at, event, .. } in journal(bed, writer).await {
+        org.apply(&event, at);
+    }
+    org
+}
+
+async fn journal(bed: &Bed, writer: &Writer) -> Vec<Recorded> {
+    bed.store.journal(writer.id(), Seq(0), 1_000).await.unwrap()
+}
+
+/// As the store has them: what stands, and every payment.
+async fn stored(bed: &Bed, writer: &Writer) -> BTreeMap<RowKey, Row> {
+    let standing = bed.store.standing(writer.id()).await.unwrap();
+    let payments = bed.store.payments(writer.id(), None, 1_000).await.unwrap();
+    standing.into_iter().chain(payments).map(|row| (row.key(), row)).collect()
+}
+
+fn keyed(org: &Org) -> BTreeMap<RowKey, Row> {
+    org.rows().into_iter().map(|row| (row.key(), row)).collect()
+}
+
+async fn rule_25_the_rows_are_what_the_journal_replays_to(bed: Bed) {
+    let writer = story(&bed).await;
+    let replayed = replay(&bed, &writer).await;
+    assert_eq!(keyed(&replayed), keyed(&writer.org));
+    assert_eq!(stored(&bed, &writer).await, keyed(&replayed));
+    let mut open = Writer::load(&bed, writer.id()).await;
+    open.org.epoch = replayed.epoch;
+    let mut expected = replayed;
+    expected.forget_ended(Timestamp::from_millis(i64::MAX));
+    assert_eq!(open.org, expected);
+    let seqs: Vec<u64> = journal(&bed, &writer).await.iter().map(|it| it.seq.0).collect();
+    assert_eq!(seqs, (1..=writer.seq.0).collect::<Vec<_>>());
+}
+
+async fn rule_25_every_acknowledged_write_is_read(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    for number in 1..=20 {
+        let payment = id(u128::from(number));
+        writer.run(&bed, send(&bed, payment, hash(number))).await;
+        let expected = writer.org.outgoing.get(&payment).cloned();
+        let expected = expected.map(|payment| Row::Outgoing(Box::new(payment)));
+        assert_eq!(writer.stored(&bed, payment).await, expected);
+        let last = journal(&bed, &writer).await.pop().unwrap();
+        assert_eq!(last.seq, writer.seq);
+        assert_eq!(stored(&bed, &writer).await, keyed(&writer.org));
+    }
+}
+
+async fn the_journal_is_read_in_pages(bed: Bed) {
+    let writer = story(&bed).await;
+    let all = journal(&bed, &writer).await;
+    let mut pages = Vec::new();
+    loop {
+        let after = pages.last().map_or(Seq(0), |last: &Recorded| last.seq);
+        let page = bed.store.journal(writer.id(), after, 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 3);
+        pages.extend(page);
+    }
+    assert_eq!(pages, all);
+    assert_eq!(bed.store.journal(id(9), Seq(0), 10).await, Ok(Vec::new()));
+}
+
+async fn the_ledger_of_a_wallet_is_read_in_pages(bed: Bed) {
+    let mut writer = story(&bed).await;
+    let other: WalletId = id(0xa2);
+    let name = "other".to_owned();
+    let backing = Backing::Node(NODES[2]);
+    let limit_msat = msat(1);
+    let environment = ENVIRONMENT;
+    let command = Command::CreateWallet { wallet: other, environment, name, backing, limit_msat };
+    writer.run(&bed, command).await;
+    let moves = |recorded: &&Recorded| match &recorded.event {
+        Event::Held { .. } | Event::Voided { .. } => true,
+        event => event.entry().is_some(),
+    };
+    let all: Vec<Recorded> = journal(&bed, &writer).await.iter().filter(moves).cloned().collect();
+    assert_eq!(all.len(), 7);
+    let ledger = |after, limit| bed.store.ledger(writer.id(), WALLET, after, limit);
+    assert_eq!(ledger(Seq(0), 100).await.unwrap(), all);
+    assert_eq!(ledger(Seq(0), 2).await.unwrap(), all[..2]);
+    assert_eq!(ledger(all[1].seq, 100).await.unwrap(), all[2..]);
+    assert_eq!(bed.store.ledger(writer.id(), other, Seq(0), 100).await, Ok(Vec::new()));
+}
+
+async fn payments_are_paged_though_made_in_one_millisecond(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    for (payment, tick) in [(5, false), (2, false), (9, true), (1, false), (7, false), (3, true)] {
+        if tick {
+            bed.clock.tick();
+        }
+        let secret = u8::try_from(payment).unwrap();
+        writer.run(&bed, send(&bed, id(payment), hash(secret))).await;
+    }
+    let expected: Vec<PaymentId> = [3, 9, 7, 1, 5, 2].map(id).to_vec();
+    for limit in [1, 2, 4, 100] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = bed.store.payments(writer.id(), before, limit).await.unwrap();
+            let Some(Row::Outgoing(last)) = page.last() else { break };
+            before = Some(PaymentCursor { created_at: last.created_at, id: last.id });
+            found.extend(page.iter().filter_map(|row| match row.key() {
+                RowKey::Outgoing(id) => Some(id),
+                _ => None,
+            }));
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+async fn organisations_with_open_work_are_found(bed: Bed) {
+    let [mut one, mut two, mut three] = bed.orgs().await;
+    assert_eq!(bed.store.orgs_with_open_work().await, Ok(Vec::new()));
+    three.receive(&bed, id(1), 1, NODES[0]).await;
+    one.run(&bed, send(&bed, id(1), hash(1))).await;
+    one.run(&bed, send(&bed, id(2), hash(2))).await;
+    two.run(&bed, send(&bed, id(3), hash(3))).await;
+    two.run(&bed, failed(&bed, id(3), 1, 1)).await;
+    let open = bed.store.orgs_with_open_work().await;
+    assert_eq!(open, Ok(vec![one.id(), three.id()]));
+    one.run(&bed, paid(&bed, id(1), 1)).await;
+    one.run(&bed, paid(&bed, id(2), 2)).await;
+    three.run(&bed, Command::InvoiceNotMade { payment: id(1) }).await;
+    assert_eq!(bed.store.orgs_with_open_work().await, Ok(Vec::new()));
+}
+
+async fn ended_payments_leave_memory_and_stay_in_the_store(bed: Bed) {
+    let mut writer = story(&bed).await;
+    writer.run(&bed, paid(&bed, id(3), 3)).await;
+    writer.run(&bed, Command::InvoiceNotMade { payment: id(6) }).await;
+    let loaded = Writer::load(&bed, writer.id()).await;
+    assert_eq!((loaded.org.outgoing.len(), loaded.org.incoming.len()), (0, 0));
+    for payment in 1..=6 {
+        assert!(writer.stored(&bed, id(payment)).await.is_some());
+    }
+    assert_eq!(bed.store.payment(id(2), id(1)).await, Ok(None));
+}

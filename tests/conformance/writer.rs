@@ -1,0 +1,190 @@
+//! What an organisation's actor does, without the actor: decide, apply, append.
+
+use domain::{
+    InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey,
+    lightning::{FailureId, FailureReason},
+    org::{Command, Org, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    payment::Finding,
+};
+use ports::{
+    Clock,
+    journal::{Append, AppendError, Seq, Taken},
+};
+
+use crate::bed::{Bed, NODES, WALLET, msat};
+
+pub(crate) const AMOUNT_MSAT: u64 = 1_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    pub(crate) org: Org,
+    pub(crate) seq: Seq,
+}
+
+impl Writer {
+    pub(crate) async fn load(bed: &Bed, org: OrgId) -> Writer {
+        let loaded = bed.store.load(org, bed.session).await.unwrap();
+        Writer { org: loaded.org, seq: loaded.seq }
+    }
+
+    pub(crate) fn id(&self) -> OrgId {
+        self.org.id
+    }
+
+    /// Decides and applies: memory is ahead of the store until the append is committed.
+    pub(crate) fn prepare(&mut self, bed: &Bed, command: Command) -> Append {
+        let now = bed.clock.now();
+        let decision = self.org.decide(&command, now).unwrap();
+        assert!(!decision.events.is_empty(), "nothing to append: {command:?}");
+        decision.events.iter().for_each(|event| self.org.apply(event, now));
+        let append = Append {
+            org: self.org.id,
+            epoch: self.org.epoch,
+            expected: self.seq,
+            at: now,
+            rows: self.org.rows_touched(&decision.events),
+            events: decision.events,
+            preimages: Vec::new(),
+            taken: Vec::new(),
+        };
+        self.seq = Seq(self.seq.0 + u64::try_from(append.events.len()).unwrap());
+        append
+    }
+
+    pub(crate) async fn run(&mut self, bed: &Bed, command: Command) {
+        let append = self.prepare(bed, command);
+        bed.store.append(&[append]).await.unwrap();
+    }
+
+    /// As `run`, for a refusal: memory goes back to what it was.
+    pub(crate) async fn try_run(&mut self, bed: &Bed, command: Command) -> Result<(), AppendError> {
+        let before = self.clone();
+        let append = self.prepare(bed, command);
+        let outcome = bed.store.append(&[append]).await;
+        if outcome.is_err() {
+            *self = before;
+        }
+        outcome
+    }
+
+    /// An append without events, which books a receipt that had been booked before.
+    pub(crate) fn nothing(&self, bed: &Bed, taken: Vec<Taken>) -> Append {
+        Append {
+            org: self.org.id,
+            epoch: self.org.epoch,
+            expected: self.seq,
+            at: bed.clock.now(),
+            events: Vec::new(),
+            rows: Vec::new(),
+            preimages: Vec::new(),
+            taken,
+        }
+    }
+
+    pub(crate) async fn receive(
+        &mut self,
+        bed: &Bed,
+        payment: PaymentId,
+        secret: u8,
+        node: NodeId,
+    ) {
+        let append = self.prepare_receive(bed, payment, secret, node);
+        bed.store.append(&[append]).await.unwrap();
+    }
+
+    pub(crate) fn prepare_receive(
+        &mut self,
+        bed: &Bed,
+        payment: PaymentId,
+        secret: u8,
+        node: NodeId,
+    ) -> Append {
+        let terms = ReceiveTerms {
+            wallet: WALLET,
+            amount_msat: Some(AMOUNT_MSAT),
+            description: "tea".to_owned(),
+            expiry_seconds: 3_600,
+        };
+        let command = Command::Receive { payment, terms, hash: hash(secret), node };
+        let append = self.prepare(bed, command);
+        Append { preimages: vec![preimage(secret)], ..append }
+    }
+
+    /// The payment as the store has it.
+    pub(crate) async fn stored(&self, bed: &Bed, payment: PaymentId) -> Option<Row> {
+        bed.store.payment(self.org.id, payment).await.unwrap()
+    }
+}
+
+pub(crate) fn preimage(secret: u8) -> Preimage {
+    Preimage([secret; 32])
+}
+
+pub(crate) fn hash(secret: u8) -> PaymentHash {
+    preimage(secret).hash()
+}
+
+/// A send on the first nodes, one attempt each.
+pub(crate) fn send(bed: &Bed, payment: PaymentId, hash: PaymentHash) -> Command {
+    send_by(bed, payment, hash, &NODES[..1])
+}
+
+pub(crate) fn send_by(
+    bed: &Bed,
+    payment: PaymentId,
+    hash: PaymentHash,
+    plan: &[NodeId],
+) -> Command {
+    let now = bed.clock.now();
+    let invoice = InvoiceTerms {
+        text: format!("lnbcrt1{hash}"),
+        network: Network::Regtest,
+        hash,
+        amount_msat: Some(msat(AMOUNT_MSAT)),
+        payee: PublicKey([2; 33]),
+        description: "tea".to_owned(),
+        expires_at: now.plus_seconds(3_600),
+    };
+    let facts = SendFacts {
+        hash_taken: false,
+        payee: Payee::Outside,
+        plan: plan.to_vec(),
+        older_failures: Vec::new(),
+        permitted_until: now.plus_seconds(5),
+        network: Network::Regtest,
+        default_fee_ppm: 1_000,
+        default_fee_min_msat: msat(10),
+    };
+    let terms = SendTerms { wallet: WALLET, invoice, amount_msat: None, fee_limit_msat: Some(10) };
+    Command::Send { payment, terms, facts: Box::new(facts) }
+}
+
+pub(crate) fn paid(bed: &Bed, payment: PaymentId, secret: u8) -> Command {
+    paid_in_full(bed, payment, [secret; 32])
+}
+
+pub(crate) fn paid_in_full(bed: &Bed, payment: PaymentId, secret: [u8; 32]) -> Command {
+    let finding = Finding::Paid {
+        preimage: Preimage(secret),
+        amount_msat: msat(AMOUNT_MSAT),
+        fee_msat: msat(3),
+    };
+    report(bed, payment, 1, finding)
+}
+
+/// Proof of failure of an attempt; `index` tells one failure from another.
+pub(crate) fn failed(bed: &Bed, payment: PaymentId, attempt: u32, index: u64) -> Command {
+    let failure = FailureId { payment_index: index, creation_time_ns: 7 };
+    let reason = FailureReason::NoRoute;
+    let finding = Finding::FailedOnStream { reason, failure, after_update: true };
+    report(bed, payment, attempt, finding)
+}
+
+fn report(bed: &Bed, payment: PaymentId, attempt: u32, finding: Finding) -> Command {
+    let permitted_until = bed.clock.now().plus_seconds(5);
+    Command::Report { payment, attempt, request: 1, finding, permitted_until }
+}
+
+pub(crate) fn receipt(payment: PaymentId, paid_msat: Msat) -> Command {
+    Command::Receipt { payment, paid_msat }
+}

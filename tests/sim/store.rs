@@ -1,0 +1,354 @@
+//! The store as one life sees it: the memory store, the faults that the run draws, and the life's end.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp, WalletId,
+    org::Row,
+};
+use ports::{
+    Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
+    directory::{KeyRecord, NodeRecord, OrgRecord},
+    guard::Generation,
+    journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
+    lightning::Settlement,
+    reads::{PaymentCursor, Recorded},
+    receipts::OpenReceipt,
+};
+use store::{
+    Faulty, Memory,
+    faulty::{Call, Fault, Gate},
+};
+use tokio::time::sleep;
+
+use crate::{life::Life, sim::Sim};
+
+/// The longest that a transaction stalls.
+const STALL_MS: u64 = 8_000;
+/// The longest that a commit whose answer was lost is under way.
+const LATE_MS: u64 = 4_000;
+
+pub(crate) struct Store {
+    life: Arc<Life>,
+    sim: Arc<Sim>,
+    watched: Arc<Watched>,
+    journal: Faulty<Watched>,
+    rest: Faulty<Memory>,
+}
+
+impl Store {
+    pub(crate) fn of(life: &Arc<Life>, sim: &Arc<Sim>) -> Arc<Store> {
+        let watched = Arc::new(Watched { sim: sim.clone() });
+        let plan = |sim: &Arc<Sim>| {
+            let sim = sim.clone();
+            move |call: Call<'_>| fault(&sim, call)
+        };
+        Arc::new(Store {
+            life: life.clone(),
+            sim: sim.clone(),
+            journal: Faulty::new(watched.clone(), plan(sim)),
+            rest: Faulty::new(sim.memory.clone(), plan(sim)),
+            watched,
+        })
+    }
+
+    async fn around<T>(&self, what: &str, call: impl Future<Output = T>) -> T {
+        let call = async {
+            self.sim.lag(|hazards| hazards.store_lag).await;
+            let answer = call.await;
+            self.sim.lag(|hazards| hazards.store_lag).await;
+            answer
+        };
+        self.life.around(what, call).await
+    }
+}
+
+fn fault(sim: &Arc<Sim>, call: Call<'_>) -> Option<Fault> {
+    let hazards = sim.hazards();
+    let writes = match call {
+        Call::Append(_) => true,
+        Call::TakeIn(_) | Call::Load(_) | Call::Begin(_) | Call::Renew(_) | Call::Write => true,
+        Call::LookUp | Call::Preimage | Call::Read => false,
+    };
+    let stalled = sim.strikes(|hazards| hazards.stall);
+    let drawn = sim.draw(|random| {
+        let chances = [
+            (hazards.refuse, Fault::Refuse),
+            (if writes { hazards.abort / 2 } else { 0 }, Fault::Abort),
+            (if writes { hazards.abort / 2 } else { 0 }, Fault::RollBack),
+            (if writes { hazards.lose_request } else { 0 }, Fault::LoseRequest),
+            (if writes { hazards.lose_answer } else { 0 }, Fault::LoseAnswer),
+        ];
+        chances.into_iter().find(|(permille, _)| *permille > 0 && random.strikes(*permille))
+    });
+    let fault = match (drawn, stalled && writes) {
+        (Some((_, fault)), _) => fault,
+        (None, true) => stall(sim),
+        (None, false) => return None,
+    };
+    sim.say(&format!("store: {} meets {}", name(call), name_of(&fault)));
+    Some(fault)
+}
+
+fn stall(sim: &Arc<Sim>) -> Fault {
+    let gate = Gate::closed();
+    let (ms, before) = sim.draw(|random| (random.between(1, STALL_MS), random.strikes(500)));
+    let opened = gate.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(ms)).await;
+        opened.open();
+    });
+    if before { Fault::StallBefore(gate) } else { Fault::StallAfter(gate) }
+}
+
+fn name(call: Call<'_>) -> &'static str {
+    match call {
+        Call::Load(_) => "load",
+        Call::Append(_) => "append",
+        Call::LookUp => "look-up",
+        Call::Preimage => "preimage",
+        Call::Begin(_) => "begin",
+        Call::Renew(_) => "renew",
+        Call::TakeIn(_) => "take in",
+        Call::Read => "read",
+        Call::Write => "write",
+    }
+}
+
+fn name_of(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Refuse => "a refusal",
+        Fault::Abort => "an abort",
+        Fault::RollBack => "a COMMIT that rolls back",
+        Fault::LoseRequest => "a lost request",
+        Fault::LoseAnswer => "a lost answer",
+        Fault::StallBefore(_) => "a stall before",
+        Fault::StallAfter(_) => "a stall after",
+    }
+}
+
+/// The memory store's journal, with the auditor told who loads and who writes.
+pub(crate) struct Watched {
+    sim: Arc<Sim>,
+}
+
+#[async_trait]
+impl Journal for Watched {
+    fn lanes(&self) -> usize {
+        self.sim.memory.lanes()
+    }
+
+    async fn load(&self, org: OrgId, session: SessionId) -> Result<Loaded, LoadError> {
+        let loaded = self.sim.memory.load(org, session).await?;
+        self.sim.say(&format!("store: {org} loaded at {:?}, {:?}", loaded.seq, loaded.org.epoch));
+        self.sim.audit(|auditor| auditor.loaded(org, loaded.org.epoch));
+        Ok(loaded)
+    }
+
+    async fn append(&self, batch: &[Append]) -> Result<(), AppendError> {
+        let appended = self.sim.memory.append(batch).await;
+        self.sim.audit(|auditor| {
+            if appended.is_ok() {
+                batch.iter().for_each(|append| auditor.appended(append.org, append.epoch));
+            }
+        });
+        if let Err(error) = &appended {
+            self.sim.say(&format!("store: append refused: {error}"));
+        }
+        appended
+    }
+
+    async fn look_up(&self, questions: &[Question]) -> Result<Vec<Known>, StoreError> {
+        self.sim.memory.look_up(questions).await
+    }
+
+    async fn preimage(&self, hash: PaymentHash) -> Result<Option<Preimage>, StoreError> {
+        self.sim.memory.preimage(hash).await
+    }
+}
+
+#[async_trait]
+impl Journal for Store {
+    fn lanes(&self) -> usize {
+        // One life has the lane of SQLite, the next the two of PostgreSQL.
+        1 + usize::from(self.life.number.is_multiple_of(2))
+    }
+
+    async fn load(&self, org: OrgId, session: SessionId) -> Result<Loaded, LoadError> {
+        self.around("load", self.journal.load(org, session)).await
+    }
+
+    async fn append(&self, batch: &[Append]) -> Result<(), AppendError> {
+        if self.sim.strikes(|hazards| hazards.commit_late) {
+            self.life.cross("append").await;
+            let ms = self.sim.draw(|random| random.between(1, LATE_MS));
+            self.sim.say(&format!("store: the answer is lost, the commit comes {ms} ms later"));
+            let (watched, batch) = (self.watched.clone(), batch.to_vec());
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(ms)).await;
+                // Nobody waits for the outcome.
+                let _ = watched.append(&batch).await;
+            });
+            self.life.cross("append").await;
+            return Err(AppendError::Unknown("the connection was lost".to_owned()));
+        }
+        self.around("append", self.journal.append(batch)).await
+    }
+
+    async fn look_up(&self, questions: &[Question]) -> Result<Vec<Known>, StoreError> {
+        self.around("look-up", self.journal.look_up(questions)).await
+    }
+
+    async fn preimage(&self, hash: PaymentHash) -> Result<Option<Preimage>, StoreError> {
+        self.around("preimage", self.journal.preimage(hash)).await
+    }
+}
+
+#[async_trait]
+impl Placement for Store {
+    async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
+        self.around("begin", self.rest.begin(session)).await
+    }
+
+    async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
+        self.around("renew", self.rest.renew(session)).await
+    }
+}
+
+#[async_trait]
+impl Receipts for Store {
+    async fn settle_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
+        self.around("settle cursor", self.rest.settle_cursor(node)).await
+    }
+
+    async fn take_in(
+        &self,
+        node: NodeId,
+        settlements: &[Settlement],
+    ) -> Result<Vec<OpenReceipt>, StoreError> {
+        self.around("take in", self.rest.take_in(node, settlements)).await
+    }
+
+    async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
+        self.around("open receipts", self.rest.open_receipts()).await
+    }
+}
+
+#[async_trait]
+impl Reads for Store {
+    async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
+        self.around("a read", self.rest.payment(org, id)).await
+    }
+
+    async fn payments(
+        &self,
+        org: OrgId,
+        before: Option<PaymentCursor>,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.around("a read", self.rest.payments(org, before, limit)).await
+    }
+
+    async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
+        self.around("a read", self.rest.standing(org)).await
+    }
+
+    async fn journal(
+        &self,
+        org: OrgId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.around("a read", self.rest.journal(org, after, limit)).await
+    }
+
+    async fn ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.around("a read", self.rest.ledger(org, wallet, after, limit)).await
+    }
+
+    async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
+        self.around("a read", self.rest.orgs_with_open_work()).await
+    }
+}
+
+#[async_trait]
+impl Directory for Store {
+    async fn add_org(&self, org: &OrgRecord) -> Result<(), StoreError> {
+        self.around("a write", self.rest.add_org(org)).await
+    }
+
+    async fn orgs(&self) -> Result<Vec<OrgRecord>, StoreError> {
+        self.around("a read", self.rest.orgs()).await
+    }
+
+    async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
+        self.around("a write", self.rest.add_key(key)).await
+    }
+
+    async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        self.around("a read", self.rest.key(digest)).await
+    }
+
+    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
+        self.around("a write", self.rest.revoke_key(id, at)).await
+    }
+
+    async fn add_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
+        self.around("a write", self.rest.add_node(node)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        self.around("a read", self.rest.nodes()).await
+    }
+
+    async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        self.around("a write", self.rest.stop_node(id, why)).await
+    }
+}
+
+#[async_trait]
+impl Guard for Store {
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.around("a read", self.rest.generation()).await
+    }
+
+    async fn accept_generation(&self) -> Result<(), StoreError> {
+        self.around("a write", self.rest.accept_generation()).await
+    }
+
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        self.around("a read", self.rest.frozen()).await
+    }
+
+    async fn freeze(&self, why: &str) -> Result<(), StoreError> {
+        self.sim.violate(format!("the installation is frozen: {why}"));
+        self.around("a write", self.rest.freeze(why)).await
+    }
+
+    async fn thaw(&self) -> Result<(), StoreError> {
+        self.around("a write", self.rest.thaw()).await
+    }
+
+    async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
+        self.around("a read", self.rest.payment_cursor(node)).await
+    }
+
+    async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError> {
+        self.around("a write", self.rest.move_payment_cursor(node, to)).await
+    }
+
+    async fn unknown_payments(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+    ) -> Result<Vec<PaymentHash>, StoreError> {
+        self.around("a read", self.rest.unknown_payments(node, hashes)).await
+    }
+}
