@@ -142,7 +142,7 @@ impl Bed {
         for number in (1..).take(N) {
             writers.push(self.org(number).await);
         }
-        writers.try_into().ok().expect("as many as were asked for")
+        <[Writer; N]>::try_from(writers).unwrap()
     }
 }
 

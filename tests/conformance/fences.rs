@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use domain::{OrgId, PaymentId, SessionId, org::OutgoingState};
+use domain::{
+    OrgId, PaymentId, SessionId,
+    org::{Command, OutgoingState},
+};
 use ports::journal::{AppendError, LoadError, Seq};
 use store::{
     Faulty,
-    faulty::{Fault, Gate},
+    faulty::{Call, Fault, Gate},
 };
 
 use crate::{
@@ -15,7 +18,6 @@ use crate::{
     case,
     writer::{Writer, hash, paid, send},
 };
-use domain::org::Command;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -128,9 +130,8 @@ async fn appends_of_one_organisation_follow_each_other(bed: Bed) {
 
 /// The same store, with one fault in the way of the next append.
 fn with_fault(bed: &Bed, fault: Fault) -> Bed {
-    let faulty: Faulty<dyn Store> = Faulty::new(bed.store.clone(), move |call| match call {
-        store::faulty::Call::Append(_) => Some(fault.clone()),
-        _ => None,
+    let faulty: Faulty<dyn Store> = Faulty::new(bed.store.clone(), move |call| {
+        matches!(call, Call::Append(_)).then(|| fault.clone())
     });
     bed.with(Arc::new(faulty))
 }

@@ -4,6 +4,8 @@
 //! around it that has none. What only one store has is tested in its own file. PostgreSQL is asked
 //! for by name: `cargo test -p tests --test conformance -- --include-ignored`.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod bed;
 mod claims;
 mod directory;

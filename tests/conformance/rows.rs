@@ -142,9 +142,9 @@ async fn the_ledger_of_a_wallet_is_read_in_pages(bed: Bed) {
     let environment = ENVIRONMENT;
     let command = Command::CreateWallet { wallet: other, environment, name, backing, limit_msat };
     writer.run(&bed, command).await;
-    let moves = |recorded: &&Recorded| match &recorded.event {
-        Event::Held { .. } | Event::Voided { .. } => true,
-        event => event.entry().is_some(),
+    let moves = |recorded: &&Recorded| {
+        let hold = matches!(recorded.event, Event::Held { .. } | Event::Voided { .. });
+        hold || recorded.event.entry().is_some()
     };
     let all: Vec<Recorded> = journal(&bed, &writer).await.iter().filter(moves).cloned().collect();
     assert_eq!(all.len(), 7);
@@ -171,9 +171,8 @@ async fn payments_are_paged_though_made_in_one_millisecond(bed: Bed) {
             let page = bed.store.payments(writer.id(), before, limit).await.unwrap();
             let Some(Row::Outgoing(last)) = page.last() else { break };
             before = Some(PaymentCursor { created_at: last.created_at, id: last.id });
-            found.extend(page.iter().filter_map(|row| match row.key() {
-                RowKey::Outgoing(id) => Some(id),
-                _ => None,
+            found.extend(page.iter().filter_map(|row| {
+                if let RowKey::Outgoing(id) = row.key() { Some(id) } else { None }
             }));
         }
         assert_eq!(found, expected);

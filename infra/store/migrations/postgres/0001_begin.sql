@@ -25,8 +25,8 @@ create table journal (
     primary key (org_id, seq)
 ) with (toast_tuple_target = 4080);
 
--- A payment is written when it begins and a few times until it ends, soon after: half a page is left
--- for that. `open` changes once, and then the row leaves the small index that loading reads.
+-- A payment is written when it begins and a few times until it ends, soon after: a part of the page is
+-- left for that. `open` changes once, and then the row leaves the small index that loading reads.
 create table payment (
     org_id uuid not null,
     payment_id uuid not null,
@@ -35,7 +35,7 @@ create table payment (
     failed_hash bytea,
     body text not null,
     primary key (org_id, payment_id)
-) with (fillfactor = 45, toast_tuple_target = 4080);
+) with (fillfactor = 70, toast_tuple_target = 4080);
 
 create index payment_by_time on payment (org_id, created_at_ms, payment_id);
 create index payment_open on payment (org_id) where open;
@@ -84,7 +84,7 @@ create table standing (
     id uuid not null,
     body text not null,
     primary key (org_id, kind, id)
-) with (fillfactor = 50);
+) with (fillfactor = 70);
 
 -- Which events move a wallet.
 create table ledger (
