@@ -9,10 +9,11 @@ run: $(PROTOC)
 	cargo build --release -p switchyard
 	@target/release/switchyard demo --data data/demo
 
-# Tests that need no server.
+# Tests that need no server. The gate plays ten times as many seeds of the simulation; see `.ci/run`.
 test: $(PROTOC)
-	cargo test --workspace --lib --bins --quiet
-	cargo test -p lightning-sim --tests --quiet
+	cargo test --workspace --exclude tests --quiet
+	SWITCHYARD_SIM_SEEDS=$${SWITCHYARD_SIM_SEEDS:-200} \
+		cargo test -p tests --lib --test tidy --test conformance --test sim --quiet
 
 # kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
 failpoints: $(PROTOC)

@@ -308,9 +308,9 @@ impl World {
     /// # Errors
     ///
     /// Whatever the operator's call answered.
-    pub async fn customers(&self, count: usize) -> Result<Vec<Customer>, Status> {
+    pub async fn customers(&self, name: &str, count: usize) -> Result<Vec<Customer>, Status> {
         let made = (0..count)
-            .map(async |number| self.customer(&format!("customer {number}"), LIMIT_MSAT).await);
+            .map(async |number| self.customer(&format!("{name} {number}"), LIMIT_MSAT).await);
         futures_util::stream::iter(made).buffer_unordered(AT_ONCE).try_collect().await
     }
 

@@ -191,9 +191,9 @@ async fn report(house: &Arc<House>, job: Job, finding: Finding) {
     fail::fail_point!("attempt::before_report");
     let mut taken = house.execute(job.org, command.clone().into()).await;
     if let Err(OrgsError::Rejected(Rejection::PaymentNotFound(_))) = taken
-        && let Ok(order) = house.recalled(job.org, job.payment, command).await
+        && let Ok((seated, order)) = house.recalled(job.org, job.payment, command).await
     {
-        taken = house.execute(job.org, order).await;
+        taken = house.execute_on(&seated, order).await;
     }
     if let Err(error) = taken {
         tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");

@@ -72,6 +72,13 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
         hash: None,
         claim: Some((request.payer, request.payer_payment)),
     };
+    let seated = match house.seated(payee).await {
+        Ok(seated) => seated,
+        Err(error) => {
+            tracing::warn!(%payee, %error, "a claim waits for its organisation");
+            return;
+        }
+    };
     let known = match house.lookups.ask(question).await {
         Ok(known) => known,
         Err(error) => {
@@ -81,7 +88,7 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
     };
     let command = Command::Claim { request, text, seen_before: known.claim_seen };
     let order = Order { remember: known.payment, ..command.into() };
-    if let Err(error) = house.execute(payee, order).await {
+    if let Err(error) = house.execute_on(&seated, order).await {
         tracing::warn!(%payee, %error, "a claim was not taken; it will be driven again");
     }
 }
@@ -90,14 +97,14 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
 async fn answer_claim(house: Arc<House>, payer: OrgId, payment: PaymentId, answer: ClaimAnswer) {
     fail::fail_point!("effect::before_answer_claim");
     let command = Command::ClaimAnswered { payment, answer };
-    let order = match house.recalled(payer, payment, command).await {
-        Ok(order) => order,
+    let (seated, order) = match house.recalled(payer, payment, command).await {
+        Ok(recalled) => recalled,
         Err(error) => {
             tracing::warn!(%error, "an answer to a claim waits for the store");
             return;
         }
     };
-    if let Err(error) = house.execute(payer, order).await {
+    if let Err(error) = house.execute_on(&seated, order).await {
         tracing::warn!(%payer, %error, "an answer to a claim was not taken; it will be asked again");
     }
 }

@@ -14,12 +14,22 @@ use ports::{
     directory::NodeRecord,
     journal::{self, Question},
     lightning::NodeError,
+    orgs::OrgsError,
 };
 use ractor::{ActorCell, ActorId};
 
 use crate::{
-    health::Health, journal_lane::LaneHandle, lease::Lease, lookup::LookUps, node::NodeHandle,
-    org::Order, orgs::Backings, registry::Registry, router::Router, tree::Post, waiters::Waiters,
+    health::Health,
+    journal_lane::LaneHandle,
+    lease::Lease,
+    lookup::LookUps,
+    node::NodeHandle,
+    org::Order,
+    orgs::Backings,
+    registry::{Registry, Seated},
+    router::Router,
+    tree::Post,
+    waiters::Waiters,
 };
 
 /// Makes the connection of a registered node. It connects when it is first needed.
@@ -104,16 +114,19 @@ impl House {
         journal::lane_of(org, self.lanes.len())
     }
 
-    /// An order together with what the store knows of its payment, which memory may have forgotten.
+    /// An order together with what the store knows of its payment, which memory may have forgotten, and
+    /// the organisation that it is for.
     pub(crate) async fn recalled(
-        &self,
+        self: &Arc<Self>,
         org: OrgId,
         payment: PaymentId,
         command: Command,
-    ) -> Result<Order, StoreError> {
+    ) -> Result<(Seated, Order), OrgsError> {
+        let seated = self.seated(org).await?;
         let question = Question { org, payment, hash: None, claim: None };
-        let known = self.lookups.ask(question).await?;
-        Ok(Order { remember: known.payment, ..command.into() })
+        let known = self.lookups.ask(question).await;
+        let known = known.map_err(|error| OrgsError::Unavailable(error.to_string()))?;
+        Ok((seated, Order { remember: known.payment, ..command.into() }))
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Option<NodeHandle> {

@@ -26,6 +26,9 @@ use crate::{lease::Lease, limits};
 pub(crate) enum Undone {
     CertainlyNot(String),
     Perhaps(String),
+    /// Nothing was to be committed, but without a lease nothing is answered from memory, which is as
+    /// good as before.
+    NoLease,
 }
 
 /// What to do once the outcome is known.
@@ -55,6 +58,10 @@ pub(crate) struct JournalLane {
 #[derive(Default)]
 pub(crate) struct LaneState {
     queue: VecDeque<Submission>,
+    /// Organisations loaded through this lane whose every decision since was committed or still may be.
+    /// Of another one nothing is taken, not even an answer that changes nothing: its actor, which has
+    /// not stopped yet, knows what never happened.
+    sound: HashSet<OrgId>,
     /// Organisations of the transaction under way.
     under_way: Option<HashSet<OrgId>>,
     loads: Vec<(OrgId, RpcReplyPort<Result<Loaded, LoadError>>)>,
@@ -81,7 +88,12 @@ impl Actor for JournalLane {
         state: &mut LaneState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            LaneMessage::Submit(submission) => state.queue.push_back(submission),
+            LaneMessage::Submit(submission) if state.sound.contains(&submission.org) => {
+                state.queue.push_back(submission);
+            }
+            LaneMessage::Submit(submission) => {
+                self.release(submission, Err(Undone::CertainlyNot("loading again".to_owned())));
+            }
             LaneMessage::Load(org, reply) => {
                 self.cancel(state, &[org], &Undone::CertainlyNot("loading again".to_owned()));
                 state.loads.push((org, reply));
@@ -198,6 +210,7 @@ impl JournalLane {
         let (out, rest): (VecDeque<_>, VecDeque<_>) =
             state.queue.drain(..).partition(|submission| orgs.contains(&submission.org));
         state.queue = rest;
+        orgs.iter().for_each(|org| drop(state.sound.remove(org)));
         out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
     }
 
@@ -206,6 +219,7 @@ impl JournalLane {
         let (wait, ready): (Vec<_>, Vec<_>) = state.loads.drain(..).partition(|(org, _)| busy(org));
         state.loads = wait;
         for (org, reply) in ready {
+            state.sound.insert(org);
             let (journal, session) = (self.journal.clone(), self.lease.session);
             tokio::spawn(async move {
                 // The actor may have stopped waiting.
@@ -218,7 +232,7 @@ impl JournalLane {
     fn release_unchanged(&self, submission: Submission) {
         let outcome = match self.lease.is_good() {
             true => Ok(()),
-            false => Err(Undone::CertainlyNot("this process has lost its lease".to_owned())),
+            false => Err(Undone::NoLease),
         };
         self.release(submission, outcome);
     }

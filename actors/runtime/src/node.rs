@@ -295,9 +295,9 @@ pub(crate) async fn book(house: Arc<House>, receipt: OpenReceipt) {
     fail::fail_point!("node::before_book");
     let command = Command::Receipt { payment, paid_msat };
     let booked = match house.recalled(org, payment, command).await {
-        Ok(mut order) => {
+        Ok((seated, mut order)) => {
             order.taken = Some(Taken { node, hash, paid_msat });
-            house.execute(org, order).await.map_err(|error| error.to_string())
+            house.execute_on(&seated, order).await.map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),
     };

@@ -187,13 +187,12 @@ impl OrgActor {
                     news.iter().for_each(|row| house.waiters.tell(org, row));
                     answer
                 }
-                // Memory is ahead of the store and is not patched: there is one way back, loading.
                 Err(undone) => {
-                    myself.stop(Some("a decision was not committed".to_owned()));
-                    Err(match undone {
-                        Undone::CertainlyNot(why) => OrgsError::Unavailable(why),
-                        Undone::Perhaps(why) => OrgsError::Uncertain(why),
-                    })
+                    // Memory that is ahead of the store is not patched: there is one way back, loading.
+                    if undone != Undone::NoLease {
+                        myself.stop(Some("a decision was not committed".to_owned()));
+                    }
+                    Err(undone.into())
                 }
             };
             if let Some(reply) = reply {
@@ -201,6 +200,16 @@ impl OrgActor {
                 let _ = reply.send(answer);
             }
         })
+    }
+}
+
+impl From<Undone> for OrgsError {
+    fn from(undone: Undone) -> OrgsError {
+        match undone {
+            Undone::CertainlyNot(why) => OrgsError::Unavailable(why),
+            Undone::Perhaps(why) => OrgsError::Uncertain(why),
+            Undone::NoLease => OrgsError::Unavailable("this process has lost its lease".to_owned()),
+        }
     }
 }
 

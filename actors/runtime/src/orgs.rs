@@ -96,6 +96,7 @@ impl House {
     ) -> Result<Outgoing, OrgsError> {
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
+        let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
         if let (None, Some(why)) = (&known.payment, self.frozen()) {
             return Err(OrgsError::Frozen(why));
@@ -103,7 +104,7 @@ impl House {
         let facts = self.facts(org, payment, &terms, &known).await?;
         let command = Command::Send { payment, terms, facts: Box::new(facts) };
         let order = Order { remember: known.payment, ..command.into() };
-        match self.execute(org, order).await? {
+        match self.execute_on(&seated, order).await? {
             Some(Row::Outgoing(outgoing)) => Ok(*outgoing),
             Some(_) | None => Err(Rejection::IdReused.into()),
         }
@@ -192,6 +193,7 @@ impl House {
         terms: ReceiveTerms,
     ) -> Result<Incoming, OrgsError> {
         let question = Question { org, payment, hash: None, claim: None };
+        let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
         let backing = self.backing(org, terms.wallet).await?;
         let node = match (&known.payment, backing) {
@@ -203,7 +205,7 @@ impl House {
         let preimage = (self.sockets.draw_preimage)();
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
         let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
-        match self.execute(org, order).await? {
+        match self.execute_on(&seated, order).await? {
             Some(Row::Incoming(incoming)) => Ok(*incoming),
             Some(_) | None => Err(Rejection::IdReused.into()),
         }

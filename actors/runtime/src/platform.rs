@@ -1,8 +1,8 @@
 //! One running house: started, kept, stopped.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use domain::{NodeId, SessionId};
+use domain::{NodeId, OrgId, SessionId};
 use ports::{
     StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError,
     operations::NodeState,
@@ -62,7 +62,7 @@ impl Platform {
             }
         }
         platform.look_at_nodes().await;
-        platform.carry_on().await?;
+        carry_on(&platform.house).await?;
         tokio::spawn(keep_driving(platform.house.clone()));
         tokio::spawn(keep_comparing(platform.house.clone()));
         Ok(platform)
@@ -154,15 +154,22 @@ impl Platform {
         root.stop_children(None);
         let _ = root.stop_and_wait(None, Some(Duration::from_secs(1))).await;
     }
+}
 
-    /// Everything that is open is carried on without waiting for a request.
-    async fn carry_on(&self) -> Result<(), StoreError> {
-        for org in self.house.sockets.reads.orgs_with_open_work().await? {
-            let house = self.house.clone();
+/// Everything that is open is carried on without waiting for a request: at the start, and again and
+/// again, as the life before this one may have written until its organisations were loaded here.
+async fn carry_on(house: &Arc<House>) -> Result<(), StoreError> {
+    let living: BTreeSet<OrgId> = house.registry.living().iter().map(|(org, _)| *org).collect();
+    for org in house.sockets.reads.orgs_with_open_work().await? {
+        if !living.contains(&org) {
+            let house = house.clone();
             tokio::spawn(async move { house.revive(org).await });
         }
-        book_open_receipts(&self.house).await
     }
+    for receipt in house.sockets.receipts.open_receipts().await? {
+        tokio::spawn(node::book(house.clone(), receipt));
+    }
+    Ok(())
 }
 
 /// Wakes what has had no news, and forgets what ended long ago.
@@ -185,15 +192,8 @@ async fn keep_comparing(house: Arc<House>) {
                 tracing::warn!(node = %node.record.id, %error, "its payments could not be compared");
             }
         }
-        if let Err(error) = book_open_receipts(&house).await {
-            tracing::warn!(%error, "the inbox could not be read");
+        if let Err(error) = carry_on(&house).await {
+            tracing::warn!(%error, "what is open could not be read");
         }
     }
-}
-
-async fn book_open_receipts(house: &Arc<House>) -> Result<(), StoreError> {
-    for receipt in house.sockets.receipts.open_receipts().await? {
-        tokio::spawn(node::book(house.clone(), receipt));
-    }
-    Ok(())
 }

@@ -35,27 +35,44 @@ struct Seat {
     failures: Mutex<Vec<Timestamp>>,
 }
 
+/// One organisation as it was loaded.
+///
+/// What a command brings from the store must be looked up with this in hand: rows of before the load
+/// may be older than memory, and a payment that has ended since would be taken for open again.
+pub(crate) struct Seated {
+    org: OrgId,
+    actor: ActorRef<OrgMessage>,
+    waiting: Arc<AtomicUsize>,
+}
+
 impl House {
     /// Executes a command on its organisation and answers once it is committed.
     pub(crate) async fn execute(self: &Arc<Self>, org: OrgId, order: Order) -> Answer {
-        self.ask(org, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
+        let seated = self.seated(org).await?;
+        self.execute_on(&seated, order).await
+    }
+
+    /// Executes a command on the organisation as it was loaded then, and on no later load.
+    pub(crate) async fn execute_on(&self, seated: &Seated, order: Order) -> Answer {
+        self.ask(seated, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
     }
 
     /// A payment as committed, from memory. `None`: it ended a while ago, or never was.
     pub(crate) async fn recall(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Answer {
-        self.ask(org, |reply| OrgMessage::Recall(payment, reply)).await
+        let seated = self.seated(org).await?;
+        self.ask(&seated, |reply| OrgMessage::Recall(payment, reply)).await
     }
 
     async fn ask(
-        self: &Arc<Self>,
-        org: OrgId,
+        &self,
+        seated: &Seated,
         message: impl FnOnce(RpcReplyPort<Answer>) -> OrgMessage,
     ) -> Answer {
         let busy = || OrgsError::Unavailable("too much work is waiting".to_owned());
-        if self.lane(org).is_full() {
+        if self.lane(seated.org).is_full() {
             return Err(busy());
         }
-        let (actor, waiting) = self.org(org).await?;
+        let Seated { actor, waiting, .. } = seated;
         if waiting.fetch_add(1, Ordering::AcqRel) >= limits::ORG_QUEUE_MAX {
             waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(busy());
@@ -73,7 +90,7 @@ impl House {
     pub(crate) async fn revive(self: &Arc<Self>, org: OrgId) {
         let mut pause = limits::RETRY_FIRST;
         while !self.is_closed() && !self.lease.is_over() {
-            match self.org(org).await {
+            match self.seated(org).await {
                 Ok(_) | Err(OrgsError::NotFound(_)) => return,
                 Err(error) => {
                     tracing::warn!(%org, %error, "the organisation will be loaded again");
@@ -84,17 +101,16 @@ impl House {
         }
     }
 
-    async fn org(
-        self: &Arc<Self>,
-        id: OrgId,
-    ) -> Result<(ActorRef<OrgMessage>, Arc<AtomicUsize>), OrgsError> {
+    /// The organisation in memory; it is loaded first if it is not there.
+    pub(crate) async fn seated(self: &Arc<Self>, id: OrgId) -> Result<Seated, OrgsError> {
         let seat = self.registry.seat(id);
+        let seated = |actor| Seated { org: id, actor, waiting: seat.waiting.clone() };
         if let Some(actor) = seat.living() {
-            return Ok((actor, seat.waiting.clone()));
+            return Ok(seated(actor));
         }
         let _only_one = seat.starting.lock().await;
         if let Some(actor) = seat.living() {
-            return Ok((actor, seat.waiting.clone()));
+            return Ok(seated(actor));
         }
         if self.is_closed() {
             return Err(OrgsError::Unavailable("stopping".to_owned()));
@@ -109,7 +125,7 @@ impl House {
             .await
             .map_err(|error| start_error(id, &error))?;
         *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
-        Ok((actor, seat.waiting.clone()))
+        Ok(seated(actor))
     }
 }
 

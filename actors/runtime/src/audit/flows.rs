@@ -112,7 +112,9 @@ impl Flows {
             shown.into_iter().map(|payment| (payment.hash, payment.last)).collect();
         let of_node = self.tried.iter().filter(|((node, _), _)| *node == id);
         for ((_, hash), tried) in of_node {
-            for tried in tried {
+            // A hash that failed may be paid by a later payment, which then is the one that agrees.
+            let later = tried.iter().any(|tried| tried.end != Ended::Failed);
+            for tried in tried.iter().filter(|tried| !(later && tried.end == Ended::Failed)) {
                 if !agrees(tried.end, shown.get(hash)) {
                     self.ask_again(node, *hash, *tried, findings).await;
                 }
