@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     LineId, NodeId, OrgId, PaymentHash, PaymentId,
-    org::{Event, Incoming, IncomingState, Outgoing, OutgoingState, Rail, Row},
+    org::{Event, Incoming, IncomingState, Outgoing, Rail, Row},
     payment::Epoch,
 };
 use lightning_sim::model::{self, InvoiceState, Network, PaymentState};
@@ -91,7 +91,7 @@ impl Auditor {
         match fact {
             Some(Fact::Held(hash, payment)) => self.held(hash, (org, payment)),
             Some(Fact::Contradicted(payment)) => self.contradicted((org, payment)),
-            Some(Fact::Posted(_) | Fact::Received(_) | Fact::Credited(_)) | None => {}
+            None => {}
         }
         format!("{} {}", tag('O', org), shown(&recorded.event))
     }
@@ -414,9 +414,4 @@ fn shown(event: &Event) -> String {
         _ => String::new(),
     };
     format!("{name} {payment} {more}")
-}
-
-/// Whether a state says how the payment ended.
-pub(crate) fn is_final(state: &OutgoingState) -> bool {
-    !matches!(state, OutgoingState::InFlight)
 }

@@ -83,9 +83,6 @@ pub(crate) struct In {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
     Held(PaymentHash, PaymentId),
-    Posted(PaymentId),
-    Received(PaymentId),
-    Credited(PaymentId),
     Contradicted(PaymentId),
 }
 
@@ -287,7 +284,7 @@ impl Books {
                 self.check(before == Fate::Open, || format!("{name} is paid after {before:?}"));
                 self.check(proven, || format!("{name} is posted without proof"));
                 self.check(moved && within, || format!("{name} costs other than it may"));
-                Some(Fact::Posted(payment))
+                None
             }
             _ => {
                 let proven = out.tries.iter().all(|tried| tried.failed);
@@ -329,7 +326,7 @@ impl Books {
                 let (wallet, twice) = (inn.wallet, inn.by_claim.is_some());
                 self.with_purses(wallet, |purse| purse.net += amount);
                 self.check(!twice, || format!("{name} is paid inside and by its node (rule 20)"));
-                Some(Fact::Received(payment))
+                None
             }
             Event::InvoiceClaimed { by, .. } => {
                 let free = inn.claimed.replace(*by).is_none() && !inn.ended;
@@ -346,7 +343,7 @@ impl Books {
                 let amount = i128::from(by.amount_msat.get());
                 self.with_purses(wallet, |purse| purse.net += amount);
                 self.answer_claim((by.payer, by.payment), true);
-                Some(Fact::Credited(payment))
+                None
             }
             Event::ClaimWithdrawn { .. } => {
                 let by = inn.claimed?;

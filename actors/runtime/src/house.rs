@@ -10,7 +10,7 @@ use std::{
 
 use domain::{Msat, Network, NodeId, OrgId, PaymentId, Preimage, Timestamp, org::Command};
 use ports::{
-    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, StoreError,
+    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts,
     directory::NodeRecord,
     journal::{self, Question},
     lightning::NodeError,

@@ -210,7 +210,7 @@ impl JournalLane {
         let (out, rest): (VecDeque<_>, VecDeque<_>) =
             state.queue.drain(..).partition(|submission| orgs.contains(&submission.org));
         state.queue = rest;
-        orgs.iter().for_each(|org| drop(state.sound.remove(org)));
+        state.sound.retain(|org| !orgs.contains(org));
         out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
     }
 
