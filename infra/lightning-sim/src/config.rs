@@ -115,10 +115,6 @@ impl Config {
 
     /// Channels that millions of small payments, thousands at a time, do not exhaust.
     pub fn huge_liquidity(mut self) -> Config {
-        // Whoever counts on 483 HTLCs a channel finds room for ten thousand.
-        for (first, second) in [("pool-1", "alice"), ("pool-2", "hub")] {
-            self.channels.extend((1..24).map(|_| ChannelSpec::between(first, second)));
-        }
         for channel in &mut self.channels {
             channel.slots = u32::MAX;
             for end in &mut channel.ends {
