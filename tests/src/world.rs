@@ -148,6 +148,8 @@ impl World {
         let mut command = Command::new(switchyard());
         command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--data").arg(&data);
+        // The end of the log must say where it died, not how it got there.
+        command.env("RUST_BACKTRACE", "0");
         if let Some(url) = &self.setup.postgres {
             command.args(["--store", url]);
             command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
