@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -253,6 +254,11 @@ impl Auditor {
         }
     }
 
+    /// Every send that was answered, with what was said last.
+    pub(crate) fn answers(&self) -> Vec<(OrgId, Outgoing)> {
+        self.sent.iter().map(|((org, _), told)| (*org, told.clone())).collect()
+    }
+
     pub(crate) fn told_received(&mut self, memory: &Memory, org: OrgId, told: &Incoming) {
         self.check_received(memory, org, told, "now");
         self.received.insert((org, told.id), told.clone());
@@ -389,8 +395,10 @@ impl Auditor {
 
 /// An event in a few words.
 fn shown(event: &Event) -> String {
-    let text = format!("{event:?}");
-    let name = text.split([' ', '{']).next().unwrap_or_default().to_owned();
+    let mut name = FirstWord::default();
+    // It ends with an error as soon as there is enough.
+    let _ = write!(name, "{event:?}");
+    let name = name.0;
     let payment = event.payment().map(|id| tag('P', id)).unwrap_or_default();
     let more = match event {
         Event::Held { amount_msat, fee_limit_msat, rail, terms, .. } => format!(
@@ -414,4 +422,23 @@ fn shown(event: &Event) -> String {
         _ => String::new(),
     };
     format!("{name} {payment} {more}")
+}
+
+/// Takes no more than the name of what is formatted.
+#[derive(Default)]
+struct FirstWord(String);
+
+impl fmt::Write for FirstWord {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.split_once([' ', '{']) {
+            Some((word, _)) => {
+                self.0.push_str(word);
+                Err(fmt::Error)
+            }
+            None => {
+                self.0.push_str(text);
+                Ok(())
+            }
+        }
+    }
 }

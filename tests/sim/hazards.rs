@@ -35,7 +35,6 @@ pub(crate) struct Hazards {
     // Nodes: drawn for each step of the script.
     pub(crate) node_killed: u64,
     pub(crate) node_down: u64,
-    pub(crate) clock_off: u64,
     /// Faults of the model that strike the next payments of a node.
     pub(crate) node_fault: u64,
 
@@ -43,6 +42,8 @@ pub(crate) struct Hazards {
     /// At most so many crossings of a socket until a life ends by itself; 0: it does not.
     pub(crate) crossings: u64,
     pub(crate) killed: u64,
+    /// It ends as an operator wants it to.
+    pub(crate) stopped: u64,
     pub(crate) paused: u64,
     pub(crate) second_life: u64,
 }
@@ -66,7 +67,7 @@ impl Hazards {
     }
 
     /// Every chance, with how often it may strike.
-    fn all(&mut self) -> [(&mut u64, u64); 19] {
+    fn all(&mut self) -> [(&mut u64, u64); 20] {
         [
             (&mut self.refuse, 40),
             (&mut self.abort, 100),
@@ -83,7 +84,8 @@ impl Hazards {
             (&mut self.lie, 60),
             (&mut self.node_killed, 120),
             (&mut self.node_down, 60),
-            (&mut self.clock_off, 100),
+            (&mut self.killed, 80),
+            (&mut self.stopped, 60),
             (&mut self.node_fault, 400),
             (&mut self.paused, 100),
             (&mut self.second_life, 100),

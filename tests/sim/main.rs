@@ -10,6 +10,7 @@
 
 mod auditor;
 mod books;
+mod breaks;
 mod clients;
 mod hazards;
 mod life;

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use domain::broken::{self, Rule};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
@@ -58,7 +59,13 @@ fn note_panics() {
 }
 
 pub(crate) fn play(seed: u64) -> Outcome {
+    play_broken(seed, None)
+}
+
+/// Plays a seed with one rule broken.
+pub(crate) fn play_broken(seed: u64, rule: Option<Rule>) -> Outcome {
     note_panics();
+    broken::set(rule);
     PANICS.take();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let outcome = runtime.expect("a runtime needs nothing").block_on(async {
@@ -68,6 +75,7 @@ pub(crate) fn play(seed: u64) -> Outcome {
         let violation = world.sim.violation();
         Outcome { seed, violation, hash: trace.hash, lines: trace.lines }
     });
+    broken::set(None);
     let panicked = PANICS.take().into_iter().next();
     Outcome { violation: panicked.or(outcome.violation), ..outcome }
 }

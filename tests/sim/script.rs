@@ -16,12 +16,14 @@ use crate::{
     clients::Hopes,
     hazards::Hazards,
     trace::{short, tag},
-    world::{LINE_MSAT, Party, Payable, World, lock},
+    world::{LINE_MSAT, Party, Payable, TOLERATED_MS, World, lock},
 };
 
 /// How long calm may last before whatever is still open is stuck: forty minutes.
 const CALM_TURNS: u32 = 480;
 const CALM_TURN_MS: u64 = 5_000;
+/// Memory keeps what has ended for ten minutes.
+const LONG_AFTER_MS: u64 = 700_000;
 
 impl World {
     pub(crate) async fn play(self: &Arc<Self>) {
@@ -31,7 +33,9 @@ impl World {
         for _ in 0..steps {
             self.keep_alive().await;
             self.trouble().await;
-            self.command();
+            for _ in 0..self.sim.draw(|random| [1, 1, 1, 2, 4][random.index(5)]) {
+                self.command();
+            }
             let ms = self.sim.draw(|random| match random.below(3) {
                 0 => 0,
                 1 => random.between(1, 200),
@@ -58,6 +62,12 @@ impl World {
         let Some(newest) = self.newest() else { return };
         if self.sim.strikes(|hazards| hazards.killed) {
             newest.life.end("it is killed");
+        } else if self.sim.strikes(|hazards| hazards.stopped) {
+            self.sim.say("the newest life is told to stop");
+            tokio::spawn(async move {
+                newest.life.asked(newest.platform.stop()).await;
+                newest.life.end("it was told to stop");
+            });
         } else if self.sim.strikes(|hazards| hazards.paused) {
             newest.life.pause(self.sim.draw(|random| random.between(10, 15_000)));
         }
@@ -266,9 +276,10 @@ impl World {
                 false => running.life.end("it was taken over"),
             }
         }
-        while self.lives().is_empty() && !self.begin_life(None).await {}
         let mut open = Vec::new();
         for turn in 0..CALM_TURNS {
+            // One that was told to stop may take a while.
+            while self.lives().is_empty() && !self.begin_life(None).await {}
             self.resume_nodes().await;
             self.pass(CALM_TURN_MS).await;
             self.heal();
@@ -285,15 +296,36 @@ impl World {
         if let Some(first) = open.first() {
             return self.sim.violate(format!("{} did not end, such as: {first}", open.len()));
         }
+        if self.sim.draw(|random| random.strikes(250)) {
+            self.long_after().await;
+        }
         self.settle_up().await;
     }
 
-    /// Every node is up and does what it is asked; their clocks stay as they are.
+    /// When memory has forgotten everything, each id has its answer still.
+    async fn long_after(self: &Arc<Self>) {
+        self.pass(LONG_AFTER_MS).await;
+        if self.sim.draw(|random| random.strikes(500)) {
+            self.lives().iter().for_each(|running| running.life.end("it is updated"));
+            while self.lives().is_empty() && !self.begin_life(None).await {}
+        }
+        for (org, told) in self.sim.audit(|auditor| auditor.answers()) {
+            let (payment, terms) = (told.id, told.terms.clone());
+            self.clone().send(org, payment, terms, Hopes::Good).await;
+            if !self.sim.audit(|auditor| auditor.knows(org, payment)) {
+                self.sim.violate(format!("{} is forgotten", tag('P', payment)));
+            }
+        }
+    }
+
+    /// Every node is up and does what it is asked. A clock that was behind is put forward; none is put
+    /// back, as permissions that had lapsed would be good again.
     fn heal(&self) {
         for station in &self.nodes {
             let at = station.ours.at;
             self.sim.port.act(|network, now| {
-                let clock = Fault::Clock { ms: network.state().node(at).clock_ms };
+                let clock_ms = network.state().node(at).clock_ms;
+                let clock = Fault::Clock { ms: clock_ms.max(-TOLERATED_MS) };
                 network.clear_faults(now, at, None);
                 let (times_left, ppm) = (None, 0);
                 let setting = Setting { fault: clock, times_left, ppm, seed: 0, draws: 0 };

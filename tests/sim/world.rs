@@ -38,6 +38,8 @@ use crate::{
 
 /// What one side of a channel begins with.
 const CHANNEL_SAT: u64 = 400_000;
+/// How far a clock may be off, a little less than what the platform tolerates.
+pub(crate) const TOLERATED_MS: i64 = 900;
 pub(crate) const LINE_MSAT: u64 = 120_000_000;
 
 pub(crate) struct World {
@@ -307,8 +309,9 @@ fn network(
     }
     for node in [pool[0], pool[1], own] {
         if random.strikes(300) {
-            // Within what the platform tolerates.
-            let ms = i64::try_from(random.below(1_801)).expect("small") - 900;
+            let most = if random.strikes(200) { 5_000 } else { TOLERATED_MS };
+            let span = u64::try_from(most + TOLERATED_MS).expect("above zero");
+            let ms = i64::try_from(random.between(0, span)).expect("small") - most;
             let fault = model::Fault::Clock { ms };
             let setting = model::Setting { fault, times_left: None, ppm: 0, seed: 0, draws: 0 };
             network.set_fault(now, node, setting).expect("a clock can be off");
@@ -323,7 +326,7 @@ fn network(
 /// The first organisation has a node of its own.
 fn parties(random: &mut Random, ours: &[Ours]) -> Vec<Party> {
     let own = ours.last().map(|ours| ours.id);
-    let party = |(number, node): (u64, Option<NodeId>)| {
+    let party = |random: &mut Random, number: u64, node: Option<NodeId>| {
         let of_line = 1 + random.below(2);
         let wallets = 0..of_line + u64::from(node.is_some());
         Party {
@@ -333,8 +336,9 @@ fn parties(random: &mut Random, ours: &[Ours]) -> Vec<Party> {
             wallets: wallets.map(|wallet| id(number * 10 + wallet)).collect(),
         }
     };
-    let count = 2 + usize::from(own.is_some());
-    (1..).zip([own, None, None]).take(count).map(party).collect()
+    let count = 2 + random.index(3);
+    let parties = (1..).zip([own, None, None, None]).take(count);
+    parties.map(|(number, node)| party(random, number, node)).collect()
 }
 
 fn stations(network: &model::Network, ours: &[Ours], parties: &[Party]) -> Vec<Station> {

@@ -134,3 +134,14 @@ fn the_brain_does_not_wait() {
         }
     }
 }
+
+/// Rules can be broken on purpose in one suite, and in nothing that is shipped.
+#[test]
+fn nothing_shipped_can_break_a_rule() {
+    let rooms = crates().into_values().chain(["services/switchyard".to_owned()]);
+    for room in rooms {
+        let manifest = root().join(&room).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("it is there");
+        assert!(!manifest.contains("\"broken\""), "{room} asks for broken rules");
+    }
+}

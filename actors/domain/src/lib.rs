@@ -4,6 +4,7 @@
 //! format. Time, identities and what others know arrive as arguments; what should happen next leaves
 //! as a list of [`org::Effect`]s.
 
+pub mod broken;
 pub mod error;
 pub mod id;
 pub mod ledger;

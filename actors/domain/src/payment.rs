@@ -45,6 +45,7 @@
 
 use crate::{
     Msat, NodeId, Preimage, Timestamp,
+    broken::{self, Rule},
     lightning::{FailureId, FailureReason},
 };
 
@@ -149,7 +150,7 @@ pub fn judge(attempt: &Attempt, epoch: Epoch, request: u32, finding: &Finding) -
             Verdict::Paid { preimage, amount_msat, fee_msat }
         }
         Finding::FailedOnStream { reason, failure, after_update: true }
-            if one && !older(&failure) =>
+            if (one || broken::is(Rule::FailedIsOfThisRequest)) && !older(&failure) =>
         {
             Verdict::Failed { reason, failure: Some(failure) }
         }
@@ -158,13 +159,14 @@ pub fn judge(attempt: &Attempt, epoch: Epoch, request: u32, finding: &Finding) -
         Finding::LookedUp { seen: LookUp::Failed { reason, failure }, lapsed, .. }
             if !older(&failure) =>
         {
-            match lapsed && latest {
+            match (lapsed && latest) || broken::is(Rule::FailedIsOfThisRequest) {
                 true => Verdict::Failed { reason, failure: Some(failure) },
                 false => Verdict::Open(Next::LookUpOnceLapsed),
             }
         }
         Finding::LookedUp { seen: LookUp::NotFound | LookUp::Failed { .. }, lapsed, refused } => {
-            match latest && (lapsed || (refused && one)) {
+            let excluded = lapsed || (refused && one) || broken::is(Rule::NotFoundIsNoFailure);
+            match latest && excluded {
                 true => Verdict::Failed { reason: FailureReason::Refused, failure: None },
                 false => Verdict::Open(send_again(attempt, latest)),
             }

@@ -8,6 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use domain::{
     OrgId, PaymentId, Preimage,
+    broken::{self, Rule},
     org::{Command, Decision, Effect, Org, Row},
 };
 use ports::{
@@ -175,11 +176,17 @@ impl OrgActor {
         &self,
         myself: &ActorRef<OrgMessage>,
         news: Vec<Row>,
-        effects: Vec<Effect>,
+        mut effects: Vec<Effect>,
         answer: Answer,
-        reply: Option<RpcReplyPort<Answer>>,
+        mut reply: Option<RpcReplyPort<Answer>>,
     ) -> Release {
         let (house, org, myself) = (self.house.clone(), self.id, myself.clone());
+        if broken::is(Rule::IntentIsDurable) {
+            effects.drain(..).for_each(|effect| effect::perform(&house, org, effect));
+        }
+        if broken::is(Rule::CommitBeforeAnswer) {
+            reply.take().map(|reply| reply.send(answer.clone()));
+        }
         Box::new(move |outcome| {
             let answer = match outcome {
                 Ok(()) => {

@@ -1,7 +1,8 @@
 //! Environments, lines of credit, own nodes and wallets. A repeat with the same values changes nothing.
 
 use crate::{
-    EnvironmentId, LineId, Msat, NodeId, Rejection, WalletId,
+    EnvironmentId, LineId, Msat, NodeId, Rejection, SignedMsat, WalletId,
+    broken::{self, Rule},
     ledger::Funds,
     org::{Backing, CustomerNode, Decision, Environment, Event, Line, Org, Wallet},
 };
@@ -53,6 +54,10 @@ impl Org {
         let known = self.lines.get(&line).ok_or(Rejection::LineNotFound(line))?;
         if known.funds.limit_msat == limit_msat {
             return Ok(Decision::nothing());
+        }
+        let lowered = Funds { limit_msat, ..known.funds };
+        if broken::is(Rule::LimitMayBeLowered) && lowered.available() < SignedMsat::ZERO {
+            return Err(Rejection::CannotAllocate(limit_msat));
         }
         Ok(Decision::event(Event::LineLimitSet { line, limit_msat }))
     }

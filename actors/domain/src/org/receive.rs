@@ -2,6 +2,7 @@
 
 use crate::{
     InvoiceTerms, Msat, NodeId, PaymentHash, PaymentId, Rejection, Timestamp,
+    broken::{self, Rule},
     ledger::{Account, Entry},
     org::{
         Backing, ClaimAnswer, Decision, Effect, Event, Incoming, IncomingState, InvoiceEnd, Org,
@@ -147,6 +148,11 @@ impl Org {
         let payment = self.incoming.get(&id).ok_or(Rejection::PaymentNotFound(id))?;
         Ok(match (payment.state, end) {
             (IncomingState::Claimed(by), InvoiceEnd::Cancelled) => self.credit_claim(payment, by),
+            (IncomingState::Claimed(by), InvoiceEnd::Settled)
+                if broken::is(Rule::NodeWinsOverClaim) =>
+            {
+                self.credit_claim(payment, by)
+            }
             (IncomingState::Claimed(by), InvoiceEnd::Settled) => {
                 Decision::event(Event::ClaimWithdrawn { payment: id }).and(Effect::AnswerClaim {
                     payer: by.payer,

@@ -2,6 +2,7 @@
 
 use crate::{
     Msat, NodeId, PaymentId, Preimage, Rejection, Timestamp,
+    broken::{self, Rule},
     ledger::{Account, Entry},
     lightning::{FailureId, FailureReason},
     org::{Decision, Effect, Event, Org, Outgoing, OutgoingState, PaymentFailure, send},
@@ -72,6 +73,7 @@ impl Org {
             .checked_add(fee_msat)
             .filter(|cost| self.can_book(payment.terms.wallet, Account::Node(tried.node), *cost));
         let proven = preimage.hash() == payment.hash() && amount_msat == payment.amount_msat;
+        let proven = proven || broken::is(Rule::SuccessIsProven);
         let contradicted = Event::Contradicted {
             payment: payment.id,
             node: tried.node,

@@ -2,6 +2,7 @@
 
 use crate::{
     Msat, PaymentId, Rejection, Timestamp,
+    broken::{self, Rule},
     org::{
         Backing, ClaimRequest, Decision, Effect, Event, Org, Payee, PaymentFailure, Rail,
         SendFacts, SendTerms, Wallet,
@@ -38,9 +39,14 @@ impl Org {
             Rail::CreditPool | Rail::CustomerNode(_) => fee_limit_msat,
         };
         let hash_taken = facts.hash_taken || self.pays(terms.invoice.hash);
+        let hash_taken = hash_taken && !broken::is(Rule::OnePaymentForAHash);
+        let fee_held_msat = match broken::is(Rule::FeeIsHeld) {
+            true => Msat::ZERO,
+            false => fee_limit_msat,
+        };
         let refusal = match hash_taken {
             true => Some(PaymentFailure::InvoiceAlreadyPaid),
-            false => self.refusal(wallet, rail, amount_msat, fee_limit_msat, facts),
+            false => self.refusal(wallet, rail, amount_msat, fee_held_msat, facts),
         };
         if let Some(failure) = refusal {
             return Ok(Decision::event(Event::SendRefused {
@@ -56,7 +62,7 @@ impl Org {
             payment,
             terms: terms.clone(),
             amount_msat,
-            fee_limit_msat,
+            fee_limit_msat: fee_held_msat,
             rail,
             plan: facts.plan.clone(),
             older_failures: facts.older_failures.clone(),
@@ -122,7 +128,8 @@ impl Org {
         facts: &SendFacts,
     ) -> Option<PaymentFailure> {
         let fits = amount_msat.checked_add(fee_limit_msat).is_some_and(|hold| {
-            wallet.funds.can_hold(hold) && self.backing_funds(wallet.backing).can_hold(hold)
+            let backing_fits = self.backing_funds(wallet.backing).can_hold(hold);
+            wallet.funds.can_hold(hold) && (backing_fits || broken::is(Rule::EveryLimitIsChecked))
         });
         if !fits {
             return Some(PaymentFailure::InsufficientFunds);

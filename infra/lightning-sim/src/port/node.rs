@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{InvoiceTerms, PaymentHash, Preimage, PublicKey, Timestamp, org::InvoiceEnd};
+use domain::{
+    InvoiceTerms, PaymentHash, Preimage, PublicKey, Timestamp,
+    broken::{self, Rule},
+    org::InvoiceEnd,
+};
 use ports::{
     LightningNode,
     lightning::{
@@ -52,7 +56,7 @@ impl LightningNode for Node {
             ..SendRequest::default()
         };
         let permission = Permission {
-            until: Some(time(request.until)),
+            until: (!broken::is(Rule::Caveat)).then(|| time(request.until)),
             caveat: request.until.millis().to_string(),
         };
         let sent = self.port.stream(|network, now, stream| {

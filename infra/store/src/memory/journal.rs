@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use domain::{
-    NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, lightning::FailureId, org::Org,
+    NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId,
+    broken::{self, Rule},
+    lightning::FailureId,
+    org::Org,
     payment::Epoch,
 };
 use ports::{
@@ -70,7 +73,10 @@ impl Tables {
     fn moved_heads(&self, batch: &Batch) -> BTreeSet<OrgId> {
         let moved = batch.heads.iter().filter(|head| {
             let stands = self.org_head.get(&head.org);
-            stands.is_none_or(|at| at.epoch != head.epoch || at.seq != head.expected)
+            stands.is_none_or(|at| {
+                let lost = at.epoch != head.epoch && !broken::is(Rule::Epoch);
+                lost || at.seq != head.expected
+            })
         });
         moved.map(|head| head.org).collect()
     }
@@ -88,6 +94,7 @@ impl Tables {
         });
         lost.extend(freed.map(|row| row.org));
         let claimed = batch.claimed.iter().filter(|row| held(&row.hash).is_some());
+        let claimed = claimed.filter(|_| !broken::is(Rule::OnePaymentForAHash));
         lost.extend(claimed.map(|row| row.org));
         let moved = batch.moved.iter();
         let moved = moved.filter(|row| held(&row.hash).is_none_or(|it| it.org != row.org));
