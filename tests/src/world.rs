@@ -12,6 +12,7 @@ use lightning_sim::control_proto::{self as sim, control_client::ControlClient};
 use proto::{
     admin::v1::{
         self as admin,
+        create_wallet_request::Backing,
         installation_client::InstallationClient,
         keys_client::KeysClient,
         nodes_client::NodesClient,
@@ -96,18 +97,7 @@ impl World {
     ///
     /// What a process said before it ended.
     pub async fn start(setup: Setup) -> Result<World, String> {
-        let folder = TempDir::new().map_err(|error| error.to_string())?;
-        let none = Value::Null;
-        let mut world = World {
-            setup,
-            folder,
-            sim: None,
-            platform: None,
-            admin: None,
-            outside: None,
-            network: none.clone(),
-            ready: none,
-        };
+        let mut world = World::nowhere(setup)?;
         world.start_network().await?;
         world.start_platform().await?;
         for name in ["pool-1", "pool-2"] {
@@ -115,6 +105,31 @@ impl World {
         }
         world.usable(2).await;
         Ok(world)
+    }
+
+    /// Starts the platform alone: the caller has nodes of another network.
+    ///
+    /// # Errors
+    ///
+    /// What it said before it ended.
+    pub async fn without_network(setup: Setup) -> Result<World, String> {
+        let mut world = World::nowhere(setup)?;
+        world.start_platform().await?;
+        Ok(world)
+    }
+
+    fn nowhere(setup: Setup) -> Result<World, String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        Ok(World {
+            setup,
+            folder,
+            sim: None,
+            platform: None,
+            admin: None,
+            outside: None,
+            network: Value::Null,
+            ready: Value::Null,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -273,36 +288,62 @@ impl World {
     ///
     /// Whatever the operator's call answered.
     pub async fn customer(&self, name: &str, limit_msat: u64) -> Result<Customer, Status> {
-        let (mut organisations, org) = (self.organisations(), new_id());
-        let (environment, line, wallet) = (new_id(), new_id(), new_id());
-        let organisation_id = org.clone();
-        let request = admin::CreateOrganisationRequest { id: org.clone(), name: name.to_owned() };
-        organisations.create(request).await?;
-        let request = admin::CreateEnvironmentRequest {
-            organisation_id: organisation_id.clone(),
-            id: environment.clone(),
-            name: "live".to_owned(),
-        };
-        organisations.create_environment(request).await?;
+        let (org, environment) = self.organisation(name).await?;
+        let line = new_id();
         let request = admin::OpenLineRequest {
-            organisation_id: organisation_id.clone(),
+            organisation_id: org.clone(),
             id: line.clone(),
             environment_id: environment.clone(),
             limit_msat,
         };
-        organisations.open_line(request).await?;
-        let backing = admin::create_wallet_request::Backing::LineId(line.clone());
+        self.organisations().open_line(request).await?;
+        let wallet =
+            self.wallet(&org, &environment, Backing::LineId(line.clone()), limit_msat).await?;
+        let key = self.key(&org, &environment).await?;
+        Ok(Customer { org, environment, line, wallet, key })
+    }
+
+    /// An organisation with one environment; answers with both ids.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operator's call answered.
+    pub async fn organisation(&self, name: &str) -> Result<(String, String), Status> {
+        let (org, environment) = (new_id(), new_id());
+        let request = admin::CreateOrganisationRequest { id: org.clone(), name: name.to_owned() };
+        self.organisations().create(request).await?;
+        let request = admin::CreateEnvironmentRequest {
+            organisation_id: org.clone(),
+            id: environment.clone(),
+            name: "live".to_owned(),
+        };
+        self.organisations().create_environment(request).await?;
+        Ok((org, environment))
+    }
+
+    /// A wallet on a line, or on a node whose funds are declared; answers with its id.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operator's call answered.
+    pub async fn wallet(
+        &self,
+        org: &str,
+        environment: &str,
+        backing: Backing,
+        limit_msat: u64,
+    ) -> Result<String, Status> {
+        let wallet = new_id();
         let request = admin::CreateWalletRequest {
-            organisation_id: organisation_id.clone(),
+            organisation_id: org.to_owned(),
             id: wallet.clone(),
-            environment_id: environment.clone(),
+            environment_id: environment.to_owned(),
             name: "main".to_owned(),
             backing: Some(backing),
             limit_msat,
         };
-        organisations.create_wallet(request).await?;
-        let key = self.key(&organisation_id, &environment).await?;
-        Ok(Customer { org, environment, line, wallet, key })
+        self.organisations().create_wallet(request).await?;
+        Ok(wallet)
     }
 
     /// So many customers with the usual limit, set up a few at a time.
