@@ -82,8 +82,11 @@ const NOT_SETTINGS: &[&str] = &[
     "CONFIG",
     "KEY",
     "KEY_FILE",
+    "LND_KEEP",
     "SEAL_KEYS",
     "SIM",
+    "SIM_SEED",
+    "SIM_SEEDS",
 ];
 
 impl Config {
@@ -272,6 +275,7 @@ mod tests {
         let pairs = [
             ("SWITCHYARD_DATA", "d"),
             ("SWITCHYARD_SEAL_KEYS", "1:ff"),
+            ("SWITCHYARD_SIM_SEEDS", "200"),
             ("SWITCHYARD_SERVICE_HOST", "10.0.0.1"),
             ("SWITCHYARD_PORT_7400_TCP", "tcp://10.0.0.1:7400"),
             ("SWITCHYARD_PORT", "tcp://10.0.0.1:7400"),
