@@ -11,6 +11,7 @@ mod limits;
 mod problem;
 mod public;
 mod serve;
+mod typed;
 
 use std::sync::Arc;
 

@@ -25,6 +25,7 @@ use crate::{
     auth::{AdminToken, TokenGuard},
     edge::Edge,
     limits, public,
+    typed::Typed,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +44,9 @@ pub async fn serve_public(
     let wallets = WalletsServer::new(public::Wallets(edge.clone()));
     let lines = LinesServer::new(public::Lines(edge));
     let router = server(limits::ANSWER_WITHIN)
-        .add_service(payments.max_decoding_message_size(limits::MESSAGE_BYTES_MAX))
-        .add_service(wallets.max_decoding_message_size(limits::MESSAGE_BYTES_MAX))
-        .add_service(lines.max_decoding_message_size(limits::MESSAGE_BYTES_MAX));
+        .add_service(Typed(payments.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
+        .add_service(Typed(wallets.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
+        .add_service(Typed(lines.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)));
     run(listener, router, stop, shutdown).await
 }
 
@@ -66,10 +67,10 @@ pub async fn serve_admin(
     let installation = InstallationServer::new(admin::Installation(gateway))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
     let router = server(limits::AUDIT_WITHIN)
-        .add_service(InterceptedService::new(organisations, guard.clone()))
-        .add_service(InterceptedService::new(keys, guard.clone()))
-        .add_service(InterceptedService::new(nodes, guard.clone()))
-        .add_service(InterceptedService::new(installation, guard));
+        .add_service(InterceptedService::new(Typed(organisations), guard.clone()))
+        .add_service(InterceptedService::new(Typed(keys), guard.clone()))
+        .add_service(InterceptedService::new(Typed(nodes), guard.clone()))
+        .add_service(InterceptedService::new(Typed(installation), guard));
     run(listener, router, watch::Sender::new(false), shutdown).await
 }
 
