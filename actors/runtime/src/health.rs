@@ -22,6 +22,7 @@ pub(crate) struct Health {
 
 /// A node as last seen.
 pub(crate) struct Seen {
+    pub(crate) usable: bool,
     pub(crate) in_flight: u32,
     pub(crate) outbound_msat: Msat,
     pub(crate) inbound_msat: Msat,
@@ -46,6 +47,7 @@ impl Health {
         let inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         let candidate = nodes.get(&node);
         Seen {
+            usable: candidate.is_some_and(|candidate| candidate.usable),
             in_flight: candidate.map_or(0, |candidate| candidate.in_flight),
             outbound_msat: candidate.map_or(Msat::ZERO, |candidate| candidate.outbound_msat),
             inbound_msat: inbound.get(&node).copied().unwrap_or_default(),

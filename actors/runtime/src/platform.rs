@@ -111,8 +111,10 @@ impl Platform {
     /// Whether a registered node may be used now, and how much is in flight there.
     pub fn state_of(&self, record: NodeRecord) -> NodeState {
         let seen = self.house.health.of(record.id);
+        // The router goes by the last look; one that was resumed since has to wait for the next.
+        let waiting = || "it has not been looked at since it may go on".to_owned();
         let not_usable = match self.house.node(record.id) {
-            Some(node) => node.not_usable(),
+            Some(node) => node.not_usable().or_else(|| (!seen.usable).then(waiting)),
             None => Some("its connection could not be set up".to_owned()),
         };
         NodeState {
