@@ -119,6 +119,7 @@ async fn look_up(
     mut seen: Seen,
 ) -> Option<Finding> {
     let mut pause = limits::RETRY_FIRST;
+    let mut told = false;
     loop {
         match node.lightning.track(job.hash).await {
             Ok(Some(stream)) => {
@@ -128,9 +129,12 @@ async fn look_up(
             }
             // A restored node or store says "not found" too: nothing is concluded until a person has.
             Ok(None) if house.frozen().is_some() => {}
+            // Once they have, others go on; this one stays held, as nothing is proven of it.
+            Ok(None) if seen.accepted && told => {}
             Ok(None) if seen.accepted => {
                 let why = format!("node {} no longer has payment {}", job.node, job.hash);
                 house.freeze(why).await;
+                told = true;
             }
             Ok(None) => {
                 let Seen { lapsed, refused, .. } = seen;
