@@ -1,5 +1,6 @@
 //! What the suites stand on: real processes, started on ports of their own and stopped with the test.
 
+pub mod cli;
 pub mod postgres;
 pub mod process;
 pub mod world;

@@ -1,7 +1,7 @@
 //! A whole world on this machine: a simulated network, the platform, and customers of it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -248,22 +248,9 @@ impl World {
 
     /// Registers a node of the network and answers with its id.
     pub async fn register(&self, name: &str, owner: Owner) -> String {
-        let node = self.node(name);
-        let certificate = PathBuf::from(text(node, "certificate_file"));
-        let macaroon = PathBuf::from(text(node, "macaroon_file"));
-        let request = admin::RegisterNodeRequest {
-            id: new_id(),
-            name: name.to_owned(),
-            owner: Some(owner),
-            address: text(node, "address"),
-            trust: Some(Trust::CertificatePem(
-                std::fs::read_to_string(certificate).expect("a node has a certificate"),
-            )),
-            macaroon: std::fs::read(macaroon).expect("a node has a macaroon"),
-            expected_identity: text(node, "identity"),
-        };
-        let id = request.id.clone();
-        self.nodes().register(request).await.expect("the node is as it should be");
+        let papers = papers(self.node(name), owner);
+        let id = papers.id.clone();
+        self.nodes().register(papers).await.expect("the node is as it should be");
         id
     }
 
@@ -436,6 +423,21 @@ impl Customer {
             expiry_seconds: None,
             wait_seconds: None,
         }
+    }
+}
+
+/// What registers a node that a ready file tells of, with all that can be known of it.
+pub fn papers(node: &Value, owner: Owner) -> admin::RegisterNodeRequest {
+    let certificate = std::fs::read_to_string(text(node, "certificate_file"));
+    let macaroon = std::fs::read(text(node, "macaroon_file"));
+    admin::RegisterNodeRequest {
+        id: new_id(),
+        name: text(node, "name"),
+        owner: Some(owner),
+        address: text(node, "address"),
+        trust: Some(Trust::CertificatePem(certificate.expect("a node has a certificate"))),
+        macaroon: macaroon.expect("a node has a macaroon"),
+        expected_identity: text(node, "identity"),
     }
 }
 
