@@ -26,3 +26,4 @@ mod waiters;
 pub use house::{Connect, Settings, Sockets};
 pub use limits::CLOCK_TOLERANCE_MS;
 pub use platform::{Platform, StartError};
+pub use reconcile::ReconcileError;

@@ -16,7 +16,7 @@ use crate::{
     limits,
     node::{self, NodeHandle},
     org::OrgMessage,
-    reconcile,
+    reconcile::{self, ReconcileError},
     tree::{self, Tree},
 };
 
@@ -81,6 +81,12 @@ impl Platform {
         }
     }
 
+    /// Begins the books of a node that is about to be registered: what it has paid before is not ours.
+    pub async fn begin_books(&self, record: &NodeRecord) -> Result<(), ReconcileError> {
+        let lightning = (self.house.sockets.connect)(record)?;
+        reconcile::accept(&*self.house.sockets.guard, record.id, lightning.as_ref()).await
+    }
+
     /// Begins to use a registered node.
     pub async fn adopt(&self, record: NodeRecord) -> Result<(), NodeError> {
         let id = record.id;
@@ -129,8 +135,9 @@ impl Platform {
     /// Lets sends go on after a person has looked: what is found now is taken as right.
     pub async fn thaw(&self) -> Result<(), StoreError> {
         for node in self.house.nodes() {
-            if let Err(error) = reconcile::accept(&self.house, &node).await {
-                tracing::warn!(node = %node.record.id, %error, "its payments will be matched later");
+            let (id, lightning) = (node.record.id, node.lightning.as_ref());
+            if let Err(error) = reconcile::accept(&*self.house.sockets.guard, id, lightning).await {
+                tracing::warn!(node = %id, %error, "its payments will be matched later");
             }
         }
         self.house.sockets.guard.accept_generation().await?;

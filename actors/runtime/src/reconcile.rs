@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ports::{StoreError, lightning::NodeError};
+use domain::NodeId;
+use ports::{Guard, LightningNode, StoreError, lightning::NodeError};
 
 use crate::{house::House, node::NodeHandle};
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReconcileError {
+pub enum ReconcileError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -54,12 +55,15 @@ pub(crate) async fn newer_payments(
     }
 }
 
-/// Takes the node's payments as they are now: a person has looked.
-pub(crate) async fn accept(house: &Arc<House>, node: &NodeHandle) -> Result<(), ReconcileError> {
-    let (id, guard) = (node.record.id, &house.sockets.guard);
+/// Takes the node's payments as they are now: it is new here, or a person has looked.
+pub(crate) async fn accept(
+    guard: &dyn Guard,
+    id: NodeId,
+    lightning: &dyn LightningNode,
+) -> Result<(), ReconcileError> {
     let mut last = 0;
     while let Some(next) =
-        node.lightning.payments(last).await?.iter().map(|payment| payment.payment_index).max()
+        lightning.payments(last).await?.iter().map(|payment| payment.payment_index).max()
     {
         last = next;
     }

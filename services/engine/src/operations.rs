@@ -9,7 +9,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
 };
-use runtime::Platform;
+use runtime::{Platform, ReconcileError};
 
 pub(crate) struct Operator {
     pub(crate) platform: Platform,
@@ -31,6 +31,14 @@ impl Operations for Operator {
         let clock = self.clock.clone();
         let record =
             lightning_node::register::inspect(&node, self.network, move || clock.now()).await?;
+        let known = self.directory.nodes().await.map_err(RegisterError::Store)?;
+        // A repeat must not explain away what the node has paid since.
+        if !known.iter().any(|known| known.id == record.id) {
+            self.platform.begin_books(&record).await.map_err(|error| match error {
+                ReconcileError::Store(error) => RegisterError::Store(error),
+                ReconcileError::Node(error) => RegisterError::Unreachable(error.to_string()),
+            })?;
+        }
         self.directory.add_node(&record).await.map_err(|error| match error {
             StoreError::AlreadyThere => RegisterError::AlreadyThere,
             error @ (StoreError::Unavailable(_)

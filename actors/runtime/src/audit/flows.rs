@@ -89,6 +89,7 @@ impl Flows {
         &self,
         reads: &dyn Reads,
         node: &NodeHandle,
+        matched: u64,
         shown: Result<Vec<NodePayment>, NodeError>,
         findings: &mut Vec<AuditFinding>,
     ) -> Result<(), StoreError> {
@@ -102,7 +103,8 @@ impl Flows {
             }
         };
         let of_pool = node.record.owner.is_none();
-        for payment in shown.iter().filter(|payment| !payment.probe) {
+        // What is older than our books, or a person has taken as explained, is not a finding again.
+        for payment in shown.iter().filter(|row| !row.probe && row.payment_index > matched) {
             if of_pool && !self.tried.contains_key(&(id, payment.hash)) {
                 let text = format!("payment {} is not in the ledger", payment.hash);
                 findings.push(Finding::of_node(id, "unknown_payment_on_node", text));

@@ -51,7 +51,8 @@ async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, S
     pairs.check(&mut report.findings);
     for (node, shown) in nodes.iter().zip(shown) {
         report.nodes += 1;
-        flows.check(sockets.reads.as_ref(), node, shown, &mut report.findings).await?;
+        let matched = sockets.guard.payment_cursor(node.record.id).await?;
+        flows.check(sockets.reads.as_ref(), node, matched, shown, &mut report.findings).await?;
     }
     Ok(report)
 }
