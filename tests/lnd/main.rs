@@ -5,3 +5,4 @@ mod harness;
 
 mod adapter;
 mod facts;
+mod platform;

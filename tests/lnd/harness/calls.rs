@@ -65,6 +65,11 @@ impl Node {
     /// A macaroon for exactly these permissions, hex: full methods (`/lnrpc.Lightning/GetInfo`), or
     /// `entity:action` for one that is too wide.
     pub(crate) async fn bake(&self, permissions: &[&str]) -> String {
+        self.bake_under(0, permissions).await
+    }
+
+    /// The same under a root key of its own, by which it can be revoked.
+    pub(crate) async fn bake_under(&self, root_key_id: u64, permissions: &[&str]) -> String {
         let permissions = permissions.iter().map(|permission| {
             let (entity, action) = match permission.split_once(':') {
                 Some(pair) => pair,
@@ -73,7 +78,7 @@ impl Node {
             MacaroonPermission { entity: entity.to_owned(), action: action.to_owned() }
         });
         let permissions = permissions.collect();
-        let request = BakeMacaroonRequest { permissions, ..Default::default() };
+        let request = BakeMacaroonRequest { permissions, root_key_id, ..Default::default() };
         let answer = self.client().lightning().bake_macaroon(request).await;
         self.said("BakeMacaroon", answer).macaroon
     }

@@ -24,7 +24,7 @@ pub(crate) use chain::Chain;
 pub(crate) use client::Client;
 pub(crate) use macaroon::{good_until, hex, unhex, with_caveat};
 pub(crate) use node::{Endpoint, Node};
-pub(crate) use process::until;
+pub(crate) use process::{tail, until};
 
 use node::{Kind, TailOnPanic};
 use process::Folder;
@@ -87,10 +87,15 @@ impl Network {
         [&self.pool, &self.hop, &self.far]
     }
 
-    /// Starts what a story has left dead and waits until payments can flow.
+    pub(crate) fn node(&self, name: &str) -> &Node {
+        self.nodes().into_iter().find(|node| node.name() == name).expect("a node has this name")
+    }
+
+    /// Starts what a story has left dead, or half alive, and waits until payments can flow.
     pub(crate) async fn mend(&self) {
         let boot = async |node: &Node| {
-            if !node.is_running() {
+            if !node.serves().await {
+                node.kill9();
                 node.boot().await;
             }
         };

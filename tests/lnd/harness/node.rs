@@ -13,7 +13,7 @@ use tonic_lnd::lnrpc::{
 use super::chain::{Chain, RPC_PASSWORD, RPC_USER};
 use super::client::Client;
 use super::macaroon::{hex, unhex};
-use super::process::{Process, free_port, tail, until};
+use super::process::{Process, StandingStill, free_port, tail, until};
 
 /// A cold start takes 13 s on two idle cores; two builds may be running beside us.
 const START_WITHIN: Duration = Duration::from_secs(120);
@@ -124,6 +124,11 @@ impl Node {
         &self.admin_macaroon
     }
 
+    /// `host:port` of its gRPC listener.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint.address.strip_prefix("https://").expect("it begins so")
+    }
+
     /// The node under its admin macaroon.
     pub(crate) fn client(&self) -> &Client {
         &self.client
@@ -141,6 +146,11 @@ impl Node {
     pub(crate) fn is_running(&self) -> bool {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Whether it runs and its wallet is open.
+    pub(super) async fn serves(&self) -> bool {
+        self.is_running() && is_at(&self.client, self.started).await.is_ok()
     }
 
     /// kill -9, and waits until the process is gone.
@@ -167,15 +177,41 @@ impl Node {
 
     /// Starts the node without its peers. Payments fail until `rejoin`.
     pub(crate) async fn boot(&self) {
+        self.boot_with(&self.args, self.started).await;
+    }
+
+    /// Starts the node without the password of its wallet: it waits, and answers nothing else.
+    pub(crate) async fn boot_locked(&self) {
+        let mut args = self.args.clone();
+        args.retain(|argument| argument != "--noseedbackup");
+        self.boot_with(&args, WalletState::Locked).await;
+    }
+
+    /// Starts the node where it sees nothing of the chain: it answers, and never catches up.
+    pub(crate) async fn boot_without_chain(&self) {
+        let mut args = self.args.clone();
+        args.retain(|argument| !argument.contains("btcd"));
+        args.push("--bitcoin.node=neutrino".to_owned());
+        self.boot_with(&args, WalletState::RpcActive).await;
+    }
+
+    async fn boot_with(&self, args: &[String], state: WalletState) {
         let _told = self.tail_on_panic();
         let mut process = {
             let mut held = self.process.lock().unwrap_or_else(PoisonError::into_inner);
             let running = held.as_mut().is_some_and(Process::is_running);
             assert!(!running, "{} is running", self.name);
-            Process::start(&self.program, &self.args, &self.output)
+            Process::start(&self.program, args, &self.output)
         };
-        reach(&self.client, self.started, &mut process).await;
+        reach(&self.client, state, &mut process).await;
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+    }
+
+    /// Stops the process where it is, until what is returned is dropped. Connections stay open,
+    /// and what is sent meanwhile is read afterwards.
+    pub(crate) fn stand_still(&self) -> StandingStill {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().expect("it is running").stand_still()
     }
 
     /// Loses wallet and channels and comes back at the same address, with the same certificate and
@@ -337,16 +373,20 @@ fn arguments(
 async fn reach(client: &Client, state: WalletState, process: &mut Process) {
     until(state.as_str_name(), START_WITHIN, async || {
         assert!(process.is_running(), "lnd ended while starting");
-        let answer = client.state().get_state(GetStateRequest {}).await;
-        let now = answer.map_err(|status| status.to_string())?.into_inner().state();
-        // WAITING_TO_START has the greatest number and is the earliest of all.
-        if now != WalletState::WaitingToStart && now >= state {
-            Ok(())
-        } else {
-            Err(now.as_str_name().to_owned())
-        }
+        is_at(client, state).await
     })
     .await;
+}
+
+async fn is_at(client: &Client, state: WalletState) -> Result<(), String> {
+    let answer = client.state().get_state(GetStateRequest {}).await;
+    let now = answer.map_err(|status| status.to_string())?.into_inner().state();
+    // WAITING_TO_START has the greatest number and is the earliest of all.
+    if now != WalletState::WaitingToStart && now >= state {
+        Ok(())
+    } else {
+        Err(now.as_str_name().to_owned())
+    }
 }
 
 async fn identity(client: &Client) -> String {

@@ -58,11 +58,38 @@ impl Process {
         self.guard.try_wait().expect("a child can be asked").is_none()
     }
 
+    /// Stops the program (SIGSTOP) until what is returned is dropped.
+    pub(crate) fn stand_still(&self) -> StandingStill {
+        let guard = self.guard.id();
+        let children = fs::read_to_string(format!("/proc/{guard}/task/{guard}/children"));
+        // The guard starts the program first, and then what watches the pipe.
+        let children = children.expect("the guard is there");
+        let pid = children.split_whitespace().next().expect("it has started the program");
+        signal("-STOP", pid);
+        StandingStill { pid: pid.to_owned() }
+    }
+
     /// Ends the program with SIGKILL and waits until it is gone.
     pub(crate) fn kill9(&mut self) {
         self.leash = None;
         self.guard.wait().expect("a child can be waited for");
     }
+}
+
+/// A program that does not run on before this is dropped.
+pub(crate) struct StandingStill {
+    pid: String,
+}
+
+impl Drop for StandingStill {
+    fn drop(&mut self) {
+        signal("-CONT", &self.pid);
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = Command::new("kill").args([name, pid]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill {name} {pid}");
 }
 
 impl Drop for Process {
