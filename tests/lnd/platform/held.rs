@@ -5,7 +5,7 @@ use proto::v1::{Payment, PaymentStatus, SendRequest};
 use tests::world::{Customer, new_id};
 use tonic_lnd::lnrpc::invoice::InvoiceState;
 
-use super::{House, LIMIT_MSAT, completed, failed, signed, told};
+use super::{House, completed, failed, signed, told};
 use crate::harness::{hex, secret};
 
 const AMOUNT_MSAT: u64 = 5_000_000;
@@ -73,8 +73,6 @@ fn a_payment_in_flight_is_neither_lost_nor_repeated() {
         net.far.cancel(cancelled.hash).await;
         assert_settled(house, &customer, &settled).await;
         assert_given_back(house, &customer, &cancelled).await;
-        let spent = LIMIT_MSAT - AMOUNT_MSAT;
-        assert!(house.wallet(&customer).await.available_msat <= signed(spent));
     });
 }
 

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod gaps;
 mod gates;
 mod hands;
 mod held;
