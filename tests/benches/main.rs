@@ -17,13 +17,16 @@ mod bare_sqlite;
 mod cpu;
 mod echo;
 mod latency;
+mod ledger;
 mod loadgen;
 mod payments;
 mod process;
+mod routing;
 mod table;
 mod yardstick;
 
 use std::error::Error;
+use std::future::ready;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -48,6 +51,8 @@ pub(crate) const SERVE_ECHO: &str = "--serve-echo";
 const WORKLOADS: &[(&str, Measure)] = &[
     ("echo", |bench| Box::pin(echo::run(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("W3", |bench| Box::pin(ready(ledger::run(bench)))),
+    ("W5", |bench| Box::pin(ready(routing::run(bench)))),
     ("W7a", |bench| Box::pin(payments::on_sqlite(bench))),
 ];
 

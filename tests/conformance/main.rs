@@ -17,7 +17,6 @@ mod proxy;
 mod receipts;
 mod rows;
 mod sqlite;
-mod throughput;
 mod writer;
 
 use std::{

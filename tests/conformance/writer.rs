@@ -1,54 +1,47 @@
-//! What an organisation's actor does, without the actor: decide, apply, append.
+//! Commands of the suite, and who decides them.
+
+use std::ops::{Deref, DerefMut};
 
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey,
     lightning::{FailureId, FailureReason},
-    org::{Command, Org, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    org::{Command, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
     payment::Finding,
 };
 use ports::{
     Clock,
-    journal::{Append, AppendError, Seq, Taken},
+    journal::{Append, AppendError, Taken},
 };
 
 use crate::bed::{Bed, NODES, WALLET, msat};
 
 pub(crate) const AMOUNT_MSAT: u64 = 1_000;
 
+/// On a bed.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    pub(crate) org: Org,
-    pub(crate) seq: Seq,
+pub(crate) struct Writer(tests::writer::Writer);
+
+impl Deref for Writer {
+    type Target = tests::writer::Writer;
+
+    fn deref(&self) -> &tests::writer::Writer {
+        &self.0
+    }
+}
+
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut tests::writer::Writer {
+        &mut self.0
+    }
 }
 
 impl Writer {
     pub(crate) async fn load(bed: &Bed, org: OrgId) -> Writer {
-        let loaded = bed.store.load(org, bed.session).await.unwrap();
-        Writer { org: loaded.org, seq: loaded.seq }
+        Writer(bed.store.load(org, bed.session).await.unwrap().into())
     }
 
-    pub(crate) fn id(&self) -> OrgId {
-        self.org.id
-    }
-
-    /// Decides and applies: memory is ahead of the store until the append is committed.
     pub(crate) fn prepare(&mut self, bed: &Bed, command: Command) -> Append {
-        let now = bed.clock.now();
-        let decision = self.org.decide(&command, now).unwrap();
-        assert!(!decision.events.is_empty(), "nothing to append: {command:?}");
-        decision.events.iter().for_each(|event| self.org.apply(event, now));
-        let append = Append {
-            org: self.org.id,
-            epoch: self.org.epoch,
-            expected: self.seq,
-            at: now,
-            rows: self.org.rows_touched(&decision.events),
-            events: decision.events,
-            preimages: Vec::new(),
-            taken: Vec::new(),
-        };
-        self.seq = Seq(self.seq.0 + u64::try_from(append.events.len()).unwrap());
-        append
+        self.0.prepare(bed.clock.now(), &command)
     }
 
     pub(crate) async fn run(&mut self, bed: &Bed, command: Command) {
@@ -69,16 +62,7 @@ impl Writer {
 
     /// An append without events, which books a receipt that had been booked before.
     pub(crate) fn nothing(&self, bed: &Bed, taken: Vec<Taken>) -> Append {
-        Append {
-            org: self.org.id,
-            epoch: self.org.epoch,
-            expected: self.seq,
-            at: bed.clock.now(),
-            events: Vec::new(),
-            rows: Vec::new(),
-            preimages: Vec::new(),
-            taken,
-        }
+        Append { taken, ..self.0.nothing(bed.clock.now()) }
     }
 
     pub(crate) async fn receive(
@@ -106,8 +90,7 @@ impl Writer {
             expiry_seconds: 3_600,
         };
         let command = Command::Receive { payment, terms, hash: hash(secret), node };
-        let append = self.prepare(bed, command);
-        Append { preimages: vec![preimage(secret)], ..append }
+        self.0.prepare_receive(bed.clock.now(), &command, preimage(secret))
     }
 
     /// The payment as the store has it.

@@ -4,3 +4,4 @@ pub mod cli;
 pub mod postgres;
 pub mod process;
 pub mod world;
+pub mod writer;

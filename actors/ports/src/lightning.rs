@@ -63,7 +63,8 @@ pub struct NodeStatus {
     pub outbound_msat: Msat,
     pub largest_channel_msat: Msat,
     pub inbound_msat: Msat,
-    pub active_channels: u32,
+    /// HTLCs that it may have out at once, over all channels that work; at most 483 each with a real node.
+    pub slots: u32,
     pub pending_htlcs: u32,
 }
 

@@ -9,8 +9,6 @@ use std::{
 use domain::{Msat, NodeId, routing::Candidate};
 use ports::lightning::NodeStatus;
 
-use crate::limits;
-
 /// How much the newest attempt weighs: about the last twenty count.
 const WEIGHT: u64 = 20;
 
@@ -67,7 +65,6 @@ impl Health {
     }
 
     pub(crate) fn usable(&self, node: NodeId, status: &NodeStatus) {
-        let slots = status.active_channels.saturating_mul(limits::HTLCS_PER_CHANNEL);
         let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         inbound.insert(node, status.inbound_msat);
         drop(inbound);
@@ -76,7 +73,7 @@ impl Health {
             candidate.outbound_msat = status.outbound_msat;
             candidate.largest_channel_msat = status.largest_channel_msat;
             let of_others = status.pending_htlcs.saturating_sub(candidate.in_flight);
-            candidate.slots = slots.saturating_sub(of_others);
+            candidate.slots = status.slots.saturating_sub(of_others);
         });
     }
 

@@ -36,9 +36,6 @@ pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
 /// How far a node's clock may be from ours: permissions last five seconds.
 pub const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
-/// HTLCs that one channel of lnd can carry (`lightning` §1.9).
-pub(crate) const HTLCS_PER_CHANNEL: u32 = 483;
-
 /// How often an organisation looks for payments without news, and for how long they must have had none.
 pub(crate) const DRIVE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) const DRIVE_AFTER_MS: i64 = 15_000;

@@ -50,7 +50,7 @@ pub(super) async fn status(wire: &Wire) -> Result<NodeStatus, NodeError> {
         outbound_msat: liquidity.outbound_msat,
         largest_channel_msat: liquidity.largest_channel_msat,
         inbound_msat: liquidity.inbound_msat,
-        active_channels: liquidity.active_channels,
+        slots: liquidity.slots,
         pending_htlcs: liquidity.pending_htlcs,
         version: info.version,
     })
@@ -69,7 +69,7 @@ struct Liquidity {
     outbound_msat: Msat,
     largest_channel_msat: Msat,
     inbound_msat: Msat,
-    active_channels: u32,
+    slots: u32,
     pending_htlcs: u32,
 }
 
@@ -80,6 +80,7 @@ const EDGE_SAT: u64 = 50_000;
 impl Liquidity {
     fn of(channels: &[Channel]) -> Liquidity {
         let mut all = Liquidity::default();
+        let mut active = 0_u32;
         for channel in channels {
             all.pending_htlcs =
                 all.pending_htlcs.saturating_add(count(channel.pending_htlcs.len()));
@@ -87,12 +88,13 @@ impl Liquidity {
                 continue;
             }
             let (out, back) = (sendable(channel), receivable(channel));
-            all.active_channels += 1;
+            active += 1;
+            all.slots = all.slots.saturating_add(slots(channel));
             all.outbound_msat = sum(all.outbound_msat, out);
             all.inbound_msat = sum(all.inbound_msat, back);
             all.largest_channel_msat = all.largest_channel_msat.max(out);
         }
-        if all.active_channels > 1 {
+        if active > 1 {
             let edge = Msat::from_sat(EDGE_SAT).unwrap_or_default();
             let edge = all.outbound_msat.per_million_ceil(EDGE_PPM).max(edge);
             // What one channel alone carries is not at the edge of several.
@@ -121,6 +123,13 @@ fn receivable(channel: &Channel) -> Msat {
     let reserve = channel.remote_constraints.as_ref().map_or(0, |it| it.chan_reserve_sat);
     let fee = if channel.initiator { 0 } else { commitment_fee_sat(channel) };
     left_of(channel.remote_balance, reserve, fee)
+}
+
+/// Each end has a bound; below the lower one nobody refuses.
+fn slots(channel: &Channel) -> u32 {
+    let bounds = [&channel.local_constraints, &channel.remote_constraints];
+    let bounds = bounds.into_iter().flatten().map(|bound| bound.max_accepted_htlcs);
+    bounds.min().unwrap_or(0)
 }
 
 fn left_of(balance_sat: i64, reserve_sat: u64, fee_sat: u64) -> Msat {

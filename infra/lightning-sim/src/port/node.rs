@@ -187,7 +187,7 @@ fn status(network: &Network, node: NodeId) -> NodeStatus {
         outbound_msat: domain::Msat::ZERO,
         largest_channel_msat: domain::Msat::ZERO,
         inbound_msat: domain::Msat::ZERO,
-        active_channels: 0,
+        slots: 0,
         pending_htlcs: 0,
     };
     let (mut out, mut back) = (Msat::ZERO, Msat::ZERO);
@@ -199,7 +199,7 @@ fn status(network: &Network, node: NodeId) -> NodeStatus {
         if state.node(theirs.node).down {
             continue;
         }
-        status.active_channels += 1;
+        status.slots = status.slots.saturating_add(channel.slots);
         out = out.plus(ours.balance);
         back = back.plus(theirs.balance);
         status.largest_channel_msat = status.largest_channel_msat.max(amount(ours.balance));

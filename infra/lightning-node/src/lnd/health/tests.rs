@@ -3,7 +3,7 @@ use tonic_lnd::lnrpc::{ChannelConstraints, Htlc};
 use super::*;
 
 fn keeps(chan_reserve_sat: u64) -> Option<ChannelConstraints> {
-    Some(ChannelConstraints { chan_reserve_sat, ..Default::default() })
+    Some(ChannelConstraints { chan_reserve_sat, max_accepted_htlcs: 483, ..Default::default() })
 }
 
 /// As opened by us: half of 1,000,000 sat on either side, a reserve of 1 %.
@@ -48,7 +48,7 @@ fn an_empty_channel_carries_nothing() {
 fn only_active_channels_carry() {
     let asleep = Channel { active: false, pending_htlcs: vec![Htlc::default()], ..channel() };
     let all = Liquidity::of(&[channel(), asleep]);
-    assert_eq!((all.active_channels, all.pending_htlcs), (1, 1));
+    assert_eq!((all.slots, all.pending_htlcs), (483, 1));
     assert_eq!(all.outbound_msat, sendable(&channel()), "one alone goes to its edge");
     assert_eq!(all.largest_channel_msat, all.outbound_msat);
     assert_eq!(Liquidity::of(&[]), Liquidity::default());
