@@ -108,7 +108,7 @@ async fn rule_25_every_acknowledged_write_is_read(bed: Bed) {
         let payment = id(u128::from(number));
         writer.run(&bed, send(&bed, payment, hash(number))).await;
         let expected = writer.org.outgoing.get(&payment).cloned();
-        let expected = expected.map(|payment| Row::Outgoing(Box::new(payment)));
+        let expected = expected.map(Row::Outgoing);
         assert_eq!(writer.stored(&bed, payment).await, expected);
         let last = journal(&bed, &writer).await.pop().unwrap();
         assert_eq!(last.seq, writer.seq);

@@ -195,7 +195,7 @@ impl World {
             };
             self.told_received(org, &told);
             if told.state != IncomingState::Generating {
-                let known = told.invoice.map(|terms| Payable { terms, is_ours: true });
+                let known = told.invoice.clone().map(|terms| Payable { terms, is_ours: true });
                 lock(&self.payables).extend(known);
                 return;
             }
@@ -234,7 +234,7 @@ fn platform_send(
     org: OrgId,
     payment: PaymentId,
     terms: &SendTerms,
-) -> impl Future<Output = Result<domain::org::Outgoing, OrgsError>> + Send + use<> {
+) -> impl Future<Output = Result<Arc<domain::org::Outgoing>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
     async move { platform.send(org, payment, terms).await }
 }
@@ -244,7 +244,7 @@ fn platform_receive(
     org: OrgId,
     payment: PaymentId,
     terms: &ReceiveTerms,
-) -> impl Future<Output = Result<Incoming, OrgsError>> + Send + use<> {
+) -> impl Future<Output = Result<Arc<Incoming>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
     async move { platform.receive(org, payment, terms).await }
 }

@@ -1,6 +1,6 @@
 //! Sends a command to an organisation, wherever it lives.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -56,7 +56,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Outgoing, OrgsError>;
+    ) -> Result<Arc<Outgoing>, OrgsError>;
 
     /// Requests an invoice once under this id. The answer may still be generating.
     async fn receive(
@@ -64,7 +64,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Incoming, OrgsError>;
+    ) -> Result<Arc<Incoming>, OrgsError>;
 
     /// Environments, lines, node funds, wallets and limits.
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError>;

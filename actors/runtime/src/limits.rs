@@ -41,7 +41,7 @@ pub(crate) const DRIVE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) const DRIVE_AFTER_MS: i64 = 15_000;
 
 /// How long a payment that has ended stays in memory to answer repeats.
-pub(crate) const FORGET_AFTER_MS: i64 = 600_000;
+pub(crate) const FORGET_AFTER_MS: i64 = 5_000;
 
 /// How often all nodes' settled invoices and newer payments are compared with the ledger.
 pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(60);

@@ -221,8 +221,8 @@ impl From<Undone> for OrgsError {
 }
 
 fn payment_row(org: &Org, id: PaymentId) -> Option<Row> {
-    let outgoing = org.outgoing.get(&id).map(|payment| Row::Outgoing(Box::new(payment.clone())));
-    outgoing.or_else(|| Some(Row::Incoming(Box::new(org.incoming.get(&id)?.clone()))))
+    let outgoing = org.outgoing.get(&id).map(|payment| Row::Outgoing(payment.clone()));
+    outgoing.or_else(|| Some(Row::Incoming(org.incoming.get(&id)?.clone())))
 }
 
 /// The payment that a command is about.

@@ -52,7 +52,7 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Outgoing, OrgsError> {
+    ) -> Result<Arc<Outgoing>, OrgsError> {
         let house = self.house.clone();
         // The caller may hang up; what has begun is finished.
         finish(tokio::spawn(async move { house.send(org, payment, terms).await })).await
@@ -63,7 +63,7 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Incoming, OrgsError> {
+    ) -> Result<Arc<Incoming>, OrgsError> {
         let house = self.house.clone();
         finish(tokio::spawn(async move { house.receive(org, payment, terms).await })).await
     }
@@ -93,7 +93,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Outgoing, OrgsError> {
+    ) -> Result<Arc<Outgoing>, OrgsError> {
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -105,7 +105,7 @@ impl House {
         let command = Command::Send { payment, terms, facts: Box::new(facts) };
         let order = Order { remember: known.payment, ..command.into() };
         match self.execute_on(&seated, order).await? {
-            Some(Row::Outgoing(outgoing)) => Ok(*outgoing),
+            Some(Row::Outgoing(outgoing)) => Ok(outgoing),
             Some(_) | None => Err(Rejection::IdReused.into()),
         }
     }
@@ -191,7 +191,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Incoming, OrgsError> {
+    ) -> Result<Arc<Incoming>, OrgsError> {
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
@@ -206,7 +206,7 @@ impl House {
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
         let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
         match self.execute_on(&seated, order).await? {
-            Some(Row::Incoming(incoming)) => Ok(*incoming),
+            Some(Row::Incoming(incoming)) => Ok(incoming),
             Some(_) | None => Err(Rejection::IdReused.into()),
         }
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::{collections::HashMap, time::Duration};
 
 use domain::{
@@ -122,7 +124,7 @@ fn sends_are_told_in_the_words_of_the_contract() {
 #[test]
 fn every_attempt_is_shown() {
     let names = HashMap::from([(NodeId::new(uuid(11)), "pool-2".to_owned())]);
-    let row = Row::Outgoing(Box::new(outgoing(OutgoingState::InFlight)));
+    let row = Row::Outgoing(Arc::new(outgoing(OutgoingState::InFlight)));
     let told = payments::payment(&row, &names).unwrap();
     let shown: Vec<_> = told
         .attempts

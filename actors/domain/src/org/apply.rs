@@ -1,5 +1,7 @@
 //! Turning committed events into state. Cannot fail: what is in the journal has happened.
 
+use std::sync::Arc;
+
 use crate::{
     Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Entry, Funds, Side},
@@ -157,7 +159,10 @@ impl Org {
             self.open_outgoing += 1;
             self.with_funds(terms.wallet, |funds| funds.hold(hold));
         }
-        assert!(self.outgoing.insert(*payment, added).is_none(), "a payment is added once");
+        assert!(
+            self.outgoing.insert(*payment, Arc::new(added)).is_none(),
+            "a payment is added once"
+        );
     }
 
     fn start_attempt(
@@ -250,7 +255,10 @@ impl Org {
             created_at: at,
             updated_at: at,
         };
-        assert!(self.incoming.insert(*payment, added).is_none(), "a payment is added once");
+        assert!(
+            self.incoming.insert(*payment, Arc::new(added)).is_none(),
+            "a payment is added once"
+        );
         self.open_incoming += 1;
     }
 
@@ -304,6 +312,7 @@ impl Org {
 
     fn open_send(&mut self, id: PaymentId, at: Timestamp) -> &mut Outgoing {
         let payment = self.outgoing.get_mut(&id).expect("events are of known payments");
+        let payment = Arc::make_mut(payment);
         payment.updated_at = at;
         payment
     }
@@ -319,6 +328,7 @@ impl Org {
         at: Timestamp,
     ) -> &mut Incoming {
         let payment = self.incoming.get_mut(&id).expect("events are of known payments");
+        let payment = Arc::make_mut(payment);
         self.open_incoming -= usize::from(payment.is_open());
         payment.state = state;
         payment.updated_at = at;

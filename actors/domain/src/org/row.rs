@@ -1,6 +1,9 @@
 //! The rows of an organisation: what a transaction writes after events, and what loading reads back.
 
-use std::collections::{BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     EnvironmentId, LineId, NodeId, OrgId, PaymentId, SignedMsat, WalletId,
@@ -20,8 +23,8 @@ pub enum Row {
     Node(NodeId, CustomerNode),
     Wallet(WalletId, Wallet),
     Account(Account, SignedMsat),
-    Outgoing(Box<Outgoing>),
-    Incoming(Box<Incoming>),
+    Outgoing(Arc<Outgoing>),
+    Incoming(Arc<Incoming>),
 }
 
 /// What a row is found by. Ordered, so that every transaction writes rows in one order.
@@ -80,7 +83,7 @@ impl Org {
             Row::Outgoing(payment) => {
                 // Memory knows better than a row that was read a while ago.
                 if let Entry::Vacant(unknown) = self.outgoing.entry(payment.id) {
-                    let known = unknown.insert(*payment);
+                    let known = unknown.insert(payment);
                     self.open_outgoing += usize::from(known.is_open());
                     if known.is_open() || matches!(known.state, OutgoingState::Posted { .. }) {
                         self.paying.insert((known.hash(), known.id));
@@ -89,7 +92,7 @@ impl Org {
             }
             Row::Incoming(payment) => {
                 if let Entry::Vacant(unknown) = self.incoming.entry(payment.id) {
-                    self.open_incoming += usize::from(unknown.insert(*payment).is_open());
+                    self.open_incoming += usize::from(unknown.insert(payment).is_open());
                 }
             }
         }
@@ -122,8 +125,8 @@ impl Org {
             RowKey::Node(id) => Row::Node(id, self.nodes.get(&id)?.clone()),
             RowKey::Wallet(id) => Row::Wallet(id, self.wallets.get(&id)?.clone()),
             RowKey::Account(account) => Row::Account(account, *self.accounts.get(&account)?),
-            RowKey::Outgoing(id) => Row::Outgoing(Box::new(self.outgoing.get(&id)?.clone())),
-            RowKey::Incoming(id) => Row::Incoming(Box::new(self.incoming.get(&id)?.clone())),
+            RowKey::Outgoing(id) => Row::Outgoing(self.outgoing.get(&id)?.clone()),
+            RowKey::Incoming(id) => Row::Incoming(self.incoming.get(&id)?.clone()),
         })
     }
 
@@ -180,7 +183,7 @@ impl Org {
     }
 
     fn is_in_flight(&self, payment: PaymentId) -> bool {
-        self.outgoing.get(&payment).is_some_and(Outgoing::is_in_flight)
+        self.outgoing.get(&payment).is_some_and(|payment| payment.is_in_flight())
     }
 
     fn touch_funds(&self, wallet: WalletId, keys: &mut BTreeSet<RowKey>) {

@@ -1,6 +1,9 @@
 //! What an organisation knows of itself. Loaded from the store; changed only by `apply`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -15,7 +18,8 @@ use crate::{
 
 /// An organisation in memory: everything that its decisions need, and nothing more.
 ///
-/// Payments that have ended are forgotten after a while; the store refuses repeats of their ids.
+/// Payments that have ended are forgotten after a while; the store refuses repeats of their ids. Each is
+/// shared with whoever writes or tells it, and copied when it changes meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Org {
     pub id: OrgId,
@@ -26,8 +30,8 @@ pub struct Org {
     pub wallets: BTreeMap<WalletId, Wallet>,
     /// Debits less credits of each ledger account.
     pub accounts: BTreeMap<Account, SignedMsat>,
-    pub outgoing: BTreeMap<PaymentId, Outgoing>,
-    pub incoming: BTreeMap<PaymentId, Incoming>,
+    pub outgoing: BTreeMap<PaymentId, Arc<Outgoing>>,
+    pub incoming: BTreeMap<PaymentId, Arc<Incoming>>,
     /// Hashes of the outgoing payments above that are open or paid: a second send is refused at once,
     /// also before the store can know of the first. One hash has two payments only after a node has
     /// contradicted itself.

@@ -1,5 +1,7 @@
 //! Any row: what stands in an organisation, and its payments.
 
+use std::sync::Arc;
+
 use domain::{
     EnvironmentId, LineId, Msat, NodeId, SignedMsat, WalletId,
     ledger::{Account, Funds},
@@ -17,17 +19,17 @@ enum RowForm {
     Node(#[serde(with = "one")] NodeId, #[serde(with = "one")] CustomerNode),
     Wallet(#[serde(with = "one")] WalletId, #[serde(with = "one")] Wallet),
     Account(#[serde(with = "one")] Account, #[serde(with = "one")] SignedMsat),
-    Outgoing(#[serde(with = "one")] Box<Outgoing>),
-    Incoming(#[serde(with = "one")] Box<Incoming>),
+    Outgoing(#[serde(with = "one")] Arc<Outgoing>),
+    Incoming(#[serde(with = "one")] Arc<Incoming>),
 }
 
-impl<T: Durable> Durable for Box<T> {
+impl<T: Durable> Durable for Arc<T> {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         T::write(self, to)
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        T::read(from).map(Box::new)
+        T::read(from).map(Arc::new)
     }
 }
 

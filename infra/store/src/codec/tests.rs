@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use domain::{
     InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, Timestamp,
     ledger::{Account, Entry},
@@ -99,10 +101,10 @@ fn the_stored_form_does_not_move() {
         event_to_text(&held),
         event_to_text(&posted),
         event_to_text(&Event::InvoiceExpired { payment: numbered(1) }),
-        row_to_text(&Row::Outgoing(Box::new(payment.clone()))),
+        row_to_text(&Row::Outgoing(Arc::new(payment.clone()))),
     ];
     expect_file!["./stored.jsonl"].assert_eq(&(texts.join("\n") + "\n"));
-    assert_eq!(row_from_text(&texts[3]), Ok(Row::Outgoing(Box::new(payment))));
+    assert_eq!(row_from_text(&texts[3]), Ok(Row::Outgoing(Arc::new(payment))));
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod writer;
 
 pub(crate) use writer::{Still, Writer, hash as hash_of, node, numbered};
 
+use std::sync::Arc;
+
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, PaymentHash, Preimage, PublicKey, SignedMsat, Timestamp,
     id::Id,
@@ -289,8 +291,8 @@ pub(crate) fn row() -> impl Strategy<Value = Row> {
         (id(), wallet).prop_map(|(id, wallet)| Row::Wallet(id, wallet)),
         (account(), any::<i64>())
             .prop_map(|(account, msat)| Row::Account(account, SignedMsat::new(msat))),
-        outgoing().prop_map(|payment| Row::Outgoing(Box::new(payment))),
-        incoming().prop_map(|payment| Row::Incoming(Box::new(payment))),
+        outgoing().prop_map(|payment| Row::Outgoing(Arc::new(payment))),
+        incoming().prop_map(|payment| Row::Incoming(Arc::new(payment))),
     ]
 }
 

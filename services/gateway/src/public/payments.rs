@@ -32,8 +32,8 @@ impl Payments {
         let orgs = &self.0.gateway.orgs;
         let sent = orgs.send(caller.org, send.payment, terms).await.map_err(customer::orgs)?;
         let sent = match sent.is_in_flight() {
-            true => self.0.wait_for(caller, Row::Outgoing(Box::new(sent)), send.wait).await,
-            false => Row::Outgoing(Box::new(sent)),
+            true => self.0.wait_for(caller, Row::Outgoing(sent), send.wait).await,
+            false => Row::Outgoing(sent),
         };
         self.0.told(caller, &sent).await
     }
@@ -49,7 +49,7 @@ impl Payments {
         let orgs = &self.0.gateway.orgs;
         let asked = orgs.receive(caller.org, payment, terms).await.map_err(customer::orgs)?;
         let is_being_made = asked.invoice.is_none() && asked.is_open();
-        let asked = Row::Incoming(Box::new(asked));
+        let asked = Row::Incoming(asked);
         let asked = match is_being_made {
             true => self.0.wait_for(caller, asked, wait).await,
             false => asked,

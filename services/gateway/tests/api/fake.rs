@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -107,8 +107,8 @@ impl Fake {
     fn row(&self, org: OrgId, id: PaymentId) -> Option<Row> {
         let state = self.state();
         let org = state.orgs.get(&org)?;
-        let sent = org.outgoing.get(&id).map(|payment| Row::Outgoing(Box::new(payment.clone())));
-        sent.or_else(|| Some(Row::Incoming(Box::new(org.incoming.get(&id)?.clone()))))
+        let sent = org.outgoing.get(&id).map(|payment| Row::Outgoing(payment.clone()));
+        sent.or_else(|| Some(Row::Incoming(org.incoming.get(&id)?.clone())))
     }
 }
 
@@ -151,7 +151,7 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Outgoing, OrgsError> {
+    ) -> Result<Arc<Outgoing>, OrgsError> {
         let facts = Box::new(SendFacts {
             hash_taken: false,
             payee: Payee::Outside,
@@ -171,7 +171,7 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Incoming, OrgsError> {
+    ) -> Result<Arc<Incoming>, OrgsError> {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(payment.uuid().as_bytes());
         let node = NodeId::new(Uuid::from_u128(NODE));
@@ -225,8 +225,7 @@ impl Reads for Fake {
             .collect();
         places.sort_by(|one, other| other.cmp(one));
         places.truncate(usize::try_from(limit).unwrap());
-        let rows =
-            places.iter().map(|place| Row::Outgoing(Box::new(org.outgoing[&place.id].clone())));
+        let rows = places.iter().map(|place| Row::Outgoing(org.outgoing[&place.id].clone()));
         Ok(rows.collect())
     }
 

@@ -1,6 +1,8 @@
 //! Any command at all: small ids, so that they meet; mostly small amounts, so that they fit; and
 //! nodes that say whatever they like.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use crate::{
@@ -262,8 +264,9 @@ impl Sent {
     fn command(&self, house: &House, org: usize) -> Command {
         let other = 1 - org;
         let theirs = self.inside.as_ref().and_then(|index| {
-            let takes =
-                |it: &&Incoming| matches!(it.state, IncomingState::Open | IncomingState::Expired);
+            let takes = |it: &&Arc<Incoming>| {
+                matches!(it.state, IncomingState::Open | IncomingState::Expired)
+            };
             let open: Vec<_> = house.orgs[other].incoming.values().filter(takes).collect();
             let theirs = open.get(index.index(open.len().max(1)))?;
             let (node, wallet) = match house.orgs[other].wallets.get(&theirs.terms.wallet)?.backing

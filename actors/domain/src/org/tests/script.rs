@@ -4,7 +4,7 @@
 //! organisation. An attempt is `p1/1`; payments, wallets and nodes are `p1`, `w1`, `n1`. The verbs are
 //! the arms of [`command`], and besides `at` (moves the clock), `load`, `forget` and `accounts`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use expect_test::Expect;
 
@@ -250,7 +250,7 @@ fn send(house: &House, words: &Words<'_>) -> Command {
 /// is not about the latest one.
 fn report(house: &House, org: usize, words: &Words<'_>) -> Command {
     let payment = words.payment();
-    let known = house.orgs[org].outgoing.get(&payment);
+    let known = house.orgs[org].outgoing.get(&payment).map(Arc::as_ref);
     let attempt: u32 = words.plain[0].split_once('/').unwrap().1.parse().unwrap();
     let tried =
         known.and_then(|known| known.attempts.get(usize::try_from(attempt).ok()?.checked_sub(1)?));
