@@ -236,7 +236,7 @@ fn platform_send(
     terms: &SendTerms,
 ) -> impl Future<Output = Result<Arc<domain::org::Outgoing>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { platform.send(org, payment, terms).await }
+    async move { platform.send(org, payment, terms, Duration::ZERO).await }
 }
 
 fn platform_receive(
@@ -246,7 +246,7 @@ fn platform_receive(
     terms: &ReceiveTerms,
 ) -> impl Future<Output = Result<Arc<Incoming>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { platform.receive(org, payment, terms).await }
+    async move { platform.receive(org, payment, terms, Duration::ZERO).await }
 }
 
 async fn platform_wait(

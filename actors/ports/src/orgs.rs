@@ -50,20 +50,24 @@ impl OrgsError {
 /// Every answer is committed before it is given.
 #[async_trait]
 pub trait Orgs: Send + Sync {
-    /// Sends once under this id, whatever is repeated: the same terms get the same payment.
+    /// Sends once under this id, whatever is repeated: the same terms get the same payment. Answers when
+    /// it has ended, or as it stands when the time is up; what was committed goes on without its caller.
     async fn send(
         &self,
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
+        within: Duration,
     ) -> Result<Arc<Outgoing>, OrgsError>;
 
-    /// Requests an invoice once under this id. The answer may still be generating.
+    /// Requests an invoice once under this id. Answers when it has been made, or can never be, or as it
+    /// stands when the time is up.
     async fn receive(
         &self,
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
+        within: Duration,
     ) -> Result<Arc<Incoming>, OrgsError>;
 
     /// Environments, lines, node funds, wallets and limits.

@@ -17,13 +17,10 @@ pub(crate) struct LookUps {
 }
 
 impl LookUps {
-    /// Starts as many askers as there may be look-ups under way.
+    /// One asker: a second one would not answer sooner, as each would ask for fewer at a time.
     pub(crate) fn start(journal: &Arc<dyn Journal>) -> LookUps {
         let (asked, questions) = mpsc::channel(limits::ORG_QUEUE_MAX);
-        let questions = Arc::new(tokio::sync::Mutex::new(questions));
-        for _ in 0..journal.lanes() {
-            tokio::spawn(ask(journal.clone(), questions.clone()));
-        }
+        tokio::spawn(ask(journal.clone(), questions));
         LookUps { asked }
     }
 
@@ -37,13 +34,9 @@ impl LookUps {
     }
 }
 
-async fn ask(journal: Arc<dyn Journal>, questions: Arc<tokio::sync::Mutex<mpsc::Receiver<Asked>>>) {
+async fn ask(journal: Arc<dyn Journal>, mut questions: mpsc::Receiver<Asked>) {
     let mut asked = Vec::new();
-    loop {
-        let taken = questions.lock().await.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await;
-        if taken == 0 {
-            return;
-        }
+    while questions.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await > 0 {
         let batch: Vec<Question> = asked.iter().map(|(question, _)| *question).collect();
         match journal.look_up(&batch).await {
             Ok(known) => {

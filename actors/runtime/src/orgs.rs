@@ -9,10 +9,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     NodeId, OrgId, PaymentId, PublicKey, Rejection, WalletId,
-    org::{
-        Backing, Command, Incoming, IncomingState, Outgoing, Payee, ReceiveTerms, Row, SendFacts,
-        SendTerms,
-    },
+    org::{Backing, Command, Incoming, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
     routing::{Candidate, Wanted},
 };
 use ports::{
@@ -20,7 +17,7 @@ use ports::{
     journal::{Issued, Known, Question},
     orgs::OrgsError,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{house::House, org::Order, platform::Platform};
 
@@ -52,10 +49,18 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
+        within: Duration,
     ) -> Result<Arc<Outgoing>, OrgsError> {
+        let deadline = Instant::now() + within;
+        // Before it begins, so that no news is missed.
+        let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         // The caller may hang up; what has begun is finished.
-        finish(tokio::spawn(async move { house.send(org, payment, terms).await })).await
+        let sent = tokio::spawn(async move { house.send(org, payment, terms).await });
+        let Row::Outgoing(outgoing) = news.hear_out(finish(sent).await?, deadline).await else {
+            return Err(Rejection::IdReused.into());
+        };
+        Ok(outgoing)
     }
 
     async fn receive(
@@ -63,9 +68,16 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
+        within: Duration,
     ) -> Result<Arc<Incoming>, OrgsError> {
+        let deadline = Instant::now() + within;
+        let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
-        finish(tokio::spawn(async move { house.receive(org, payment, terms).await })).await
+        let asked = tokio::spawn(async move { house.receive(org, payment, terms).await });
+        let Row::Incoming(incoming) = news.hear_out(finish(asked).await?, deadline).await else {
+            return Err(Rejection::IdReused.into());
+        };
+        Ok(incoming)
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
@@ -93,7 +105,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Arc<Outgoing>, OrgsError> {
+    ) -> Result<Row, OrgsError> {
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -104,10 +116,7 @@ impl House {
         let facts = self.facts(org, payment, &terms, &known).await?;
         let command = Command::Send { payment, terms, facts: Box::new(facts) };
         let order = Order { remember: known.payment, ..command.into() };
-        match self.execute_on(&seated, order).await? {
-            Some(Row::Outgoing(outgoing)) => Ok(outgoing),
-            Some(_) | None => Err(Rejection::IdReused.into()),
-        }
+        self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
     /// What others know that a send needs. A repeat needs none of it.
@@ -191,7 +200,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Arc<Incoming>, OrgsError> {
+    ) -> Result<Row, OrgsError> {
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
@@ -205,10 +214,7 @@ impl House {
         let preimage = (self.sockets.draw_preimage)();
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
         let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
-        match self.execute_on(&seated, order).await? {
-            Some(Row::Incoming(incoming)) => Ok(incoming),
-            Some(_) | None => Err(Rejection::IdReused.into()),
-        }
+        self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
     /// The wallet's own node, or the usable node of the pool with the most room.
@@ -238,14 +244,9 @@ impl House {
     ) -> Result<Row, OrgsError> {
         let deadline = Instant::now() + within;
         // Before looking, so that no news falls between.
-        let mut news = self.waiters.listen(org, payment);
-        let mut latest = self.payment(org, payment).await?;
-        while !is_awaited(&latest)
-            && let Ok(Some(told)) = timeout_at(deadline, news.hear()).await
-        {
-            latest = told;
-        }
-        Ok(latest)
+        let news = self.waiters.listen(org, payment);
+        let known = self.payment(org, payment).await?;
+        Ok(news.hear_out(known, deadline).await)
     }
 
     async fn payment(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
@@ -254,19 +255,6 @@ impl House {
         }
         let stored = self.sockets.reads.payment(org, payment).await.map_err(unavailable)?;
         stored.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
-    }
-}
-
-/// A send that has ended, or a receive that has its invoice or will never have one.
-fn is_awaited(row: &Row) -> bool {
-    match row {
-        Row::Outgoing(payment) => !payment.is_in_flight(),
-        Row::Incoming(payment) => payment.state != IncomingState::Generating,
-        Row::Environment(..)
-        | Row::Line(..)
-        | Row::Node(..)
-        | Row::Wallet(..)
-        | Row::Account(..) => true,
     }
 }
 

@@ -5,8 +5,14 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use domain::{OrgId, PaymentId, org::Row};
-use tokio::sync::watch;
+use domain::{
+    OrgId, PaymentId,
+    org::{IncomingState, Row},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 type Key = (OrgId, PaymentId);
 type News = watch::Sender<Option<Row>>;
@@ -51,10 +57,17 @@ impl Waiters {
 }
 
 impl Listener<'_> {
-    /// The next news.
-    pub(crate) async fn hear(&mut self) -> Option<Row> {
-        self.news.changed().await.ok()?;
-        self.news.borrow_and_update().clone()
+    /// What is `known` now, or what is told of it until what callers wait for has come or the time is up.
+    pub(crate) async fn hear_out(mut self, known: Row, deadline: Instant) -> Row {
+        let mut latest = known;
+        while is_awaited(&latest)
+            && matches!(timeout_at(deadline, self.news.changed()).await, Ok(Ok(())))
+        {
+            if let Some(told) = self.news.borrow_and_update().clone() {
+                latest = told;
+            }
+        }
+        latest
     }
 }
 
@@ -64,5 +77,18 @@ impl Drop for Listener<'_> {
         if waiting.get(&self.key).is_some_and(|news| news.receiver_count() <= 1) {
             waiting.remove(&self.key);
         }
+    }
+}
+
+/// A send that has not ended, or a receive without its invoice that may still get one.
+fn is_awaited(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => payment.is_in_flight(),
+        Row::Incoming(payment) => payment.state == IncomingState::Generating,
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => false,
     }
 }

@@ -11,7 +11,7 @@ use domain::{
     org::{Org, Row},
     payment::Epoch,
 };
-use ports::StoreError;
+use ports::{StoreError, orgs::OrgsError};
 use proto::{Problem, convert::payments, v1};
 use tokio::{
     sync::{Semaphore, watch},
@@ -60,21 +60,21 @@ impl Edge {
         let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// The payment when it has ended or the time is up, or as `known` when it cannot be had or the
-    /// listener stops: what was committed is the answer, whatever happens to the waiting.
-    pub(crate) async fn wait_for(&self, caller: Caller, known: Row, within: Duration) -> Row {
-        let Some(place) = Place::of(&known) else { return known };
-        if within.is_zero() {
-            return known;
-        }
+    /// Asks and waits. When the listener stops nobody waits any more: the same question, repeated, is
+    /// answered at once. It may have been taken the first time, whatever becomes of the repeat.
+    pub(crate) async fn unless_stopped<T, Answer>(
+        &self,
+        within: Duration,
+        ask: impl Fn(Duration) -> Answer,
+    ) -> Result<T, OrgsError>
+    where
+        Answer: Future<Output = Result<T, OrgsError>>,
+    {
         tokio::select! {
-            waited = self.gateway.orgs.wait(caller.org, place.payment, within) => {
-                waited.unwrap_or_else(|error| {
-                    tracing::warn!(payment = %place.payment, %error, "a wait was broken off");
-                    known
-                })
+            answer = ask(within) => answer,
+            () = self.stopped() => {
+                ask(Duration::ZERO).await.map_err(|error| OrgsError::Uncertain(error.to_string()))
             }
-            () = self.stopped() => known,
         }
     }
 

@@ -27,7 +27,7 @@ use clap::Parser as _;
 
 /// A payment is made of many small, short-lived pieces: the system's allocator took a third of its CPU.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Exit {
     // `FAILPOINTS` in the environment; without the feature there are none.

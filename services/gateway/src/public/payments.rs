@@ -30,12 +30,9 @@ impl Payments {
         self.0.check_wallet(caller, send.wallet).await?;
         let terms = send.terms(bolt11::parse(&send.invoice)?);
         let orgs = &self.0.gateway.orgs;
-        let sent = orgs.send(caller.org, send.payment, terms).await.map_err(customer::orgs)?;
-        let sent = match sent.is_in_flight() {
-            true => self.0.wait_for(caller, Row::Outgoing(sent), send.wait).await,
-            false => Row::Outgoing(sent),
-        };
-        self.0.told(caller, &sent).await
+        let ask = |within| orgs.send(caller.org, send.payment, terms.clone(), within);
+        let sent = self.0.unless_stopped(send.wait, ask).await.map_err(customer::orgs)?;
+        self.0.told(caller, &Row::Outgoing(sent)).await
     }
 
     async fn received(
@@ -47,14 +44,9 @@ impl Payments {
         let Receive { payment, terms, wait } = Receive::try_from(request)?;
         self.0.check_wallet(caller, terms.wallet).await?;
         let orgs = &self.0.gateway.orgs;
-        let asked = orgs.receive(caller.org, payment, terms).await.map_err(customer::orgs)?;
-        let is_being_made = asked.invoice.is_none() && asked.is_open();
-        let asked = Row::Incoming(asked);
-        let asked = match is_being_made {
-            true => self.0.wait_for(caller, asked, wait).await,
-            false => asked,
-        };
-        self.0.told(caller, &asked).await
+        let ask = |within| orgs.receive(caller.org, payment, terms.clone(), within);
+        let asked = self.0.unless_stopped(wait, ask).await.map_err(customer::orgs)?;
+        self.0.told(caller, &Row::Incoming(asked)).await
     }
 
     async fn listed(

@@ -151,6 +151,7 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
+        within: Duration,
     ) -> Result<Arc<Outgoing>, OrgsError> {
         let facts = Box::new(SendFacts {
             hash_taken: false,
@@ -162,8 +163,11 @@ impl Orgs for Fake {
             default_fee_ppm: 10_000,
             default_fee_min_msat: Msat::new(1_000).unwrap(),
         });
-        let decided = self.execute(org, &Command::Send { payment, terms, facts })?;
-        Ok(decided.outgoing[&payment].clone())
+        self.execute(org, &Command::Send { payment, terms, facts })?;
+        let Row::Outgoing(sent) = self.wait(org, payment, within).await? else {
+            panic!("a send is something else")
+        };
+        Ok(sent)
     }
 
     async fn receive(
@@ -171,12 +175,17 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
+        within: Duration,
     ) -> Result<Arc<Incoming>, OrgsError> {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(payment.uuid().as_bytes());
         let node = NodeId::new(Uuid::from_u128(NODE));
         let receive = Command::Receive { payment, terms, hash: PaymentHash(hash), node };
-        Ok(self.execute(org, &receive)?.incoming[&payment].clone())
+        self.execute(org, &receive)?;
+        let Row::Incoming(asked) = self.wait(org, payment, within).await? else {
+            panic!("a receive is something else")
+        };
+        Ok(asked)
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
