@@ -4,6 +4,7 @@
 //! status.rs     what lnd's answers and refusals mean      pay.rs      sending, and following a payment
 //! receive.rs    invoices                                  settle.rs   settled invoices, none left out
 //! books.rs      the node's list of payments               health.rs   identity, balances, readiness
+//! updates.rs    streams of one payment
 //! ```
 
 mod books;
@@ -12,6 +13,7 @@ mod pay;
 mod receive;
 mod settle;
 mod status;
+mod updates;
 
 pub(crate) use health::network;
 
@@ -42,7 +44,6 @@ use tonic::{
 use tonic_lnd::{
     invoicesrpc::invoices_client::InvoicesClient,
     lnrpc::{self, lightning_client::LightningClient, state_client::StateClient},
-    routerrpc::router_client::RouterClient,
 };
 
 use crate::{
@@ -179,10 +180,6 @@ fn header(macaroon: &Macaroon) -> Header {
 impl Wire {
     fn lightning(&self) -> LightningClient<Channel> {
         LightningClient::new(self.line.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
-    }
-
-    fn router(&self) -> RouterClient<Channel> {
-        RouterClient::new(self.line.channel()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     fn invoices(&self) -> InvoicesClient<Channel> {

@@ -19,7 +19,7 @@ use tonic_lnd::{
 use super::{
     Wire, msat,
     status::{Told, in_full, node_error, pay_error, told},
-    unhex, wire_msat,
+    unhex, updates, wire_msat,
 };
 
 /// How long lnd begins new attempts; what is out is waited for without limit. Its own default, said
@@ -48,8 +48,7 @@ pub(super) async fn pay(
         cancelable: false,
         ..Default::default()
     };
-    let mut router = wire.router();
-    let sent = router.send_payment_v2(wire.request_until(message, request.until));
+    let sent = updates::of(wire, updates::SEND, wire.request_until(message, request.until));
     match wire.answer(sent).await {
         Ok(updates) => Ok(Box::new(Updates::new(updates, request.hash))),
         Err(status) => Err(pay_error(&status)),
@@ -61,8 +60,7 @@ pub(super) async fn track(
     hash: PaymentHash,
 ) -> Result<Option<Box<dyn Stream<PayUpdate>>>, NodeError> {
     let message = TrackPaymentRequest { payment_hash: hash.0.to_vec(), no_inflight_updates: false };
-    let mut router = wire.router();
-    let asked = router.track_payment_v2(wire.request(message));
+    let asked = updates::of(wire, updates::TRACK, wire.request(message));
     let begun = async {
         let mut updates = asked.await?.into_inner();
         // Where something between us and lnd has parted the head from a refusal, it comes now.
