@@ -1,6 +1,7 @@
 //! Freezing, and what the nodes know beyond the journal.
 
-use ports::guard::Generation;
+use domain::NodeId;
+use ports::guard::{Generation, Sighting};
 
 use crate::{
     Case,
@@ -15,6 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case(rule_24_the_history_is_the_one_on_record),
         case(rule_24_payments_of_ours_are_known_for_ever),
         case(rule_24_the_payment_cursor_moves_on),
+        case(rule_24_what_a_node_has_shown_stays_on_record),
+        case(rule_24_what_a_node_has_lost_is_excused_by_a_person),
     ]
 }
 
@@ -59,4 +62,38 @@ async fn rule_24_the_payment_cursor_moves_on(bed: Bed) {
     store.move_payment_cursor(NODES[0], 8).await.unwrap();
     assert_eq!(store.payment_cursor(NODES[0]).await, Ok(8));
     assert_eq!(store.payment_cursor(NODES[1]).await, Ok(0));
+}
+
+/// A payment of the first organisation.
+fn sighting(node: NodeId, number: u8) -> Sighting {
+    Sighting { node, org: id(1), payment: id(number.into()), hash: hash(number) }
+}
+
+async fn rule_24_what_a_node_has_shown_stays_on_record(bed: Bed) {
+    let store = &bed.store;
+    let [one, two, three] = [1, 2, 3].map(|number| sighting(NODES[0], number));
+    let other = sighting(NODES[1], 1);
+    assert_eq!(store.sightings(NODES[0]).await, Ok(Vec::new()));
+    store.change_sightings(&[], &[one]).await.unwrap();
+    store.change_sightings(&[two, other, one], &[]).await.unwrap();
+    store.change_sightings(&[one, three], &[two, two]).await.unwrap();
+    assert_eq!(store.sightings(NODES[0]).await, Ok(vec![(one, false), (three, false)]));
+    assert_eq!(store.sightings(NODES[1]).await, Ok(vec![(other, false)]));
+    store.change_sightings(&[], &[one, three]).await.unwrap();
+    assert_eq!(store.sightings(NODES[0]).await, Ok(Vec::new()));
+    assert_eq!(store.sightings(NODES[1]).await, Ok(vec![(other, false)]));
+}
+
+async fn rule_24_what_a_node_has_lost_is_excused_by_a_person(bed: Bed) {
+    let store = &bed.store;
+    let [one, two, three] = [1, 2, 3].map(|number| sighting(NODES[0], number));
+    let other = sighting(NODES[1], 1);
+    store.change_sightings(&[one, two, other], &[]).await.unwrap();
+    store.excuse_sightings(NODES[0], &[two, three]).await.unwrap();
+    // Shown again, it stays excused; a new one is not.
+    let four = sighting(NODES[0], 4);
+    store.change_sightings(&[one, four], &[two]).await.unwrap();
+    let shown = vec![(one, true), (three, true), (four, false)];
+    assert_eq!(store.sightings(NODES[0]).await, Ok(shown));
+    assert_eq!(store.sightings(NODES[1]).await, Ok(vec![(other, false)]));
 }

@@ -10,7 +10,7 @@ use domain::{
 use ports::{
     Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::Generation,
+    guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
     reads::{PaymentCursor, Recorded},
@@ -350,5 +350,21 @@ impl Guard for Store {
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError> {
         self.around("a read", self.rest.unknown_payments(node, hashes)).await
+    }
+
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
+        self.around("a read", self.rest.sightings(node)).await
+    }
+
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError> {
+        self.around("a write", self.rest.change_sightings(added, dropped)).await
+    }
+
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
+        self.around("a write", self.rest.excuse_sightings(node, also)).await
     }
 }

@@ -1,7 +1,7 @@
 //! Whether this history is the one we left: generation, freeze, and what nodes know beyond it.
 
 use async_trait::async_trait;
-use domain::{NodeId, PaymentHash};
+use domain::{NodeId, OrgId, PaymentHash, PaymentId};
 
 use crate::StoreError;
 
@@ -14,6 +14,15 @@ pub enum Generation {
         recorded: String,
         found: String,
     },
+}
+
+/// A payment of ours that its node has shown a record of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sighting {
+    pub node: NodeId,
+    pub org: OrgId,
+    pub payment: PaymentId,
+    pub hash: PaymentHash,
 }
 
 #[async_trait]
@@ -36,4 +45,16 @@ pub trait Guard: Send + Sync {
         node: NodeId,
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError>;
+
+    /// What the node has shown as far as it was put on record, in order, and whether it is excused.
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError>;
+    /// Adds some and drops others, of any nodes, in one transaction. One that is there stays as it is.
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError>;
+    /// A person takes as it is what the node has lost: nothing that it has shown, and none of these,
+    /// is held against it again.
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError>;
 }

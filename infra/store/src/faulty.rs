@@ -23,7 +23,7 @@ use domain::{
 use ports::{
     Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::Generation,
+    guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
     reads::{PaymentCursor, Recorded},
@@ -339,5 +339,21 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError> {
         self.read(Call::Read, self.inner.unknown_payments(node, hashes)).await
+    }
+
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
+        self.read(Call::Read, self.inner.sightings(node)).await
+    }
+
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.change_sightings(added, dropped)).await
+    }
+
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.excuse_sightings(node, also)).await
     }
 }

@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
-use ports::{Guard, StoreError, guard::Generation};
+use ports::{
+    Guard, StoreError,
+    guard::{Generation, Sighting},
+};
 
 use super::{Memory, Tables};
 use crate::{codec, records::tried_on};
@@ -61,6 +64,35 @@ impl Guard for Memory {
         let on_it = |hash| holds(hash).is_some_and(|(holder, _)| holder == node);
         let unknown = hashes.iter().filter(|hash| !failed.contains(hash) && !on_it(hash));
         Ok(unknown.copied().collect())
+    }
+
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
+        let tables = self.tables();
+        let shown = tables.sighting.iter().filter(|(sighting, _)| sighting.node == node);
+        Ok(shown.map(|(sighting, excused)| (*sighting, *excused)).collect())
+    }
+
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError> {
+        let shown = &mut self.tables().sighting;
+        for sighting in dropped {
+            shown.remove(sighting);
+        }
+        for sighting in added {
+            shown.entry(*sighting).or_insert(false);
+        }
+        Ok(())
+    }
+
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
+        let shown = &mut self.tables().sighting;
+        shown.extend(also.iter().map(|sighting| (*sighting, true)));
+        let of_node = shown.iter_mut().filter(|(sighting, _)| sighting.node == node);
+        of_node.for_each(|(_, excused)| *excused = true);
+        Ok(())
     }
 }
 

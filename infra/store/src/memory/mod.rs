@@ -23,6 +23,7 @@ use domain::{
 use ports::{
     Clock, Placement, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
+    guard::Sighting,
     journal::Seq,
     placement::LEASE_MS,
 };
@@ -52,6 +53,8 @@ struct Tables {
     ledger: BTreeSet<LedgerRow>,
     inbox: BTreeMap<(NodeId, PaymentHash), Receipt>,
     node_cursor: BTreeMap<NodeId, Cursors>,
+    /// Whether it is excused.
+    sighting: BTreeMap<Sighting, bool>,
     pod: BTreeMap<SessionId, Timestamp>,
     frozen: Option<String>,
     generation: Generations,

@@ -1,6 +1,11 @@
 use async_trait::async_trait;
-use domain::{NodeId, PaymentHash};
-use ports::{Guard, StoreError, guard::Generation};
+use domain::{NodeId, OrgId, PaymentHash, PaymentId};
+use ports::{
+    Guard, StoreError,
+    guard::{Generation, Sighting},
+};
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
 use crate::{
@@ -41,6 +46,30 @@ const TRIED: &str = "
     select asked.hash, payment.body
     from unnest($1::bytea[]) as asked (hash)
     join payment on payment.failed_hash = asked.hash";
+
+const SIGHTINGS: &str = "
+    select org_id, payment_id, hash, excused from sighting where node_id = $1
+    order by org_id, payment_id";
+
+const CHANGE_SIGHTINGS: &str = "
+    with dropped as (
+        delete from sighting
+        using unnest($5::uuid[], $6::uuid[], $7::uuid[]) as gone (node_id, org_id, payment_id)
+        where sighting.node_id = gone.node_id
+            and sighting.org_id = gone.org_id
+            and sighting.payment_id = gone.payment_id
+    )
+    insert into sighting (node_id, org_id, payment_id, hash)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[])
+    on conflict do nothing";
+
+/// What is there already is marked by the first part.
+const EXCUSE_SIGHTINGS: &str = "
+    with marked as (update sighting set excused = true where node_id = $5)
+    insert into sighting (node_id, org_id, payment_id, hash, excused)
+    select shown.*, true
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[]) as shown
+    on conflict do nothing";
 
 #[async_trait]
 impl Guard for Postgres {
@@ -110,4 +139,67 @@ impl Guard for Postgres {
         let unknown = hashes.iter().filter(|hash| !known.iter().any(|known| *known == hash.0));
         Ok(unknown.copied().collect())
     }
+
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
+        let rows = self.read(SIGHTINGS, &[node.uuid()]).await?;
+        rows.iter().map(|row| sighting(node, row)).collect()
+    }
+
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError> {
+        let (added, dropped) = (Columns::of(added), Columns::of(dropped));
+        self.write(
+            CHANGE_SIGHTINGS,
+            &[
+                &added.nodes,
+                &added.orgs,
+                &added.payments,
+                &added.hashes,
+                &dropped.nodes,
+                &dropped.orgs,
+                &dropped.payments,
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
+        let Columns { nodes, orgs, payments, hashes } = Columns::of(also);
+        self.write(EXCUSE_SIGHTINGS, &[&nodes, &orgs, &payments, &hashes, node.uuid()]).await?;
+        Ok(())
+    }
+}
+
+struct Columns<'a> {
+    nodes: Vec<&'a Uuid>,
+    orgs: Vec<&'a Uuid>,
+    payments: Vec<&'a Uuid>,
+    hashes: Vec<&'a [u8]>,
+}
+
+impl Columns<'_> {
+    fn of(sightings: &[Sighting]) -> Columns<'_> {
+        Columns {
+            nodes: sightings.iter().map(|sighting| sighting.node.uuid()).collect(),
+            orgs: sightings.iter().map(|sighting| sighting.org.uuid()).collect(),
+            payments: sightings.iter().map(|sighting| sighting.payment.uuid()).collect(),
+            hashes: sightings.iter().map(|sighting| &sighting.hash.0[..]).collect(),
+        }
+    }
+}
+
+fn sighting(node: NodeId, row: &Row) -> Result<(Sighting, bool), StoreError> {
+    let hash: &[u8] = row.try_get(2).map_err(unavailable)?;
+    let wrong = |_| StoreError::Corrupt("a sighting of what is no hash".to_owned());
+    let sighting = Sighting {
+        node,
+        org: OrgId::new(row.try_get(0).map_err(unavailable)?),
+        payment: PaymentId::new(row.try_get(1).map_err(unavailable)?),
+        hash: PaymentHash(hash.try_into().map_err(wrong)?),
+    };
+    Ok((sighting, row.try_get(3).map_err(unavailable)?))
 }

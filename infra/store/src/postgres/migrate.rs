@@ -10,7 +10,10 @@ use super::{
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_begin.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/postgres/0001_begin.sql"),
+    include_str!("../../migrations/postgres/0002_sighting.sql"),
+];
 
 /// Any number that nobody else in the database locks.
 const LOCK: i64 = 0x5377_6974_6368;

@@ -2,13 +2,16 @@ use std::{path::PathBuf, sync::PoisonError};
 
 use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
-use ports::{Guard, StoreError, guard::Generation};
+use ports::{
+    Guard, StoreError,
+    guard::{Generation, Sighting},
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     Sqlite, generation,
     reads::rows,
-    sql::{SqlError, bytes},
+    sql::{SqlError, bytes, id},
     worker::Lost,
 };
 use crate::{
@@ -98,6 +101,58 @@ impl Guard for Sqlite {
         })
         .await
     }
+
+    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
+        self.read(move |open| {
+            let sql = "select org_id, payment_id, hash, excused from sighting where node_id = ?1
+                       order by org_id, payment_id";
+            let mut find = open.prepare_cached(sql)?;
+            let found = find.query_map([bytes(&node)], |row| {
+                let (org, payment) = (id(row.get(0)?), id(row.get(1)?));
+                Ok((Sighting { node, org, payment, hash: PaymentHash(row.get(2)?) }, row.get(3)?))
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn change_sightings(
+        &self,
+        added: &[Sighting],
+        dropped: &[Sighting],
+    ) -> Result<(), StoreError> {
+        let (added, dropped) = (added.to_vec(), dropped.to_vec());
+        self.change(move |open| {
+            let mut drop = open.prepare_cached(
+                "delete from sighting where node_id = ?1 and org_id = ?2 and payment_id = ?3",
+            )?;
+            for Sighting { node, org, payment, .. } in &dropped {
+                drop.execute(params![bytes(node), bytes(org), bytes(payment)])?;
+            }
+            add_sightings(open, &added)
+        })
+        .await
+    }
+
+    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
+        let also = also.to_vec();
+        self.change(move |open| {
+            add_sightings(open, &also)?;
+            open.execute("update sighting set excused = 1 where node_id = ?1", [bytes(&node)])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn add_sightings(open: &Connection, added: &[Sighting]) -> Result<(), SqlError> {
+    let sql = "insert into sighting (node_id, org_id, payment_id, hash) values (?1, ?2, ?3, ?4)
+               on conflict do nothing";
+    let mut add = open.prepare_cached(sql)?;
+    for Sighting { node, org, payment, hash } in added {
+        add.execute(params![bytes(node), bytes(org), bytes(payment), hash.0])?;
+    }
+    Ok(())
 }
 
 /// Whether a payment of ours was ever tried on the node with this hash.

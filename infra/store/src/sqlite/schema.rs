@@ -4,7 +4,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_sighting.sql"),
+];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it
 /// has grown to 32 MiB: often enough that one such pause stays short, seldom enough that pages
