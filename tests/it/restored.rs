@@ -14,6 +14,11 @@ const FROZEN_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const AMOUNT_MSAT: u64 = 50_000;
 
+/// By now the platform has put on record what nodes have shown, which it does four times a second.
+async fn put_on_record() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 /// A world whose payments all go through `pool-1`.
 async fn with_one_node() -> Bed {
     let bed = Bed::make().await;
@@ -138,8 +143,7 @@ async fn a_pool_node_restored_to_an_old_copy() {
     let kept = bed.pay(&bed.acme, AMOUNT_MSAT).await;
     bed.fault("pool-1", "snapshot:monday").await;
     bed.pay(&bed.acme, AMOUNT_MSAT).await;
-    // A start reads how far the node's payments go.
-    bed.restart().await;
+    put_on_record().await;
     bed.books().await;
     bed.fault("pool-1", "restore:monday").await;
 
@@ -156,13 +160,20 @@ async fn a_pool_node_forgets_a_payment_that_was_made() {
     let mut bed = with_one_node().await;
     let kept = bed.pay(&bed.acme, AMOUNT_MSAT).await;
     let lost = bed.pay(&bed.acme, AMOUNT_MSAT).await;
-    bed.restart().await;
+    put_on_record().await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
     bed.books().await;
     bed.fault("pool-1", &format!("forget:{}", lost.payment_hash)).await;
     finding(&bed, "posted_but_not_paid").await;
     bed.restart().await;
-    frozen(&bed).await;
+    let why = frozen(&bed).await;
+    assert!(why.contains(&lost.payment_hash), "{why}");
     sends_wait_for_a_person(&bed, &kept).await;
+
+    // The person has looked: it is not held against the node again.
+    bed.restart().await;
+    operator(&bed, &["frozen"], 0).await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
 }
 
 /// Not found is no proof of failure (rule 9): what the node had accepted stays held.
@@ -170,12 +181,8 @@ async fn a_pool_node_forgets_a_payment_that_was_made() {
 async fn a_pool_node_forgets_a_payment_in_flight() {
     let bed = with_one_node().await;
     let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
-    let stuck = bed.world.invoice("alice", AMOUNT_MSAT, "sim:stuck").await;
-    let request = SendRequest { wait_seconds: 0, ..bed.acme.send(&new_id(), &stuck) };
-    let open = bed.sent(&bed.acme, request.clone()).await;
-    assert_eq!(open.status(), PaymentStatus::Sending);
+    let open = stuck(&bed).await;
     let held = bed.wallet(&bed.acme).await.held_msat;
-    in_flight_on(&bed, "pool-1", &open.payment_hash).await;
     bed.fault("pool-1", &format!("forget:{}", open.payment_hash)).await;
     operator(&bed, &["sim", "restart", "pool-1", "--kill"], 0).await;
 
@@ -188,6 +195,106 @@ async fn a_pool_node_forgets_a_payment_in_flight() {
     let still = bed.payment(&bed.acme, &open.id).await.expect("it is kept").into_inner();
     assert_eq!(still.status(), PaymentStatus::Sending, "a thaw proves nothing");
     assert_eq!(bed.wallet(&bed.acme).await.held_msat, held);
+}
+
+/// The same while nobody looks: what the node had is on record, not only in memory.
+#[tokio::test]
+async fn a_pool_node_forgets_a_payment_in_flight_while_the_platform_is_down() {
+    let mut bed = with_one_node().await;
+    let open = stuck(&bed).await;
+    put_on_record().await;
+    let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    bed.world.kill_platform();
+    bed.fault("pool-1", &format!("forget:{}", open.payment_hash)).await;
+    bed.begin_again().await;
+
+    let why = frozen(&bed).await;
+    assert!(why.contains(&open.payment_hash) && why.contains("it was restored"), "{why}");
+    let report = operator(&bed, &["audit"], 8).await;
+    let findings = report["findings"].as_array().expect("findings are a list");
+    let lost = |it: &&Value| {
+        (&it["code"], &it["payment_id"]) == (&"lost_by_node".into(), &open.id.as_str().into())
+    };
+    assert_eq!(findings.iter().filter(lost).count(), 1, "{report}");
+    is_held_after_one_request(&bed, &open).await;
+    bed.world.usable(1).await;
+    sends_wait_for_a_person(&bed, &paid).await;
+    is_held_after_one_request(&bed, &open).await;
+
+    // A thaw is for good, and proves nothing.
+    bed.restart().await;
+    bed.world.usable(1).await;
+    operator(&bed, &["frozen"], 0).await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    put_on_record().await;
+    is_held_after_one_request(&bed, &open).await;
+    operator(&bed, &["frozen"], 0).await;
+}
+
+/// The copy is older than a payment in flight, and everything after it.
+#[tokio::test]
+async fn a_pool_node_put_back_while_the_platform_is_down() {
+    let mut bed = with_one_node().await;
+    let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    bed.fault("pool-1", "snapshot:monday").await;
+    let open = stuck(&bed).await;
+    put_on_record().await;
+    bed.world.kill_platform();
+    bed.fault("pool-1", "restore:monday").await;
+    bed.begin_again().await;
+    let why = frozen(&bed).await;
+    assert!(why.contains(&open.payment_hash), "{why}");
+    bed.world.usable(1).await;
+    sends_wait_for_a_person(&bed, &paid).await;
+    is_held_after_one_request(&bed, &open).await;
+}
+
+#[tokio::test]
+async fn a_payment_in_flight_on_a_node_that_has_it_freezes_nothing() {
+    let mut bed = with_one_node().await;
+    let open = stuck(&bed).await;
+    put_on_record().await;
+    for _ in 0..2 {
+        bed.restart().await;
+        bed.world.usable(1).await;
+        bed.pay(&bed.acme, AMOUNT_MSAT).await;
+        operator(&bed, &["frozen"], 0).await;
+        bed.books().await;
+        is_held_after_one_request(&bed, &open).await;
+    }
+}
+
+/// That a node does not find what it never had says nothing of the node: the payment goes on by itself.
+#[tokio::test]
+async fn a_request_that_the_node_has_not_taken_up_freezes_nothing() {
+    let mut bed = with_one_node().await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    put_on_record().await;
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "sim:handler_stall:2500").await;
+    let request = SendRequest { wait_seconds: 0, ..bed.acme.send(&new_id(), &invoice) };
+    let open = bed.sent(&bed.acme, request).await;
+    bed.restart().await;
+    let watched = ["payment", "watch", &open.id, "--wait-seconds", "30"];
+    let said = bed.cli(&bed.acme, &watched).await;
+    assert_eq!((said.code, &said.document["status"]), (0, &"completed".into()), "{said:?}");
+    operator(&bed, &["frozen"], 0).await;
+    bed.books().await;
+}
+
+/// A payment that its node has and that does not end.
+async fn stuck(bed: &Bed) -> Payment {
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "sim:stuck").await;
+    let request = SendRequest { wait_seconds: 0, ..bed.acme.send(&new_id(), &invoice) };
+    let open = bed.sent(&bed.acme, request).await;
+    assert_eq!(open.status(), PaymentStatus::Sending);
+    in_flight_on(bed, "pool-1", &open.payment_hash).await;
+    open
+}
+
+async fn is_held_after_one_request(bed: &Bed, open: &Payment) {
+    let still = bed.payment(&bed.acme, &open.id).await.expect("it is kept").into_inner();
+    assert_eq!(still.status(), PaymentStatus::Sending, "{still:?}");
+    assert!(still.attempts.iter().map(|attempt| attempt.requests).eq([1]), "{still:?}");
 }
 
 /// Waits until the node shows the payment.

@@ -7,16 +7,24 @@ use std::sync::Arc;
 
 use domain::{
     NodeId, OrgId, PaymentHash, PaymentId, Rejection, Timestamp,
-    org::Command,
+    org::{Command, Row},
     payment::{Finding, LookUp},
 };
 use ports::{
+    guard::Sighting,
     lightning::{PayError, PayRequest, PayUpdate, Stream},
     orgs::OrgsError,
 };
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::{health::Lesson, house::House, limits, node::NodeHandle};
+use crate::{
+    health::Lesson,
+    house::House,
+    limits,
+    node::NodeHandle,
+    reconcile::{self, ReconcileError},
+    sighting::Shown,
+};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Job {
@@ -26,6 +34,12 @@ pub(crate) struct Job {
     pub(crate) request: u32,
     pub(crate) node: NodeId,
     pub(crate) hash: PaymentHash,
+}
+
+impl Job {
+    fn sighting(&self) -> Sighting {
+        Sighting { node: self.node, org: self.org, payment: self.payment, hash: self.hash }
+    }
 }
 
 pub(crate) enum Task {
@@ -68,7 +82,7 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
 /// What has been seen of the attempt by this task.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// The node has shown a record of it.
+    /// The node has shown a record of it on the request's own stream.
     accepted: bool,
     /// The server refused the request before any update.
     refused: bool,
@@ -87,7 +101,9 @@ async fn pay(
         let left = u64::try_from(too_late.millis_since(house.now())).unwrap_or(0);
         timeout(Duration::from_millis(left), node.may_send()).await.is_ok()
     };
-    if house.frozen().is_some() || house.now() >= too_late || !in_time.await {
+    let frozen = || house.frozen().is_some();
+    // Looking at the node may be what freezes.
+    if frozen() || house.now() >= too_late || !in_time.await || frozen() {
         return Some(Finding::NeverLeft);
     }
     fail::fail_point!("attempt::before_call");
@@ -95,7 +111,7 @@ async fn pay(
         Ok(stream) => {
             fail::fail_point!("attempt::after_call");
             let mut seen = Seen::default();
-            match follow(stream, true, &mut seen).await {
+            match follow(house, job, stream, true, &mut seen).await {
                 Some(finding) => Some(finding),
                 None => look_up(house, node, job, seen).await,
             }
@@ -119,27 +135,24 @@ async fn look_up(
     mut seen: Seen,
 ) -> Option<Finding> {
     let mut pause = limits::RETRY_FIRST;
-    let mut told = false;
     loop {
-        match node.lightning.track(job.hash).await {
-            Ok(Some(stream)) => {
-                if let Some(finding) = follow(stream, false, &mut seen).await {
-                    return Some(finding);
+        match asked(house, node, job, &mut seen).await {
+            // A restored node or store says "not found" too: nothing is concluded until a person has
+            // looked, or before it is known whether the node has what it must have.
+            Ok(Answer::NotFound) if house.frozen().is_some() || !node.is_matched() => {}
+            Ok(Answer::NotFound) => match house.sightings.of(&job.sighting()) {
+                None => {
+                    let Seen { lapsed, refused, .. } = seen;
+                    return Some(Finding::LookedUp { seen: LookUp::NotFound, lapsed, refused });
                 }
-            }
-            // A restored node or store says "not found" too: nothing is concluded until a person has.
-            Ok(None) if house.frozen().is_some() => {}
-            // Once they have, others go on; this one stays held, as nothing is proven of it.
-            Ok(None) if seen.accepted && told => {}
-            Ok(None) if seen.accepted => {
-                let why = format!("node {} no longer has payment {}", job.node, job.hash);
-                house.freeze(why).await;
-                told = true;
-            }
-            Ok(None) => {
-                let Seen { lapsed, refused, .. } = seen;
-                return Some(Finding::LookedUp { seen: LookUp::NotFound, lapsed, refused });
-            }
+                Some(Shown::Just | Shown::Before) => {
+                    house.freeze(reconcile::no_longer_has(&job.sighting())).await;
+                }
+                // Others go on; this one stays held, as nothing is proven of it.
+                Some(Shown::Excused) => {}
+            },
+            Ok(Answer::Found(Some(finding))) => return Some(finding),
+            Ok(Answer::Found(None)) => {}
             Err(error) => {
                 tracing::debug!(node = %job.node, %error, "a look-up will be tried again")
             }
@@ -149,16 +162,44 @@ async fn look_up(
     }
 }
 
+enum Answer {
+    /// With what its updates came to.
+    Found(Option<Finding>),
+    NotFound,
+}
+
+async fn asked(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    job: Job,
+    seen: &mut Seen,
+) -> Result<Answer, ReconcileError> {
+    let Some(stream) = node.lightning.track(job.hash).await? else { return Ok(Answer::NotFound) };
+    let finding = follow(house, job, stream, false, seen).await;
+    if let Some(Finding::LookedUp { seen: LookUp::Failed { failure, .. }, .. }) = finding
+        && reconcile::is_older(house, &job.sighting(), failure).await?
+    {
+        return Ok(Answer::NotFound);
+    }
+    Ok(Answer::Found(finding))
+}
+
 /// Follows a stream, the request's own or a look-up's. `None`: it ended with nothing proven.
 async fn follow(
+    house: &House,
+    job: Job,
     mut stream: Box<dyn Stream<PayUpdate>>,
     own: bool,
     seen: &mut Seen,
 ) -> Option<Finding> {
     while let Some(Ok(update)) = stream.next().await {
         match update {
-            PayUpdate::InFlight => seen.accepted = true,
+            PayUpdate::InFlight => {
+                house.sightings.shown(job.sighting());
+                seen.accepted = true;
+            }
             PayUpdate::Succeeded { preimage, amount_msat, fee_msat } => {
+                house.sightings.shown(job.sighting());
                 return Some(Finding::Paid { preimage, amount_msat, fee_msat });
             }
             PayUpdate::Failed { reason, failure } if own => {
@@ -199,9 +240,18 @@ async fn report(house: &Arc<House>, job: Job, finding: Finding) {
     {
         taken = house.execute_on(&seated, order).await;
     }
-    if let Err(error) = taken {
-        tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");
+    match taken {
+        Ok(Some(row)) if has_ended(&row, job.node) => house.sightings.ended(&job.sighting()),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");
+        }
     }
+}
+
+/// Whether there is proof of how the attempt ended.
+fn has_ended(row: &Row, node: NodeId) -> bool {
+    reconcile::attempt_on(row, node).is_some_and(|attempt| attempt.end.is_some())
 }
 
 fn learn(house: &House, job: Job, finding: &Finding, started: Timestamp) {

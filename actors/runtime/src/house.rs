@@ -28,6 +28,7 @@ use crate::{
     orgs::Backings,
     registry::{Registry, Seated},
     router::Router,
+    sighting::Sightings,
     tree::Post,
     waiters::Waiters,
 };
@@ -68,6 +69,7 @@ pub(crate) struct House {
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
     pub(crate) health: Health,
+    pub(crate) sightings: Sightings,
     pub(crate) backings: Backings,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
     frozen: Mutex<Option<String>>,
@@ -92,6 +94,7 @@ impl House {
             registry: Registry::default(),
             waiters: Waiters::default(),
             health: Health::default(),
+            sightings: Sightings::default(),
             backings: Backings::default(),
             nodes: RwLock::default(),
             frozen: Mutex::new(frozen),

@@ -20,6 +20,7 @@ mod platform;
 mod reconcile;
 mod registry;
 mod router;
+mod sighting;
 mod tree;
 mod waiters;
 

@@ -63,6 +63,20 @@ pub(crate) const SETTLE_WINDOW: u64 = 100;
 /// Settled invoices taken into the inbox in one transaction.
 pub(crate) const SETTLE_BATCH_MAX: usize = 256;
 
+/// How often what nodes have shown is put on record: four small transactions a second do not show
+/// beside the payments', and most payments end within the time and need not be written.
+pub(crate) const SIGHTINGS_EVERY: Duration = Duration::from_millis(250);
+
+/// How many of a node's newest payments are kept on record after they have ended: eight seconds of them
+/// at the most, and each is looked up at every start.
+pub(crate) const WITNESSES_MAX: usize = 32;
+
+/// How often a node is asked about one payment that it must have before all of them are asked again.
+pub(crate) const SIGHTING_TRIES: u32 = 3;
+
+/// How many payments a node is asked about at once.
+pub(crate) const SIGHTINGS_AT_ONCE: usize = 32;
+
 /// How long a start waits for nodes to answer: most do at once, and one that is away must not hold up
 /// the others.
 pub(crate) const FIRST_LOOK: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! One Lightning node: its connection, its health, and the followers that bring its news.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -27,7 +27,7 @@ use crate::{effect, house::House, limits, reconcile, tree::Post};
 pub(crate) struct NodeHandle {
     pub(crate) record: Arc<NodeRecord>,
     pub(crate) lightning: Arc<dyn LightningNode>,
-    following: Arc<Mutex<HashSet<(OrgId, PaymentId)>>>,
+    following: Arc<Mutex<BTreeSet<(OrgId, PaymentId)>>>,
     standing: Arc<watch::Sender<Standing>>,
 }
 
@@ -37,7 +37,8 @@ struct Standing {
     stopped: Option<String>,
     /// As last seen: away, not serving, another node, or its clock is off.
     unfit: Option<String>,
-    /// Its payments newer than our cursor are accounted for.
+    /// It has what it has shown, and its payments newer than our cursor are accounted for. To be
+    /// proven again whenever it was away: it may come back as an older copy.
     matched: bool,
     /// It has been asked at least once, whatever came of it.
     looked_at: bool,
@@ -74,6 +75,12 @@ impl NodeHandle {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(&(org, payment));
     }
 
+    /// Everything that is open on this node, invoices too.
+    pub(crate) fn followed(&self) -> Vec<(OrgId, PaymentId)> {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.iter().copied().collect()
+    }
+
     /// Waits until the node may be sent to. For how long is the caller's to say.
     pub(crate) async fn may_send(&self) {
         let mut standing = self.standing.subscribe();
@@ -89,7 +96,7 @@ impl NodeHandle {
     /// Why the node is not sent to, if it is not.
     pub(crate) fn not_usable(&self) -> Option<String> {
         let standing = self.standing.borrow();
-        let waiting = || "its newer payments are not matched yet".to_owned();
+        let waiting = || "its payments are not matched yet".to_owned();
         match (&standing.stopped, &standing.unfit) {
             (Some(why), _) | (None, Some(why)) => Some(why.clone()),
             (None, None) => (!standing.matched).then(waiting),
@@ -116,11 +123,12 @@ impl NodeHandle {
         self.standing.send_modify(|standing| standing.looked_at = true);
     }
 
-    fn matched(&self) {
-        self.standing.send_modify(|standing| standing.matched = true);
+    pub(crate) fn now_matches(&self, matched: bool) {
+        self.standing.send_modify(|standing| standing.matched = matched);
     }
 
-    fn is_matched(&self) -> bool {
+    /// Before that, what it does not find proves nothing.
+    pub(crate) fn is_matched(&self) -> bool {
         self.standing.borrow().matched
     }
 }
@@ -176,13 +184,15 @@ impl NodeActor {
             Ok(status) => self.check(status).await,
             Err(why) => Err(why.clone()),
         };
-        if seen.is_ok() && !self.node.is_matched() {
-            match reconcile::newer_payments(&self.house, &self.node).await {
-                Ok(()) => self.node.matched(),
+        match &seen {
+            Ok(()) if self.node.is_matched() => {}
+            Ok(()) => match reconcile::whole(&self.house, &self.node).await {
+                Ok(()) => self.node.now_matches(true),
                 Err(error) => {
-                    tracing::warn!(node = %id, %error, "its newer payments could not be matched");
+                    tracing::warn!(node = %id, %error, "its payments could not be matched");
                 }
-            }
+            },
+            Err(_) => self.node.now_matches(false),
         }
         if let Err(why) = &seen {
             tracing::debug!(node = %id, %why, "the node cannot be used now");

@@ -17,6 +17,7 @@ use crate::{
     node::{self, NodeHandle},
     org::OrgMessage,
     reconcile::{self, ReconcileError},
+    sighting,
     tree::{self, Tree},
 };
 
@@ -65,6 +66,7 @@ impl Platform {
         carry_on(&platform.house).await?;
         tokio::spawn(keep_driving(platform.house.clone()));
         tokio::spawn(keep_comparing(platform.house.clone()));
+        tokio::spawn(sighting::keep(platform.house.clone()));
         Ok(platform)
     }
 
@@ -132,12 +134,17 @@ impl Platform {
         }
     }
 
-    /// Lets sends go on after a person has looked: what is found now is taken as right.
+    /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
+    /// nothing of what a restored node had under way: it stays held.
     pub async fn thaw(&self) -> Result<(), StoreError> {
         for node in self.house.nodes() {
-            let (id, lightning) = (node.record.id, node.lightning.as_ref());
-            if let Err(error) = reconcile::accept(&*self.house.sockets.guard, id, lightning).await {
-                tracing::warn!(node = %id, %error, "its payments will be matched later");
+            match reconcile::accept_as_it_is(&self.house, &node).await {
+                Ok(()) => {}
+                Err(ReconcileError::Store(error)) => return Err(error),
+                Err(ReconcileError::Node(error)) => {
+                    tracing::warn!(node = %node.record.id, %error, "it will be matched later");
+                    node.now_matches(false);
+                }
             }
         }
         self.house.sockets.guard.accept_generation().await?;

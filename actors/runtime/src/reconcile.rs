@@ -2,10 +2,21 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::NodeId;
-use ports::{Guard, LightningNode, StoreError, lightning::NodeError};
+use domain::{
+    NodeId, OrgId, PaymentId,
+    lightning::FailureId,
+    org::Row,
+    payment::{Attempt, AttemptEnd},
+};
+use ports::{
+    Guard, LightningNode, StoreError,
+    guard::{Generation, Sighting},
+    journal::Question,
+    lightning::{NodeError, PayUpdate},
+};
+use tokio::task::JoinSet;
 
-use crate::{house::House, node::NodeHandle};
+use crate::{house::House, limits, node::NodeHandle};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -13,6 +24,121 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Node(#[from] NodeError),
+}
+
+/// Whether the node is the one that we left: it has what it has shown, and nothing that we do not know.
+/// If not, every outgoing send is frozen.
+pub(crate) async fn whole(house: &Arc<House>, node: &NodeHandle) -> Result<(), ReconcileError> {
+    recall(house, node.record.id).await?;
+    if let Some(sighting) = lost(house, node).await?.first() {
+        house.freeze(no_longer_has(sighting)).await;
+        return Ok(());
+    }
+    newer_payments(house, node).await
+}
+
+pub(crate) fn no_longer_has(sighting: &Sighting) -> String {
+    let Sighting { node, hash, payment, .. } = sighting;
+    format!("node {node} no longer has payment {hash} ({payment}), which it had: it was restored")
+}
+
+/// Brings back what earlier lives have put on record of the node.
+async fn recall(house: &House, node: NodeId) -> Result<(), StoreError> {
+    let recorded = house.sockets.guard.sightings(node).await?;
+    for some in recorded.chunks(limits::LOOK_UP_BATCH_MAX) {
+        let asked = some.iter().map(|(it, _)| about(it.org, it.payment));
+        let known = house.sockets.journal.look_up(&asked.collect::<Vec<_>>()).await?;
+        for ((sighting, excused), known) in some.iter().zip(known) {
+            let attempt = known.payment.as_ref().and_then(|row| attempt_on(row, node));
+            match (attempt.map(|attempt| attempt.end), excused) {
+                (Some(None), _) => house.sightings.recall_open(*sighting, *excused),
+                (Some(Some(AttemptEnd::Paid { .. })), false) => {
+                    house.sightings.recall_paid(*sighting);
+                }
+                (Some(Some(AttemptEnd::Paid { .. })), true)
+                | (Some(Some(AttemptEnd::Failed { .. })) | None, _) => {
+                    house.sightings.recall_ended(*sighting);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Payments that the node has shown and does not have any more. What is proven failed it may forget.
+async fn lost(house: &Arc<House>, node: &NodeHandle) -> Result<Vec<Sighting>, ReconcileError> {
+    let mut due = house.sightings.due_from(node.record.id).into_iter();
+    let (mut asked, mut lost) = (JoinSet::new(), Vec::new());
+    loop {
+        let room = limits::SIGHTINGS_AT_ONCE - asked.len();
+        for sighting in due.by_ref().take(room) {
+            let (house, node) = (house.clone(), node.clone());
+            asked.spawn(async move { Ok((sighting, has_lost(&house, &node, &sighting).await?)) });
+        }
+        match asked.join_next().await {
+            None => return Ok(lost),
+            Some(Ok(Ok((sighting, true)))) => lost.push(sighting),
+            Some(Ok(Ok((_, false)))) => {}
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(_)) => return Err(StoreError::Unavailable("stopping".to_owned()).into()),
+        }
+    }
+}
+
+async fn has_lost(
+    house: &House,
+    node: &NodeHandle,
+    sighting: &Sighting,
+) -> Result<bool, ReconcileError> {
+    let mut found = node.lightning.track(sighting.hash).await;
+    for _ in 1..limits::SIGHTING_TRIES {
+        if found.is_ok() {
+            break;
+        }
+        found = node.lightning.track(sighting.hash).await;
+    }
+    let older = match found? {
+        None => None,
+        Some(mut stream) => match stream.next().await {
+            Some(Ok(PayUpdate::Failed { failure, .. })) => Some(failure),
+            Some(_) | None => return Ok(false),
+        },
+    };
+    let attempt = attempt_of(house, sighting).await?;
+    Ok(attempt.is_some_and(|attempt| match (attempt.end, older) {
+        (Some(AttemptEnd::Failed { .. }), _) => false,
+        (Some(AttemptEnd::Paid { .. }) | None, None) => true,
+        // The record of an earlier payment of the hash.
+        (Some(AttemptEnd::Paid { .. }) | None, Some(failure)) => {
+            attempt.older_failures.contains(&failure)
+        }
+    }))
+}
+
+/// Whether the node tells of a failure that was before the attempt: it does not have this one.
+pub(crate) async fn is_older(
+    house: &House,
+    sighting: &Sighting,
+    failure: FailureId,
+) -> Result<bool, StoreError> {
+    let attempt = attempt_of(house, sighting).await?;
+    Ok(attempt.is_some_and(|attempt| attempt.older_failures.contains(&failure)))
+}
+
+/// The attempt as stored.
+async fn attempt_of(house: &House, sighting: &Sighting) -> Result<Option<Attempt>, StoreError> {
+    let known = house.lookups.ask(about(sighting.org, sighting.payment)).await?;
+    Ok(known.payment.as_ref().and_then(|row| attempt_on(row, sighting.node)).cloned())
+}
+
+fn about(org: OrgId, payment: PaymentId) -> Question {
+    Question { org, payment, hash: None, claim: None }
+}
+
+/// A payment uses a node at most once.
+pub(crate) fn attempt_on(row: &Row, node: NodeId) -> Option<&Attempt> {
+    let Row::Outgoing(payment) = row else { return None };
+    payment.attempts.iter().find(|attempt| attempt.node == node)
 }
 
 /// Matches the node's payments after our cursor. On a pool node, one that we do not know, or a history
@@ -24,9 +150,7 @@ pub(crate) async fn newer_payments(
 ) -> Result<(), ReconcileError> {
     let (id, guard) = (node.record.id, &house.sockets.guard);
     let mut cursor = guard.payment_cursor(id).await?;
-    if let Some(before) = cursor.checked_sub(1)
-        && node.lightning.payments(before).await?.is_empty()
-    {
+    if ends_before(node, cursor).await? {
         let why = format!("node {id} no longer has payments that it had: it was restored");
         house.freeze(why).await;
         return Ok(());
@@ -53,6 +177,45 @@ pub(crate) async fn newer_payments(
         guard.move_payment_cursor(id, last).await?;
         cursor = last;
     }
+}
+
+async fn ends_before(node: &NodeHandle, cursor: u64) -> Result<bool, NodeError> {
+    Ok(match cursor.checked_sub(1) {
+        Some(before) => node.lightning.payments(before).await?.is_empty(),
+        None => false,
+    })
+}
+
+/// A person has looked at the node. If it or the store was restored, what was open there may have been
+/// made and be forgotten: it stays held until the node shows it, and is never sent again.
+pub(crate) async fn accept_as_it_is(
+    house: &Arc<House>,
+    node: &NodeHandle,
+) -> Result<(), ReconcileError> {
+    let (id, guard) = (node.record.id, &house.sockets.guard);
+    recall(house, id).await?;
+    let restored = guard.generation().await? != Generation::Same
+        || ends_before(node, guard.payment_cursor(id).await?).await?
+        || !lost(house, node).await?.is_empty();
+    if restored {
+        let open = open_on(house, node).await?;
+        guard.excuse_sightings(id, &open).await?;
+        house.sightings.excuse(id, &open);
+    }
+    accept(&**guard, id, node.lightning.as_ref()).await
+}
+
+/// Payments that are open on the node, whether or not it has shown them.
+async fn open_on(house: &House, node: &NodeHandle) -> Result<Vec<Sighting>, StoreError> {
+    let mut open = Vec::new();
+    for (org, payment) in node.followed() {
+        if let Some(Row::Outgoing(outgoing)) = house.lookups.ask(about(org, payment)).await?.payment
+        {
+            let hash = outgoing.hash();
+            open.push(Sighting { node: node.record.id, org, payment, hash });
+        }
+    }
+    Ok(open)
 }
 
 /// Takes the node's payments as they are now: it is new here, or a person has looked.

@@ -1,14 +1,19 @@
 //! Every node's own books against ours, both ways (`money-safety` rule 24).
 
-use std::{cmp::Ordering, collections::HashMap, time::Duration};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use domain::{
     Msat, NodeId, OrgId, PaymentHash, PaymentId,
     org::{Org, Outgoing, OutgoingState, Row},
-    payment::AttemptEnd,
+    payment::{Attempt, AttemptEnd},
 };
 use ports::{
     Reads, StoreError,
+    guard::Sighting,
     lightning::{NodeError, NodePayment, PayUpdate},
     operations::AuditFinding,
 };
@@ -40,6 +45,7 @@ pub(super) async fn read(node: &NodeHandle) -> Result<Vec<NodePayment>, NodeErro
 /// What our books say of each node.
 #[derive(Default)]
 pub(super) struct Flows {
+    shown: HashSet<Sighting>,
     tried: HashMap<(NodeId, PaymentHash), Vec<Tried>>,
     received: HashMap<NodeId, Vec<Received>>,
 }
@@ -54,7 +60,12 @@ struct Tried {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Open,
-    Paid { amount_msat: Msat, fee_msat: Msat },
+    /// Open, and the node has had it.
+    Shown,
+    Paid {
+        amount_msat: Msat,
+        fee_msat: Msat,
+    },
     Failed,
 }
 
@@ -66,10 +77,15 @@ struct Received {
 }
 
 impl Flows {
+    /// What nodes have shown.
+    pub(super) fn note(&mut self, sightings: Vec<(Sighting, bool)>) {
+        self.shown.extend(sightings.into_iter().map(|(sighting, _)| sighting));
+    }
+
     pub(super) fn add(&mut self, org: &Org) {
         for payment in org.outgoing.values() {
             for attempt in &payment.attempts {
-                let end = ended(payment, attempt.end);
+                let end = self.ended(org.id, payment, attempt);
                 let tried = Tried { org: org.id, payment: payment.id, end };
                 self.tried.entry((attempt.node, payment.hash())).or_default().push(tried);
             }
@@ -82,6 +98,19 @@ impl Flows {
                 by_node_msat: payment.credited_by_node_msat(),
             };
             self.received.entry(payment.node).or_default().push(received);
+        }
+    }
+
+    fn ended(&self, org: OrgId, payment: &Outgoing, attempt: &Attempt) -> Ended {
+        let (node, hash) = (attempt.node, payment.hash());
+        let shown = || self.shown.contains(&Sighting { node, org, payment: payment.id, hash });
+        match (attempt.end, payment.state) {
+            (Some(AttemptEnd::Paid { .. }), OutgoingState::Posted { fee_msat, .. }) => {
+                Ended::Paid { amount_msat: payment.amount_msat, fee_msat }
+            }
+            (Some(AttemptEnd::Failed { .. }), _) => Ended::Failed,
+            (None, _) if shown() => Ended::Shown,
+            (Some(AttemptEnd::Paid { .. }) | None, _) => Ended::Open,
         }
     }
 
@@ -136,9 +165,11 @@ impl Flows {
         tried: Tried,
         findings: &mut Vec<AuditFinding>,
     ) {
-        let now = match timeout(ANSWER, now(node, hash)).await {
-            Ok(Ok(now)) => now,
-            Ok(Err(_)) | Err(_) => None,
+        let id = node.record.id;
+        let Ok(Ok(now)) = timeout(ANSWER, now(node, hash)).await else {
+            let text = format!("payment {hash} could not be looked up");
+            findings.push(Finding::of_node(id, "node_not_audited", text));
+            return;
         };
         if !agrees(tried.end, now.as_ref()) {
             let (code, text) = match tried.end {
@@ -146,10 +177,11 @@ impl Flows {
                     ("posted_but_not_paid", "posted, but the node says otherwise")
                 }
                 Ended::Failed => ("paid_after_failure", "failed, but the node has paid it"),
+                Ended::Shown => ("lost_by_node", "in flight, but the node no longer has it"),
                 Ended::Open => return,
             };
             let mut finding = Finding::of_payment(tried.org, tried.payment, code, text.to_owned());
-            finding.node = Some(node.record.id);
+            finding.node = Some(id);
             findings.push(finding);
         }
     }
@@ -162,16 +194,6 @@ async fn now(node: &NodeHandle, hash: PaymentHash) -> Result<Option<PayUpdate>, 
     }
 }
 
-fn ended(payment: &Outgoing, end: Option<AttemptEnd>) -> Ended {
-    match (end, payment.state) {
-        (Some(AttemptEnd::Paid { .. }), OutgoingState::Posted { fee_msat, .. }) => {
-            Ended::Paid { amount_msat: payment.amount_msat, fee_msat }
-        }
-        (Some(AttemptEnd::Failed { .. }), _) => Ended::Failed,
-        (Some(AttemptEnd::Paid { .. }) | None, _) => Ended::Open,
-    }
-}
-
 fn agrees(end: Ended, shown: Option<&PayUpdate>) -> bool {
     match (end, shown) {
         (
@@ -180,7 +202,8 @@ fn agrees(end: Ended, shown: Option<&PayUpdate>) -> bool {
         ) => (amount_msat, fee_msat) == (*amount, *fee),
         (Ended::Paid { .. }, _) => false,
         (Ended::Failed, Some(PayUpdate::Succeeded { .. })) => false,
-        (Ended::Failed | Ended::Open, _) => true,
+        (Ended::Shown, None) => false,
+        (Ended::Failed | Ended::Open | Ended::Shown, _) => true,
     }
 }
 

@@ -33,11 +33,12 @@ impl Platform {
 async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, StoreError> {
     let mut report =
         AuditReport { frozen: sockets.guard.frozen().await?, ..AuditReport::default() };
+    let mut flows = flows::Flows::default();
     let mut shown = Vec::new();
     for node in nodes {
+        flows.note(sockets.guard.sightings(node.record.id).await?);
         shown.push(flows::read(node).await);
     }
-    let mut flows = flows::Flows::default();
     let mut pairs = pairs::Pairs::default();
     for record in sockets.directory.orgs().await? {
         let books = read(sockets.reads.as_ref(), record.id, &mut report).await?;
