@@ -30,6 +30,7 @@ use crate::{
     router::Router,
     sighting::Sightings,
     tree::Post,
+    turns::Turns,
     waiters::Waiters,
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) lease: Arc<Lease>,
     pub(crate) lanes: Vec<LaneHandle>,
+    pub(crate) turns: Turns,
     pub(crate) lookups: LookUps,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
@@ -85,8 +87,10 @@ impl House {
         lease: Arc<Lease>,
         frozen: Option<String>,
     ) -> House {
+        let turns = Turns::default();
         House {
-            lookups: LookUps::start(&sockets.journal),
+            lookups: LookUps::start(&sockets.journal, turns.clone()),
+            turns,
             lanes: (0..sockets.journal.lanes()).map(|_| LaneHandle::default()).collect(),
             sockets,
             settings,

@@ -19,7 +19,11 @@ use ports::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use crate::{lease::Lease, limits};
+use crate::{
+    lease::Lease,
+    limits,
+    turns::{Turn, Turns},
+};
 
 /// Why a decision was not committed, or may not have been. Its actor stops and loads again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +50,14 @@ pub(crate) enum LaneMessage {
     /// Loads an organisation once its queued decisions are cancelled and none is under way.
     Load(OrgId, RpcReplyPort<Result<Loaded, LoadError>>),
     Finished(Vec<Submission>, Result<(), AppendError>),
+    /// To begin as was asked for, with a turn if there was one in time.
+    Begin(Option<Turn>),
 }
 
 pub(crate) struct JournalLane {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) turns: Turns,
     /// How many submissions wait, for admission at the door.
     pub(crate) waiting: Arc<AtomicUsize>,
 }
@@ -64,6 +71,9 @@ pub(crate) struct LaneState {
     sound: HashSet<OrgId>,
     /// Organisations of the transaction under way.
     under_way: Option<HashSet<OrgId>>,
+    /// Held for the transaction under way, unless it needed none.
+    turn: Option<Turn>,
+    has_asked: bool,
     loads: Vec<(OrgId, RpcReplyPort<Result<Loaded, LoadError>>)>,
 }
 
@@ -87,6 +97,7 @@ impl Actor for JournalLane {
         message: LaneMessage,
         state: &mut LaneState,
     ) -> Result<(), ActorProcessingErr> {
+        let mut offered = None;
         match message {
             LaneMessage::Submit(submission) if state.sound.contains(&submission.org) => {
                 state.queue.push_back(submission);
@@ -99,10 +110,14 @@ impl Actor for JournalLane {
                 state.loads.push((org, reply));
             }
             LaneMessage::Finished(batch, outcome) => self.finish(state, batch, outcome),
+            LaneMessage::Begin(turn) => {
+                state.has_asked = false;
+                offered = Some(turn);
+            }
         }
         self.start_loads(state);
         if state.under_way.is_none() {
-            self.start_batch(&myself, state);
+            self.start_batch(&myself, state, offered);
         }
         Ok(())
     }
@@ -111,7 +126,21 @@ impl Actor for JournalLane {
 impl JournalLane {
     /// Everything that has gathered, up to a bound. What changes nothing leaves at once if its
     /// organisation has nothing before it.
-    fn start_batch(&self, myself: &ActorRef<LaneMessage>, state: &mut LaneState) {
+    fn start_batch(
+        &self,
+        myself: &ActorRef<LaneMessage>,
+        state: &mut LaneState,
+        offered: Option<Option<Turn>>,
+    ) {
+        while let Some(first) = state.queue.pop_front_if(|first| first.append.is_none()) {
+            self.release_unchanged(first);
+        }
+        if state.queue.is_empty() {
+            return;
+        }
+        let begin = offered.or_else(|| self.turns.begin(state.queue.len()));
+        let Some(turn) = begin else { return self.ask_for_a_turn(myself, state) };
+        state.turn = turn;
         let mut batch = Vec::new();
         let mut writing = HashSet::new();
         while batch.len() < limits::BATCH_MAX
@@ -126,11 +155,19 @@ impl JournalLane {
                 self.release_unchanged(submission);
             }
         }
-        if batch.is_empty() {
-            return;
-        }
         state.under_way = Some(writing);
         self.append(myself, batch);
+    }
+
+    fn ask_for_a_turn(&self, myself: &ActorRef<LaneMessage>, state: &mut LaneState) {
+        if std::mem::replace(&mut state.has_asked, true) {
+            return;
+        }
+        let (turns, lane) = (self.turns.clone(), myself.clone());
+        tokio::spawn(async move {
+            // The lane may be gone, and the turn goes on to the next.
+            let _ = lane.cast(LaneMessage::Begin(turns.next().await));
+        });
     }
 
     fn append(&self, myself: &ActorRef<LaneMessage>, mut batch: Vec<Submission>) {
@@ -162,6 +199,7 @@ impl JournalLane {
         outcome: Result<(), AppendError>,
     ) {
         state.under_way = None;
+        state.turn = None;
         match outcome {
             Ok(()) => {
                 fail::fail_point!("lane::committed");

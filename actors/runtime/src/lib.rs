@@ -22,6 +22,7 @@ mod registry;
 mod router;
 mod sighting;
 mod tree;
+mod turns;
 mod waiters;
 
 pub use house::{Connect, Settings, Sockets};

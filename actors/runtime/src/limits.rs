@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Decisions in one transaction: beyond this the commit only gets longer (`performance` §1).
 pub(crate) const BATCH_MAX: usize = 512;
 
+/// So many that wait need no turn at the store: a transaction of them is worth its cost.
+pub(crate) const CROWD: usize = 64;
+
+/// Several times what a transaction takes.
+pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
+
 /// Decisions that may wait for one lane before new work is refused at the door.
 pub(crate) const LANE_QUEUE_MAX: usize = 20_000;
 

@@ -8,7 +8,7 @@ use ports::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits;
+use crate::{limits, turns::Turns};
 
 type Asked = (Question, oneshot::Sender<Result<Known, StoreError>>);
 
@@ -18,9 +18,9 @@ pub(crate) struct LookUps {
 
 impl LookUps {
     /// One asker: a second one would not answer sooner, as each would ask for fewer at a time.
-    pub(crate) fn start(journal: &Arc<dyn Journal>) -> LookUps {
+    pub(crate) fn start(journal: &Arc<dyn Journal>, turns: Turns) -> LookUps {
         let (asked, questions) = mpsc::channel(limits::ORG_QUEUE_MAX);
-        tokio::spawn(ask(journal.clone(), questions));
+        tokio::spawn(ask(journal.clone(), turns, questions));
         LookUps { asked }
     }
 
@@ -34,11 +34,22 @@ impl LookUps {
     }
 }
 
-async fn ask(journal: Arc<dyn Journal>, mut questions: mpsc::Receiver<Asked>) {
+async fn ask(journal: Arc<dyn Journal>, turns: Turns, mut questions: mpsc::Receiver<Asked>) {
     let mut asked = Vec::new();
     while questions.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await > 0 {
+        let turn = match turns.begin(asked.len()) {
+            Some(turn) => turn,
+            None => turns.next().await,
+        };
+        while asked.len() < limits::LOOK_UP_BATCH_MAX
+            && let Ok(more) = questions.try_recv()
+        {
+            asked.push(more);
+        }
         let batch: Vec<Question> = asked.iter().map(|(question, _)| *question).collect();
-        match journal.look_up(&batch).await {
+        let answer = journal.look_up(&batch).await;
+        drop(turn);
+        match answer {
             Ok(known) => {
                 // Those who have hung up are not told.
                 for ((_, reply), known) in asked.drain(..).zip(known) {

@@ -100,6 +100,7 @@ async fn start_lane(house: &Arc<House>, root: &ActorCell, index: usize) -> Resul
     let actor = JournalLane {
         journal: house.sockets.journal.clone(),
         lease: house.lease.clone(),
+        turns: house.turns.clone(),
         waiting: lane.reset(),
     };
     let (actor, _) = Actor::spawn_linked(None, actor, (), root.clone()).await?;
