@@ -364,6 +364,10 @@ impl Guard for Store {
         self.around("a write", self.rest.change_sightings(added, dropped)).await
     }
 
+    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        self.around("a write", self.rest.claim_for_nobody(hashes)).await
+    }
+
     async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
         self.around("a write", self.rest.excuse_sightings(node, also)).await
     }

@@ -3,14 +3,17 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use domain::{SessionId, Timestamp};
 use ports::{Placement, StoreError};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::limits;
 
@@ -21,7 +24,7 @@ pub(crate) struct Lease {
     /// When it ends by our own monotonic clock, counted from before the renewal was asked for.
     ends_after: AtomicI64,
     started: Instant,
-    over: AtomicBool,
+    over: watch::Sender<bool>,
 }
 
 impl Lease {
@@ -36,7 +39,7 @@ impl Lease {
             until_millis: AtomicI64::new(until.millis()),
             ends_after: AtomicI64::new(ports::placement::LEASE_MS),
             started,
-            over: AtomicBool::new(false),
+            over: watch::Sender::new(false),
         })
     }
 
@@ -47,13 +50,18 @@ impl Lease {
 
     /// Whether an answer from memory may still be given, by the monotonic clock.
     pub(crate) fn is_good(&self) -> bool {
-        !self.over.load(Ordering::Acquire)
-            && self.elapsed_millis() < self.ends_after.load(Ordering::Acquire)
+        !self.is_over() && self.elapsed_millis() < self.ends_after.load(Ordering::Acquire)
     }
 
     /// Whether another has taken over. A lease that has only run out may yet be renewed.
     pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        *self.over.borrow()
+    }
+
+    /// Returns when another has taken over.
+    pub(crate) async fn taken_over(&self) {
+        // The sender lives in this lease, so the wait does not fail.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     /// Renews until the row is gone; then this life is over.
@@ -68,7 +76,7 @@ impl Lease {
                 }
                 Ok(None) => {
                     tracing::error!("another process has taken over; this one answers no more");
-                    self.over.store(true, Ordering::Release);
+                    self.over.send_replace(true);
                     return;
                 }
                 Err(error) => tracing::warn!(%error, "the lease could not be renewed"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use domain::{NodeId, OrgId, SessionId};
+use domain::{Network, NodeId, OrgId, SessionId};
 use ports::{
     StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError,
     operations::NodeState,
@@ -27,6 +27,9 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("an actor could not be started: {0}")]
     Actor(#[from] SpawnErr),
+    /// Started with another network than the one that the installation is on.
+    #[error("node {node} is on {}, and this was started for {}", found.name(), wanted.name())]
+    OtherNetwork { node: String, found: Network, wanted: Network },
 }
 
 /// All actors of one process. Cheap to clone.
@@ -43,6 +46,11 @@ impl Platform {
         settings: Settings,
         session: SessionId,
     ) -> Result<Platform, StartError> {
+        let records = sockets.directory.nodes().await?;
+        if let Some(other) = records.iter().find(|record| record.network != settings.network) {
+            let (node, found) = (other.name.clone(), other.network);
+            return Err(StartError::OtherNetwork { node, found, wanted: settings.network });
+        }
         if let Generation::Changed { recorded, found } = sockets.guard.generation().await? {
             let why = format!("the store was restored or replaced: {recorded} before, {found} now");
             sockets.guard.freeze(&why).await?;
@@ -56,7 +64,7 @@ impl Platform {
         let house = Arc::new(House::new(sockets, settings, lease, frozen));
         Actor::spawn(None, Tree { house: house.clone() }, ()).await?;
         let platform = Platform { house };
-        for record in platform.house.sockets.directory.nodes().await? {
+        for record in records {
             let name = record.name.clone();
             if let Err(error) = platform.adopt(record).await {
                 tracing::error!(node = %name, %error, "a registered node cannot be used");
@@ -86,7 +94,7 @@ impl Platform {
     /// Begins the books of a node that is about to be registered: what it has paid before is not ours.
     pub async fn begin_books(&self, record: &NodeRecord) -> Result<(), ReconcileError> {
         let lightning = (self.house.sockets.connect)(record)?;
-        reconcile::accept(&*self.house.sockets.guard, record.id, lightning.as_ref()).await
+        reconcile::accept(&*self.house.sockets.guard, record, lightning.as_ref()).await
     }
 
     /// Begins to use a registered node.
@@ -151,6 +159,11 @@ impl Platform {
         self.house.sockets.guard.thaw().await?;
         self.house.thawed();
         Ok(())
+    }
+
+    /// Returns when another process has taken over: this one answers no more.
+    pub async fn taken_over(&self) {
+        self.house.lease.taken_over().await;
     }
 
     pub fn frozen(&self) -> Option<String> {

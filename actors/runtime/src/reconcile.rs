@@ -10,6 +10,7 @@ use domain::{
 };
 use ports::{
     Guard, LightningNode, StoreError,
+    directory::NodeRecord,
     guard::{Generation, Sighting},
     journal::Question,
     lightning::{NodeError, PayUpdate},
@@ -202,7 +203,7 @@ pub(crate) async fn accept_as_it_is(
         guard.excuse_sightings(id, &open).await?;
         house.sightings.excuse(id, &open);
     }
-    accept(&**guard, id, node.lightning.as_ref()).await
+    accept(&**guard, &node.record, node.lightning.as_ref()).await
 }
 
 /// Payments that are open on the node, whether or not it has shown them.
@@ -218,17 +219,26 @@ async fn open_on(house: &House, node: &NodeHandle) -> Result<Vec<Sighting>, Stor
     Ok(open)
 }
 
-/// Takes the node's payments as they are now: it is new here, or a person has looked.
+/// Takes the node's payments as they are now: it is new here, or a person has looked. What the house
+/// has paid without our knowing is not paid again over another node.
 pub(crate) async fn accept(
     guard: &dyn Guard,
-    id: NodeId,
+    record: &NodeRecord,
     lightning: &dyn LightningNode,
 ) -> Result<(), ReconcileError> {
-    let mut last = 0;
-    while let Some(next) =
-        lightning.payments(last).await?.iter().map(|payment| payment.payment_index).max()
-    {
+    let (id, mut last) = (record.id, 0);
+    loop {
+        let page = lightning.payments(last).await?;
+        let Some(next) = page.iter().map(|payment| payment.payment_index).max() else { break };
         last = next;
+        let paid = page
+            .iter()
+            .filter(|payment| !payment.probe && !matches!(payment.last, PayUpdate::Failed { .. }));
+        let paid: Vec<_> = paid.map(|payment| payment.hash).collect();
+        if record.owner.is_none() && !paid.is_empty() {
+            let unknown = guard.unknown_payments(id, &paid).await?;
+            guard.claim_for_nobody(&unknown).await?;
+        }
     }
     guard.move_payment_cursor(id, last).await?;
     Ok(())

@@ -341,6 +341,10 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         self.read(Call::Read, self.inner.unknown_payments(node, hashes)).await
     }
 
+    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.claim_for_nobody(hashes)).await
+    }
+
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
         self.read(Call::Read, self.inner.sightings(node)).await
     }

@@ -83,6 +83,11 @@ impl Engine {
         self.operations.clone()
     }
 
+    /// Returns when another process has taken over, and this one is of no more use.
+    pub async fn taken_over(&self) {
+        self.platform.taken_over().await;
+    }
+
     /// Takes nothing new and finishes what is on its way to the store.
     pub async fn stop(&self) {
         self.platform.stop().await;

@@ -1,14 +1,16 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use domain::{NodeId, PaymentHash};
+use domain::{NodeId, OrgId, PaymentHash, PaymentId};
 use ports::{
     Guard, StoreError,
     guard::{Generation, Sighting},
 };
 
+use uuid::Uuid;
+
 use super::{Memory, Tables};
-use crate::{codec, records::tried_on};
+use crate::{codec, records::tried_on, shape::ClaimedHash};
 
 #[async_trait]
 impl Guard for Memory {
@@ -64,6 +66,16 @@ impl Guard for Memory {
         let on_it = |hash| holds(hash).is_some_and(|(holder, _)| holder == node);
         let unknown = hashes.iter().filter(|hash| !failed.contains(hash) && !on_it(hash));
         Ok(unknown.copied().collect())
+    }
+
+    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        let (org, payment) = (OrgId::new(Uuid::nil()), PaymentId::new(Uuid::nil()));
+        let tables = &mut *self.tables();
+        for hash in hashes {
+            let nobody = ClaimedHash { hash: *hash, org, payment, attempt: None };
+            tables.outgoing_hash.entry(*hash).or_insert(nobody);
+        }
+        Ok(())
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

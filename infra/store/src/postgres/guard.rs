@@ -47,6 +47,11 @@ const TRIED: &str = "
     from unnest($1::bytea[]) as asked (hash)
     join payment on payment.failed_hash = asked.hash";
 
+const CLAIM_FOR_NOBODY: &str = "
+    insert into outgoing_hash (hash, org_id, payment_id)
+    select hash, $2, $2 from unnest($1::bytea[]) as paid (hash)
+    on conflict do nothing";
+
 const SIGHTINGS: &str = "
     select org_id, payment_id, hash, excused from sighting where node_id = $1
     order by org_id, payment_id";
@@ -138,6 +143,13 @@ impl Guard for Postgres {
         }
         let unknown = hashes.iter().filter(|hash| !known.iter().any(|known| *known == hash.0));
         Ok(unknown.copied().collect())
+    }
+
+    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        let paid: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
+        let nobody = Uuid::nil();
+        self.write(CLAIM_FOR_NOBODY, &[&paid, &nobody]).await?;
+        Ok(())
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

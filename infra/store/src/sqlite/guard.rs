@@ -7,6 +7,7 @@ use ports::{
     guard::{Generation, Sighting},
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{
     Sqlite, generation,
@@ -98,6 +99,21 @@ impl Guard for Sqlite {
                 }
             }
             Ok(unknown)
+        })
+        .await
+    }
+
+    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        let hashes = hashes.to_vec();
+        self.change(move |open| {
+            let mut claim = open.prepare_cached(
+                "insert into outgoing_hash (hash, org_id, payment_id) values (?1, ?2, ?2)
+                 on conflict do nothing",
+            )?;
+            for PaymentHash(hash) in &hashes {
+                claim.execute(params![hash, Uuid::nil().as_bytes()])?;
+            }
+            Ok(())
         })
         .await
     }
