@@ -8,7 +8,7 @@ use proto::v1::{Payment, PaymentStatus, SendRequest};
 use serde_json::Value;
 use tests::world::new_id;
 
-use crate::bed::{Bed, failed_with, refused, said_no};
+use crate::bed::{Bed, failed_with, refused};
 
 const FROZEN_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -71,7 +71,12 @@ async fn sends_wait_for_a_person(bed: &Bed, before: &Payment) {
     let wallet = bed.wallet(acme).await;
     for send in &sends {
         refused(bed.send(acme, send.clone()).await, Unavailable, "sends_frozen");
-        said_no(&bed.cli_pay(acme, send).await, Unavailable, "sends_frozen");
+        // To a person it says at once who has to act: not later, and not by itself.
+        let said = bed.cli_pay(acme, send).await;
+        let error = &said.document["error"];
+        let told = (said.code, &error["code"], &error["retryable"]);
+        assert_eq!(told, (8, &"sends_frozen".into(), &"same_id".into()), "{said:?}");
+        assert!(said.stderr.contains("`switchyard frozen`"), "{said:?}");
         assert!(bed.payment(acme, &send.id).await.is_err(), "nothing is kept");
     }
     let repeated = SendRequest { id: before.id.clone(), ..acme.send("", &before.invoice) };

@@ -14,7 +14,7 @@ pub enum Exit {
     Invalid,
     /// The payment is in flight, or the answer was lost: perhaps done.
     OutcomeUnknown,
-    /// Certainly not done.
+    /// This call certainly did nothing; an earlier one with the same id may have.
     Unavailable,
     NotFound,
     Denied,
@@ -71,7 +71,10 @@ impl Exit {
             Exit::OutcomeUnknown => {
                 "the outcome is not known yet: repeat with the same id, or read by id"
             }
-            Exit::Unavailable => "certainly not done: repeat later, with the same id",
+            Exit::Unavailable => {
+                "this call did nothing: repeat later; where there is an id, with the same one (an \
+                 earlier call with that id may have)"
+            }
             Exit::NotFound => "there is no such thing, or not for this key",
             Exit::Denied => "the key or token is not accepted",
             Exit::Conflict => "the id or name is in use with other values",

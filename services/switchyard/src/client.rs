@@ -26,6 +26,8 @@ use crate::{
     ready,
 };
 
+/// The code of a send that waits for a person, not for a better moment.
+const SENDS_FROZEN: &str = "sends_frozen";
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -239,6 +241,9 @@ async fn answer<T>(
 
 pub(crate) fn refused(status: &Status) -> Failure {
     let problem = Problem::from_status(status);
+    if problem.code == SENDS_FROZEN {
+        return Failure::frozen(&problem.code, &problem.message);
+    }
     Failure::new(problem.class.into(), &problem.code, problem.message)
 }
 

@@ -1,5 +1,7 @@
 //! How a command did not succeed, and what its caller may do now.
 
+use std::io;
+
 use bootstrap::{ConfigError, Exit, files::FileError, log::LogError, random::NoRandomness};
 
 const SAME_ID: &str = "same_id";
@@ -47,6 +49,14 @@ impl Failure {
         Failure::new(Exit::Invalid, "invalid_argument", message)
     }
 
+    /// A send that was refused because a person has to look first; then the same id may be sent.
+    pub(crate) fn frozen(code: &str, why: &str) -> Failure {
+        let message = format!(
+            "{why}; every send is frozen until the operator has looked (`switchyard frozen`)"
+        );
+        Failure { retryable: SAME_ID, ..Failure::new(Exit::AuditFindings, code, message) }
+    }
+
     pub(crate) fn bug(error: impl std::error::Error) -> Failure {
         Failure::new(Exit::Bug, "internal", chain(&error))
     }
@@ -64,6 +74,26 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = under.source();
     }
     text
+}
+
+/// A path that cannot be right must be mended; a disk that is full may not be so later.
+pub(crate) fn of_a_path(why: io::ErrorKind, message: String) -> Failure {
+    const CANNOT_BE_RIGHT: &[io::ErrorKind] = &[
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::AlreadyExists,
+        io::ErrorKind::NotADirectory,
+        io::ErrorKind::IsADirectory,
+        io::ErrorKind::ReadOnlyFilesystem,
+        io::ErrorKind::InvalidFilename,
+        io::ErrorKind::InvalidData,
+    ];
+    if why == io::ErrorKind::NotFound {
+        Failure::new(Exit::Invalid, "file_not_found", message)
+    } else if CANNOT_BE_RIGHT.contains(&why) {
+        Failure::new(Exit::Invalid, "file_unusable", message)
+    } else {
+        Failure::new(Exit::Unavailable, "file_unusable", message)
+    }
 }
 
 impl From<ConfigError> for Failure {
@@ -89,10 +119,7 @@ impl From<FileError> for Failure {
         let message = chain(&error);
         match error {
             FileError::Held(_) => Failure::new(Exit::AlreadyRunning, "already_running", message),
-            FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Failure::new(Exit::NotFound, "file_not_found", message)
-            }
-            FileError::Io { .. } => Failure::new(Exit::Unavailable, "file_unusable", message),
+            FileError::Io { source, .. } => of_a_path(source.kind(), message),
             FileError::Exposed(_) | FileError::Empty(_) => {
                 Failure::new(Exit::Invalid, "file_unusable", message)
             }

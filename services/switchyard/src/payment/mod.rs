@@ -4,7 +4,7 @@ mod record;
 
 use std::time::Duration;
 
-use bootstrap::Exit;
+use bootstrap::{Exit, Signals};
 use clap::{Args, Subcommand};
 use proto::v1::{self, PaymentStatus};
 use serde_json::{Value, json};
@@ -119,8 +119,8 @@ impl Pay {
             wait_seconds: self.wait_seconds,
         };
         let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
-        let sent = client::change_within(to.payments.send(request), within).await;
-        let payment = sent.map_err(|failure| failure.about(&id))?;
+        let sent = client::change_within(to.payments.send(request), within);
+        let payment = under_its_id(self.id, &id, sent, out).await?;
         out.answer(&record::document(&payment), || record::text(&payment));
         Ok(ended(&payment))
     }
@@ -140,8 +140,8 @@ impl Invoice {
             wait_seconds: Some(self.wait_seconds),
         };
         let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
-        let asked = client::change_within(to.payments.receive(request), within).await;
-        let payment = asked.map_err(|failure| failure.about(&id))?;
+        let asked = client::change_within(to.payments.receive(request), within);
+        let payment = under_its_id(self.id, &id, asked, out).await?;
         let bare = self.bare && !payment.invoice.is_empty();
         out.answer(&record::document(&payment), || match bare {
             true => payment.invoice.clone(),
@@ -186,10 +186,10 @@ impl Payment {
                 let request = v1::WatchPaymentRequest { id: id.to_string() };
                 let watch = client::read(to.payments.watch_payment(request)).await?;
                 match wait_seconds {
-                    None => watched(watch, out).await,
+                    None => watched(id, watch, out).await,
                     Some(seconds) => {
                         let within = Duration::from_secs(seconds);
-                        let watching = tokio::time::timeout(within, watched(watch, out)).await;
+                        let watching = tokio::time::timeout(within, watched(id, watch, out)).await;
                         watching.unwrap_or(Ok(Exit::OutcomeUnknown))
                     }
                 }
@@ -198,19 +198,74 @@ impl Payment {
     }
 }
 
+/// Waits for the answer. Whoever gives up waiting, or has lost the answer, has the id to repeat with.
+async fn under_its_id(
+    given: Option<Uuid>,
+    id: &str,
+    call: impl Future<Output = Result<v1::Payment, Failure>>,
+    out: &Output,
+) -> Result<v1::Payment, Failure> {
+    let mut signals = Signals::catch().map_err(Failure::bug)?;
+    if given.is_none() {
+        out.say(&format!("id {id}"));
+    }
+    let answer = tokio::select! {
+        answer = call => answer,
+        signal = signals.asked() => {
+            let message = format!("stopped waiting ({signal}); the outcome is not known");
+            Err(Failure::new(Exit::OutcomeUnknown, "outcome_unknown", message))
+        }
+    };
+    answer.map_err(|failure| failure.about(id))
+}
+
 /// One document (or line) for each change.
-async fn watched(mut watch: tonic::Streaming<v1::Payment>, out: &Output) -> Result<Exit, Failure> {
+async fn watched(
+    id: Uuid,
+    mut watch: tonic::Streaming<v1::Payment>,
+    out: &Output,
+) -> Result<Exit, Failure> {
     let mut exit = Exit::OutcomeUnknown;
     loop {
-        let news = watch.message().await.map_err(|status| client::refused(&status));
-        match news.map_err(client::of_a_read)? {
-            Some(payment) => {
+        match watch.message().await {
+            Ok(Some(payment)) => {
                 exit = ended(&payment);
                 out.answer(&record::document(&payment), || record::line(&payment));
             }
-            None => return Ok(exit),
+            Ok(None) if exit == Exit::OutcomeUnknown => {
+                return Err(broken_off(id, "the platform ended it"));
+            }
+            Ok(None) => return Ok(exit),
+            Err(status) => {
+                let failure = client::refused(&status);
+                tracing::debug!(why = failure.message, "the watch ended");
+                return Err(match failure.exit {
+                    Exit::OutcomeUnknown => broken_off(id, "the connection was lost"),
+                    Exit::Unavailable => broken_off(id, &failure.message),
+                    Exit::Done
+                    | Exit::Failed
+                    | Exit::Invalid
+                    | Exit::NotFound
+                    | Exit::Denied
+                    | Exit::Conflict
+                    | Exit::AuditFindings
+                    | Exit::AlreadyRunning
+                    | Exit::Bug
+                    | Exit::Interrupted => failure,
+                });
+            }
         }
     }
+}
+
+/// The watch is over and the payment is not.
+fn broken_off(id: Uuid, why: &str) -> Failure {
+    let message = format!(
+        "the watch broke off ({why}) and the outcome is not known; the payment goes on without \
+         it: watch or show it again: switchyard payment show {id}"
+    );
+    let id = Some(id.to_string());
+    Failure { id, ..Failure::new(Exit::OutcomeUnknown, "watch_broken_off", message) }
 }
 
 impl Decode {
