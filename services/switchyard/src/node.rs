@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use bootstrap::Exit;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use proto::admin::v1::{
     self as admin,
     register_node_request::{Owner, Trust},
@@ -59,6 +59,10 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("owner").required(true).args(["org", "pool"])))]
+#[command(group(
+    ArgGroup::new("trust").required(true).args(["certificate", "public_authority"])
+))]
 pub(crate) struct Add {
     /// Unique in the installation.
     name: String,
@@ -66,8 +70,7 @@ pub(crate) struct Add {
     #[arg(value_name = "ADDRESS")]
     node_address: String,
     /// The node's tls.cert, to be pinned.
-    #[arg(long, value_name = "FILE", required_unless_present = "public_authority")]
-    #[arg(conflicts_with = "public_authority")]
+    #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// The node's certificate is of a public authority.
     #[arg(long)]
@@ -76,7 +79,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "FILE")]
     macaroon: PathBuf,
     /// The organisation whose own node it is: name or id.
-    #[arg(long, required_unless_present = "pool", conflicts_with = "pool")]
+    #[arg(long)]
     org: Option<String>,
     /// It is a node of the house's credit pool.
     #[arg(long)]
@@ -151,7 +154,8 @@ impl Add {
             trust: Some(trust),
         };
         let node = client::change(to.nodes.register(request)).await;
-        let node = node.map_err(|failure| failure.about(&id))?;
+        let node =
+            node.map_err(|failure| not_trusted(failure, self.public_authority).about(&id))?;
         out.answer(&document(&node), || {
             facts(&[
                 ("node", format!("{} {}", node.id, node.name)),
@@ -163,6 +167,15 @@ impl Add {
         });
         Ok(())
     }
+}
+
+/// No repeat makes a certificate one of a public authority.
+fn not_trusted(failure: Failure, public_authority: bool) -> Failure {
+    if public_authority && failure.message.contains("invalid peer certificate") {
+        let message = format!("{}; pin the node's own with --certificate", failure.message);
+        return Failure::new(Exit::Invalid, "node_certificate_not_trusted", message);
+    }
+    failure
 }
 
 fn owner_text(node: &admin::Node) -> String {

@@ -1,7 +1,7 @@
 //! `switchyard wallet`: balances and the entries that moved them.
 
 use bootstrap::Exit;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use proto::{
     admin::v1::{self as admin, create_wallet_request},
     v1::{self, wallet::Backing},
@@ -57,6 +57,7 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("backing").required(true).args(["line", "node"])))]
 struct Create {
     name: String,
     /// Name or id.
@@ -66,7 +67,7 @@ struct Create {
     #[arg(long)]
     env: String,
     /// Draw on this line of credit.
-    #[arg(long, value_name = "UUID", required_unless_present = "node", conflicts_with = "node")]
+    #[arg(long, value_name = "UUID")]
     line: Option<Uuid>,
     /// Draw on this node of the organisation: name or id.
     #[arg(long)]

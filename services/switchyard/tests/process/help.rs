@@ -35,3 +35,22 @@ fn what_does_not_run_is_unavailable() {
     assert_eq!(run.json()["error"]["code"], "not_running");
     assert_eq!(run.json()["error"]["retryable"], "same_id");
 }
+
+#[test]
+fn one_of_two_is_asked_for_by_both_names() {
+    let wallet = ["wallet", "create", "w", "--org", "o", "--env", "e", "--limit-msat", "1"];
+    let node = ["node", "add", "n", "host:1", "--macaroon", "m"];
+    let line = "01a20ae0-e07d-73ad-b7aa-21f132985458";
+    for (args, both) in [
+        (&wallet[..], "<--line <UUID>|--node <NODE>>"),
+        (&[&node[..], &["--pool"]].concat(), "<--certificate <FILE>|--public-authority>"),
+        (&[&node[..], &["--public-authority"]].concat(), "<--org <ORG>|--pool>"),
+    ] {
+        let run = switchyard(args).run();
+        assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(both), "{args:?}: {}", run.stderr);
+    }
+    let run = switchyard(&[&wallet[..], &["--line", line, "--node", "n"]].concat()).run();
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("cannot be used with"), "{}", run.stderr);
+}
