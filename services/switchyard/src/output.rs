@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use bootstrap::Exit;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, show::clean};
 
 /// How answers are written.
 pub(crate) struct Output {
@@ -29,7 +29,7 @@ impl Output {
             writeln!(stdout, "{document}")?;
         } else {
             let text = text();
-            writeln!(stdout, "{}", text.trim_end())?;
+            writeln!(stdout, "{}", lines(&text))?;
         }
         stdout.flush()
     }
@@ -37,7 +37,7 @@ impl Output {
     /// For people only, while something goes on.
     pub(crate) fn say(&self, text: &str) {
         let mut stderr = io::stderr().lock();
-        drop(writeln!(stderr, "{text}"));
+        drop(writeln!(stderr, "{}", lines(text)));
     }
 
     /// Why a command did not succeed: a line on stderr and, for programs, a document on stdout.
@@ -55,4 +55,9 @@ impl Output {
         }
         failure.exit
     }
+}
+
+/// Our own lines, with whatever from outside they hold.
+fn lines(text: &str) -> String {
+    text.trim_end().lines().map(clean).collect::<Vec<_>>().join("\n")
 }

@@ -56,6 +56,11 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
+/// Text from outside without what would steer a terminal, as the descriptions of invoices are read.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// Rows under a head, each column as wide as its widest cell.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
@@ -66,7 +71,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let padded: Vec<String> =
-            cells.zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+            cells.zip(&widths).map(|(cell, &width)| format!("{:width$}", clean(cell))).collect();
         format!("{}\n", padded.join("  ").trim_end())
     };
     let mut text = line(&mut head.iter().copied());
@@ -80,7 +85,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 pub(crate) fn facts(pairs: &[(&str, String)]) -> String {
     let shown: Vec<_> = pairs.iter().filter(|(_, value)| !value.is_empty()).collect();
     let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    shown.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    shown.iter().map(|(name, value)| format!("{name:width$}  {}\n", clean(value))).collect()
 }
 
 #[cfg(test)]
@@ -101,6 +106,14 @@ mod tests {
         assert_eq!(time(951_782_400_000), "2000-02-29 00:00:00.000Z");
         assert_eq!(time(1_767_225_599_999), "2025-12-31 23:59:59.999Z");
         assert_eq!(time(-1), "1969-12-31 23:59:59.999Z");
+    }
+
+    #[test]
+    fn text_from_outside_steers_nothing() {
+        let shown = facts(&[("for", "tea\u{1b}[2J\nstatus  paid \u{9b}1m caf\u{e9}".to_owned())]);
+        assert_eq!(shown, "for  tea\u{fffd}[2J\u{fffd}status  paid \u{fffd}1m caf\u{e9}\n");
+        let shown = table(&["NAME"], &[vec!["a\nb\r".to_owned()]]);
+        assert_eq!(shown, "NAME\na\u{fffd}b\u{fffd}\n");
     }
 
     #[test]
