@@ -37,14 +37,22 @@ pub struct Config {
     /// Everything that this process keeps is in here.
     pub data: PathBuf,
     /// For customers' calls.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// For the operator's calls.
-    pub admin_listen: SocketAddr,
+    pub admin_listen: Listen,
     pub ready_file: PathBuf,
     pub store: StoreChoice,
     pub network: Network,
     pub log: String,
     pub log_format: log::Format,
+}
+
+/// Where to listen. A place that somebody asked for is never exchanged for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Asked(SocketAddr),
+    /// Nobody said anything.
+    Usual(SocketAddr),
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -154,13 +162,21 @@ impl Settings {
         Ok(Config {
             ready_file: self.ready_file.unwrap_or_else(|| data.join(READY_FILE)),
             data,
-            listen: self.listen.unwrap_or(LISTEN),
-            admin_listen: self.admin_listen.unwrap_or(ADMIN_LISTEN),
+            listen: self.listen.map_or(Listen::Usual(LISTEN), Listen::Asked),
+            admin_listen: self.admin_listen.map_or(Listen::Usual(ADMIN_LISTEN), Listen::Asked),
             store: self.store.unwrap_or(StoreChoice::Sqlite),
             network: self.network.unwrap_or(Network::Regtest),
             log: self.log.unwrap_or_else(|| log::FOR_SERVERS.to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         })
+    }
+}
+
+impl Listen {
+    pub fn address(self) -> SocketAddr {
+        match self {
+            Listen::Asked(address) | Listen::Usual(address) => address,
+        }
     }
 }
 
@@ -255,7 +271,8 @@ mod tests {
         let config = load(file, &pairs, flags).unwrap();
         assert_eq!(config.data, PathBuf::from("from-flag"));
         assert_eq!(config.ready_file, PathBuf::from("from-flag/ready.json"));
-        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.listen, Listen::Asked("127.0.0.1:2".parse().unwrap()));
+        assert_eq!(config.admin_listen, Listen::Usual(ADMIN_LISTEN));
         assert_eq!(config.network, Network::Signet);
         assert_eq!(config.store, StoreChoice::Sqlite);
     }

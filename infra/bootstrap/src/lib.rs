@@ -10,6 +10,6 @@ pub mod random;
 pub mod stop;
 
 pub use clock::SystemClock;
-pub use config::{Config, ConfigError, Settings, StoreChoice};
+pub use config::{Config, ConfigError, Listen, Settings, StoreChoice};
 pub use exit::Exit;
 pub use stop::Signals;

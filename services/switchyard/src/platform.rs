@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use bootstrap::{
-    Config, Exit, StoreChoice, SystemClock,
+    Config, Exit, Listen, StoreChoice, SystemClock,
     files::{self, FolderLock},
     random,
 };
@@ -39,12 +39,12 @@ pub(crate) struct Platform {
 impl Listeners {
     pub(crate) async fn bind(config: &Config) -> Result<Listeners, Failure> {
         Ok(Listeners {
-            public: bind(config.listen).await?,
-            admin: bind(config.admin_listen).await?,
+            public: bind(config.listen.address()).await?,
+            admin: bind(config.admin_listen.address()).await?,
         })
     }
 
-    /// The ports asked for, or others where those are taken.
+    /// The ports asked for; where nobody asked and the usual ones are taken, others.
     pub(crate) async fn bind_near(config: &Config) -> Result<Listeners, Failure> {
         Ok(Listeners {
             public: bind_near(config.listen).await?,
@@ -59,10 +59,10 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn bind_near(address: SocketAddr) -> Result<TcpListener, Failure> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => bind(SocketAddr::new(address.ip(), 0)).await,
+async fn bind_near(listen: Listen) -> Result<TcpListener, Failure> {
+    match (listen, bind(listen.address()).await) {
+        (Listen::Usual(address), Err(_)) => bind(SocketAddr::new(address.ip(), 0)).await,
+        (Listen::Usual(_) | Listen::Asked(_), bound) => bound,
     }
 }
 
@@ -76,7 +76,9 @@ impl Platform {
         // The lock is ours: a ready file can only be of an earlier life.
         files::remove(&config.ready_file)?;
         let token_file = config.data.join(ready::ADMIN_TOKEN_FILE);
-        let token = admin_token(&token_file)?;
+        let secret = admin_secret(&token_file)?;
+        let token = AdminToken::new(&secret)
+            .map_err(|error| Failure::invalid(format!("{}: {error}", token_file.display())))?;
         let ready = ready::Platform {
             address: listeners.public.local_addr().map_err(Failure::bug)?,
             admin_address: listeners.admin.local_addr().map_err(Failure::bug)?,
@@ -97,7 +99,8 @@ impl Platform {
         let public = gateway::serve_public(listeners.public, gateway.clone(), told(&stop));
         servers.spawn(public);
         servers.spawn(gateway::serve_admin(listeners.admin, gateway, token, told(&stop)));
-        ready::write(&config.ready_file, &ready)?;
+        let with_token = ready::WithToken { platform: &ready, admin_token: &secret };
+        ready::write(&config.ready_file, &with_token)?;
         let ready_file = config.ready_file.clone();
         Ok(Platform { engine, servers, stop, ready, ready_file, _lock: lock })
     }
@@ -106,9 +109,16 @@ impl Platform {
         &self.ready
     }
 
-    /// Returns when a listener has ended that was not told to.
+    /// Returns when a listener has ended that was not told to, or another process has taken over.
     pub(crate) async fn failed(&mut self) -> Failure {
-        let why = match self.servers.join_next().await {
+        let ended = tokio::select! {
+            ended = self.servers.join_next() => ended,
+            () = self.engine.taken_over() => {
+                let why = "another process has taken over the database; this one is of no more use";
+                return Failure::new(Exit::AlreadyRunning, "taken_over", why.to_owned());
+            }
+        };
+        let why = match ended {
             Some(Ok(Err(error))) => chain(&error),
             Some(Err(error)) => chain(&error),
             Some(Ok(Ok(()))) | None => "it ended".to_owned(),
@@ -138,13 +148,11 @@ fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
     }
 }
 
-fn admin_token(file: &Path) -> Result<AdminToken, Failure> {
+fn admin_secret(file: &Path) -> Result<String, Failure> {
     if !file.exists() {
         files::write_secret(file, &random::token()?)?;
     }
-    let token = files::read_secret(file)?;
-    AdminToken::new(&token)
-        .map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))
+    Ok(files::read_secret(file)?)
 }
 
 fn store_name(choice: &StoreChoice) -> &'static str {
@@ -249,6 +257,9 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         let message = format!("the engine cannot start: {}", chain(&error));
         match error {
+            StartError::Platform(runtime::StartError::OtherNetwork { .. }) => {
+                Failure::new(Exit::Invalid, "other_network", message)
+            }
             StartError::Platform(_) => Failure::new(Exit::Unavailable, "unavailable", message),
             StartError::NoRandomness(_) => Failure::new(Exit::Bug, "internal", message),
         }

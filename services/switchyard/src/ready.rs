@@ -9,7 +9,7 @@ use std::{
 use bootstrap::{Exit, files};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, of_a_path};
 
 pub(crate) const FILE: &str = "ready.json";
 
@@ -41,18 +41,21 @@ pub(crate) struct NetworkNode {
     pub(crate) observe_macaroon_file: PathBuf,
 }
 
+/// Mode 0600, and there wholly or not at all: it may hold a secret.
 pub(crate) fn write<T: Serialize>(path: &Path, ready: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(ready).map_err(Failure::bug)?;
-    Ok(files::write_plain(path, &text)?)
+    Ok(files::write_secret(path, &text)?)
 }
 
 /// Reads where a process is. One that has not started, or has stopped, is not available.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        let why = if missing { "is not running".to_owned() } else { error.to_string() };
-        let message = format!("{what}: {why} ({})", path.display());
-        Failure::new(Exit::Unavailable, "not_running", message)
+        let path = path.display();
+        if error.kind() == io::ErrorKind::NotFound {
+            let message = format!("{what}: is not running ({path})");
+            return Failure::new(Exit::Unavailable, "not_running", message);
+        }
+        of_a_path(error.kind(), format!("{what}: {error} ({path})"))
     })?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::invalid(format!("{} is not of {what}: {error}", path.display())))
@@ -68,6 +71,14 @@ pub(crate) const DEMO_KEY_FILE: &str = "demo.key";
 
 /// Where a platform keeps the operator's token.
 pub(crate) const ADMIN_TOKEN_FILE: &str = "admin.token";
+
+/// What the file of a platform says. Only the file: what is printed ends up in logs.
+#[derive(Serialize)]
+pub(crate) struct WithToken<'a> {
+    #[serde(flatten)]
+    pub(crate) platform: &'a Platform,
+    pub(crate) admin_token: &'a str,
+}
 
 /// A running platform.
 #[derive(Clone, Debug, Serialize, Deserialize)]

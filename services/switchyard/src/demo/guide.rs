@@ -11,9 +11,9 @@ use crate::{output::Output, ready, show::sat};
 
 pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out: &Output) {
     let key_file = platform.data.join(ready::DEMO_KEY_FILE);
-    let data = word(&platform.data);
+    let data = quoted(&platform.data);
     let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
-    let binary = word(&own_binary);
+    let binary = quoted(&own_binary);
     let first = format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}");
     let document = json!({
         "ready": platform,
@@ -29,7 +29,7 @@ pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out
              \x20 {first}\n\n\
              {more}\n\
              Ctrl-C stops everything; started again, everything is still there.",
-            where_it_is = where_it_is(platform, &word(&key_file)),
+            where_it_is = where_it_is(platform, &quoted(&key_file)),
             more = more(&own_binary, &platform.data),
         )
     });
@@ -51,8 +51,8 @@ Switchyard is running beside a simulated Lightning network of six nodes.
 ",
         address = platform.address,
         admin = platform.admin_address,
-        data = word(&platform.data),
-        token = word(&platform.admin_token_file),
+        data = quoted(&platform.data),
+        token = quoted(&platform.admin_token_file),
         credit = sat(CREDIT_WALLET_MSAT),
         line = sat(LINE_MSAT),
         own = sat(NODE_WALLET_MSAT),
@@ -92,18 +92,7 @@ fn more(binary: &Path, data: &Path) -> String {
     )
 }
 
-/// A path as a word for the shell, below the current folder if it lies there.
-fn word(path: &Path) -> String {
-    let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
-    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    match below {
-        // A command without a slash would be looked for in the PATH.
-        Some(below) if below.components().count() == 1 => format!("./{}", quoted(&below)),
-        Some(below) => quoted(&below),
-        None => quoted(path),
-    }
-}
-
+/// A path as a word for the shell, whichever folder that is in.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);

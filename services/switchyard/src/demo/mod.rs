@@ -31,11 +31,11 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
     let config = flags.load(defaults)?;
     let mut signals = Signals::catch().map_err(Failure::bug)?;
     let lock = FolderLock::take(&config.data)?;
+    let listeners = Listeners::bind_near(&config).await?;
 
     out.say("starting the simulated Lightning network");
     let mut network = network::Child::start(&config.data).await?;
     out.say("starting the platform");
-    let listeners = Listeners::bind_near(&config).await?;
     let starting = Platform::start(&config, lock, listeners);
     let mut platform = tokio::select! {
         started = starting => started?,

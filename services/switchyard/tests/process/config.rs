@@ -27,3 +27,27 @@ fn unknown_keys_are_refused_in_one_line() {
     assert_eq!(run.code, 2);
     assert!(!folder.path().join("data").exists(), "nothing was begun");
 }
+
+#[test]
+fn paths_that_cannot_be_right_must_be_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (file, missing) = (file.to_str().unwrap(), folder.path().join("missing"));
+    let missing = missing.to_str().unwrap();
+    let any = "127.0.0.1:0";
+    for (args, path) in [
+        (&["wallet", "list", "--address", any, "--key-file", missing][..], missing),
+        (&["wallet", "list", "--address", any, "--key-file", folder.path().to_str().unwrap()], ""),
+        (&["org", "list", "--admin-address", any, "--admin-token-file", missing], missing),
+        (&["org", "list", "--data", file], file),
+        (&["sim", "nodes", "--data", file], file),
+        (&["standalone", "--data", file], file),
+        (&["standalone", "--data", &format!("{file}/below")], file),
+        (&["sim", "run", "--data", file], file),
+    ] {
+        let run = switchyard(args).run();
+        assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(path), "{args:?}: {}", run.stderr);
+    }
+}

@@ -1,11 +1,15 @@
 //! The platform and the network as two processes, told what to do by the command line alone.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Process, Run, switchyard};
+use crate::support::{Call, Process, Run, switchyard};
 
 const SAT: u64 = 1_000;
 
@@ -38,12 +42,15 @@ impl House {
     }
 
     fn call(&self, args: &[&str]) -> Run {
+        self.prepared(args).run()
+    }
+
+    fn prepared(&self, args: &[&str]) -> Call {
         let key_file = self.folder.path().join("key");
         switchyard(args)
             .env("SWITCHYARD_DATA", self.data().to_str().unwrap())
             .env("SWITCHYARD_KEY_FILE", key_file.to_str().unwrap())
             .env("SWITCHYARD_SIM", network_folder(self.folder.path()).to_str().unwrap())
-            .run()
     }
 
     /// The document of a command that must go well.
@@ -122,14 +129,22 @@ fn a_payment_survives_the_death_of_the_platform() {
     let open = house.call(&["--json", "pay", "--wallet", "credit", &slow, "--wait-seconds", "0"]);
     assert_eq!((open.code, &open.json()["status"]), (3, &"sending".into()));
 
+    let id = text(&open.json()["id"]);
+    let watch = house.prepared(&["--json", "payment", "watch", &id]).until_it_answers();
+    assert!(watch.line.contains("sending"), "{}", watch.line);
+
     house.platform.take().unwrap().kill();
+    let broken = watch.end();
+    assert_eq!((broken.code, &broken.json()["error"]["code"]), (3, &"watch_broken_off".into()));
+    let again = format!("switchyard payment show {id}");
+    assert!(broken.stderr.contains(&again), "{}", broken.stderr);
+    assert!(!broken.stderr.contains("h2"), "{}", broken.stderr);
     assert_eq!(house.call(&["payment", "list"]).code, 4, "nobody answers");
     house.start_platform();
 
     assert_eq!(house.ok(&["payment", "show", &text(&paid["id"])]), paid);
     assert_eq!(house.ok(&["payment", "show", &received])["received_msat"], 7_000);
     // Asked again under its id it is the same payment, however often.
-    let id = text(&open.json()["id"]);
     let again = house.ok(&["pay", "--wallet", "credit", &slow, "--id", &id]);
     assert_eq!(again["status"], "completed");
     assert_eq!(house.ok(&["payment", "list"])["payments"].as_array().unwrap().len(), 4);
@@ -186,4 +201,59 @@ fn refusals_have_their_codes_and_change_nothing() {
     let second = switchyard(&["standalone", "--data", data.to_str().unwrap()]).run();
     assert_eq!((second.code, second.stderr.lines().count()), (9, 1), "{}", second.stderr);
     house.ok(&["status"]);
+}
+
+#[test]
+fn whoever_stops_waiting_keeps_the_id() {
+    let house = House::start();
+    house.onboard();
+    let slow = house.outside_invoice(&["--amount-msat", "5000", "--description", "sim:slow:3000"]);
+    let pay = ["pay", "--wallet", "credit", &slow];
+    for json in [&["--json"][..], &[]] {
+        let waiting = house.prepared(&[json, &pay].concat()).until_it_says();
+        let id = waiting.line.strip_prefix("id ").unwrap().to_owned();
+        waiting.interrupt();
+        let stopped = waiting.end();
+        assert_eq!(stopped.code, 3, "{}", stopped.stderr);
+        let repeat = format!("; repeat with --id {id}\n");
+        assert!(stopped.stderr.ends_with(&repeat), "{}", stopped.stderr);
+        assert!(json.is_empty() || stopped.json()["error"]["id"] == id, "{}", stopped.stdout);
+    }
+
+    // Nothing but the answer on stdout, and nothing twice: an id that was given is known.
+    let ours = house.call(&["invoice", "--wallet", "credit", "--bare"]);
+    assert!(ours.stdout.starts_with("lnbcrt") && ours.stderr.starts_with("id "), "{}", ours.stderr);
+    let id = "01a20ae0-e07d-73ad-b7aa-21f132985458";
+    let words = ["invoice", "--wallet", "credit", "--id", id, "--description", "tea\u{1b}[2J"];
+    let ours = house.call(&words);
+    assert_eq!((ours.code, ours.stderr.as_str()), (0, ""));
+    assert!(ours.stdout.contains("tea\u{fffd}[2J"), "{:?}", ours.stdout);
+}
+
+#[test]
+fn the_ready_file_is_for_its_owner_and_holds_the_token() {
+    let house = House::start();
+    let file = house.data().join("ready.json");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let ready: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let address = ready["admin_address"].as_str().unwrap();
+    let token = ready["admin_token"].as_str().unwrap();
+    let told = ["status", "--admin-address", address, "--admin-token", token];
+    assert_eq!(switchyard(&told).run().code, 0);
+    let kept = fs::read_to_string(ready["admin_token_file"].as_str().unwrap()).unwrap();
+    assert_eq!(kept.trim(), token);
+}
+
+#[test]
+fn a_certificate_of_no_authority_must_be_mended() {
+    let house = House::start();
+    let node = &house.network.ready["nodes"][0];
+    let field = |name: &str| node[name].as_str().unwrap();
+    let add =
+        ["--json", "node", "add", "n", field("address"), "--macaroon", field("macaroon_file")];
+    let run = house.call(&[&add[..], &["--pool", "--public-authority"]].concat());
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert_eq!(run.json()["error"]["code"], "node_certificate_not_trusted");
+    assert!(run.stderr.contains("--certificate"), "{}", run.stderr);
 }

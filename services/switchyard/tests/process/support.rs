@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -35,16 +35,63 @@ impl Call {
     }
 
     pub(crate) fn run(mut self) -> Run {
-        let output = self.0.output().unwrap();
+        Run::of(self.0.output().unwrap())
+    }
+}
+
+/// A command that is still waiting for something, with what it has said so far.
+pub(crate) struct Waiting {
+    child: Child,
+    pub(crate) line: String,
+}
+
+impl Call {
+    /// Starts it and waits for its first line on stdout.
+    pub(crate) fn until_it_answers(mut self) -> Waiting {
+        let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let line = first_line(child.stdout.as_mut().unwrap());
+        Waiting { child, line }
+    }
+
+    /// Starts it and waits for its first line on stderr.
+    pub(crate) fn until_it_says(mut self) -> Waiting {
+        let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let line = first_line(child.stderr.as_mut().unwrap());
+        Waiting { child, line }
+    }
+}
+
+/// Byte by byte: the rest stays where it is.
+fn first_line(from: &mut impl Read) -> String {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while from.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap()
+}
+
+impl Waiting {
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    }
+
+    /// What it said after its first line, and how it ended.
+    pub(crate) fn end(self) -> Run {
+        Run::of(self.child.wait_with_output().unwrap())
+    }
+}
+
+impl Run {
+    fn of(output: Output) -> Run {
         Run {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
-}
 
-impl Run {
     /// Its answer; of many, the last.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.stdout.lines().last().unwrap_or_default())
@@ -76,9 +123,10 @@ impl Process {
         }
     }
 
-    /// Starts it and waits for its answer on stdout instead.
-    pub(crate) fn start_answering(args: &[&str]) -> Process {
-        let mut child = switchyard(args).0.stdout(Stdio::piped()).spawn().unwrap();
+    /// Starts it in a folder and waits for its answer on stdout instead.
+    pub(crate) fn start_answering(args: &[&str], folder: &Path) -> Process {
+        let mut command = switchyard(args).0;
+        let mut child = command.current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{args:?}: {line:?}"));
