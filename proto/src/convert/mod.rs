@@ -24,6 +24,8 @@ pub enum WireError {
     Missing(&'static str),
     #[error("{0} must not contain the character NUL")]
     Text(&'static str),
+    #[error("{0} must not contain control characters")]
+    Control(&'static str),
     #[error("{0} must be at most {NAME_BYTES_MAX} bytes long")]
     Long(&'static str),
     #[error("{0} must be at most the bitcoin supply")]
@@ -44,6 +46,7 @@ impl WireError {
             Self::Id(_)
             | Self::Missing(_)
             | Self::Text(_)
+            | Self::Control(_)
             | Self::Long(_)
             | Self::Amount(_)
             | Self::Wait
@@ -58,7 +61,7 @@ impl WireError {
         match self {
             Self::Id(_) => "id_invalid",
             Self::Missing(_) => "field_missing",
-            Self::Text(_) => "text_invalid",
+            Self::Text(_) | Self::Control(_) => "text_invalid",
             Self::Long(_) => "text_too_long",
             Self::Amount(_) => "amount_out_of_range",
             Self::Wait => "wait_out_of_range",
@@ -105,8 +108,15 @@ fn present(field: &'static str, given: String) -> Result<String, WireError> {
     if given.trim().is_empty() { Err(WireError::Missing(field)) } else { text(field, given) }
 }
 
+/// Names are shown on one line among others: nothing in them may move a terminal's cursor.
 fn named(field: &'static str, name: String) -> Result<String, WireError> {
-    if name.len() > NAME_BYTES_MAX { Err(WireError::Long(field)) } else { present(field, name) }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(WireError::Long(field));
+    }
+    if name.contains(char::is_control) {
+        return Err(WireError::Control(field));
+    }
+    present(field, name)
 }
 
 fn msat(field: &'static str, amount_msat: u64) -> Result<Msat, WireError> {

@@ -296,6 +296,13 @@ fn what_says_nothing_is_refused_by_name() {
     };
     assert_eq!(payments::Receive::try_from(text), Err(WireError::Text("description")));
 
+    for name in ["a\nb", "a\0", "\u{1b}[2J", "a\u{7f}", "a\u{9b}"] {
+        let (id, name) = (uuid(1).to_string(), name.to_owned());
+        let org = admin::CreateOrganisationRequest { id, name };
+        let refused = organisations::Create::try_from(org).err();
+        assert_eq!(refused, Some(WireError::Control("name")));
+    }
+
     let line = admin::OpenLineRequest {
         organisation_id: uuid(1).to_string(),
         id: uuid(2).to_string(),
