@@ -352,7 +352,10 @@ impl World {
         };
         match newest.life.asked(newest.platform.audit()).await {
             Some(Ok(report)) => {
-                for AuditFinding { code, text, payment, .. } in report.findings {
+                // The run's own auditor has judged these, by what it knows of the lies told.
+                let contradicted = |it: &AuditFinding| it.code == "payment_contradicted";
+                let findings = report.findings.into_iter().filter(|it| !contradicted(it));
+                for AuditFinding { code, text, payment, .. } in findings {
                     let payment = payment.map(|payment| tag('P', payment)).unwrap_or_default();
                     self.sim.violate(format!("audit: {code} {payment} {text}"));
                 }

@@ -79,6 +79,7 @@ async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<
             org.apply(&recorded.event, recorded.at);
             entries += u64::from(recorded.event.entry().is_some());
             books::check_hold(&org, recorded, &mut report.findings);
+            books::check_contradiction(&org, recorded, &mut report.findings);
         }
         if let Some(last) = recorded.last() {
             seq = last.seq;
