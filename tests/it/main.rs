@@ -11,6 +11,7 @@ mod contradicted;
 mod failed;
 mod ids;
 mod invoices;
+mod names;
 mod nodes;
 mod own_nodes;
 mod restored;

@@ -325,7 +325,7 @@ impl World {
             organisation_id: org.to_owned(),
             id: wallet.clone(),
             environment_id: environment.to_owned(),
-            name: "main".to_owned(),
+            name: format!("wallet {wallet}"),
             backing: Some(backing),
             limit_msat,
         };

@@ -13,7 +13,7 @@ pub enum ErrorClass {
     NotFound,
     /// Not done, by rule: change something first.
     Rejected,
-    /// Not done: use a new id.
+    /// Not done: use a new id, or another name.
     Conflict,
     /// Certainly not done: repeat later with the same id.
     Unavailable,
@@ -38,6 +38,8 @@ pub enum Rejection {
     PaymentNotFound(PaymentId),
     #[error("the id was used before with another body")]
     IdReused,
+    #[error("the name is in use")]
+    NameTaken,
     #[error("the invoice is for {found}, this installation is on {expected}")]
     WrongNetwork { expected: &'static str, found: &'static str },
     #[error("the invoice expired at {} ms since 1970", .0.millis())]
@@ -70,7 +72,7 @@ impl Rejection {
             | Self::EnvironmentNotFound(_)
             | Self::NodeNotFound(_)
             | Self::PaymentNotFound(_) => ErrorClass::NotFound,
-            Self::IdReused => ErrorClass::Conflict,
+            Self::IdReused | Self::NameTaken => ErrorClass::Conflict,
             Self::WrongNetwork { .. }
             | Self::InvoiceExpired(_)
             | Self::AmountMissing
@@ -93,6 +95,7 @@ impl Rejection {
             Self::NodeNotFound(_) => "node_not_found",
             Self::PaymentNotFound(_) => "payment_not_found",
             Self::IdReused => "id_reused",
+            Self::NameTaken => "name_taken",
             Self::WrongNetwork { .. } => "wrong_network",
             Self::InvoiceExpired(_) => "invoice_expired",
             Self::AmountMissing => "amount_missing",

@@ -1,4 +1,7 @@
 //! Environments, lines of credit, own nodes and wallets. A repeat with the same values changes nothing.
+//!
+//! People find things by name, so a new name is one that nothing beside it has. Only the decision
+//! refuses: what was made before this rule is loaded as it is.
 
 use crate::{
     EnvironmentId, LineId, Msat, NodeId, Rejection, SignedMsat, WalletId,
@@ -20,6 +23,9 @@ impl Org {
         match self.environments.get(&environment) {
             Some(Environment { name: known }) if known == name => Ok(Decision::nothing()),
             Some(_) => Err(Rejection::IdReused),
+            None if self.environments.values().any(|known| known.name == name) => {
+                Err(Rejection::NameTaken)
+            }
             None => Ok(Decision::event(Event::EnvironmentCreated {
                 environment,
                 name: name.to_owned(),
@@ -88,6 +94,9 @@ impl Org {
         match self.wallets.get(&wallet) {
             Some(known) if known.is_made_as(&wanted) => return Ok(Decision::nothing()),
             Some(_) => return Err(Rejection::IdReused),
+            None if self.wallets.values().any(|known| known.is_named_as(&wanted)) => {
+                return Err(Rejection::NameTaken);
+            }
             None => {
                 self.check_backing(environment, backing)?;
                 self.check_allocation(backing, Msat::ZERO, limit_msat)?;
@@ -165,6 +174,10 @@ impl Org {
 }
 
 impl Wallet {
+    fn is_named_as(&self, other: &Wallet) -> bool {
+        self.environment == other.environment && self.name == other.name
+    }
+
     /// Whether it was made with the same words, whatever has moved since.
     fn is_made_as(&self, other: &Wallet) -> bool {
         self.environment == other.environment

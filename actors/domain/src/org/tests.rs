@@ -9,6 +9,7 @@ mod claims;
 mod contradictions;
 mod house;
 mod limits;
+mod names;
 mod proof;
 mod properties;
 mod receives;

@@ -37,12 +37,88 @@ async fn making_something_twice_makes_it_once() {
     for _ in 0..2 {
         organisations.create_environment(environment.clone()).await.unwrap();
     }
-    let other = admin::CreateEnvironmentRequest { name: "test".to_owned(), ..environment };
+    let other = admin::CreateEnvironmentRequest { name: "test".to_owned(), ..environment.clone() };
     let other = refusal(organisations.create_environment(other).await);
     assert_eq!(other, (Code::AlreadyExists, "id_reused".to_owned()));
+    let named_alike = admin::CreateEnvironmentRequest { id: id(54), ..environment };
+    let named_alike = refusal(organisations.create_environment(named_alike).await);
+    assert_eq!(named_alike, (Code::AlreadyExists, "name_taken".to_owned()));
 
     let listed = organisations.list(admin::ListOrganisationsRequest {}).await.unwrap();
     assert_eq!(listed.into_inner().organisations.len(), 3);
+}
+
+/// A line of credit is not given out twice to two wallets that nobody can tell apart.
+#[tokio::test]
+async fn a_wallets_name_is_taken_once() {
+    let world = World::new().await;
+    let mut organisations = world.organisations();
+    let wallet = admin::CreateWalletRequest {
+        organisation_id: world.book.org.to_string(),
+        id: id(50),
+        environment_id: world.book.environment.to_string(),
+        name: "main".to_owned(),
+        backing: Some(admin::create_wallet_request::Backing::LineId(world.book.line.clone())),
+        limit_msat: 1_000,
+    };
+    for _ in 0..2 {
+        organisations.create_wallet(wallet.clone()).await.unwrap();
+    }
+    let get = admin::GetOrganisationRequest { id: world.book.org.to_string() };
+    let before = organisations.get(get.clone()).await.unwrap().into_inner();
+    let named_alike = admin::CreateWalletRequest { id: id(51), ..wallet };
+    let refused = refusal(organisations.create_wallet(named_alike).await);
+    assert_eq!(refused, (Code::AlreadyExists, "name_taken".to_owned()));
+    assert_eq!(organisations.get(get).await.unwrap().into_inner(), before);
+}
+
+#[tokio::test]
+async fn no_name_moves_a_terminals_cursor() {
+    let world = World::new().await;
+    let (organisation_id, environment_id) =
+        (world.book.org.to_string(), world.book.environment.to_string());
+    let name = || "a\u{1b}[2Jb\n".to_owned();
+    let mut organisations = world.organisations();
+    let org = admin::CreateOrganisationRequest { id: id(50), name: name() };
+    let environment = admin::CreateEnvironmentRequest {
+        organisation_id: organisation_id.clone(),
+        id: id(50),
+        name: name(),
+    };
+    let wallet = admin::CreateWalletRequest {
+        organisation_id: organisation_id.clone(),
+        id: id(50),
+        environment_id: environment_id.clone(),
+        name: name(),
+        backing: Some(admin::create_wallet_request::Backing::LineId(world.book.line.clone())),
+        limit_msat: 1,
+    };
+    let key = admin::CreateKeyRequest { id: id(50), organisation_id, environment_id, name: name() };
+    let node = admin::RegisterNodeRequest { name: name(), ..pool_node() };
+    let refused = [
+        refusal(organisations.create(org).await),
+        refusal(organisations.create_environment(environment).await),
+        refusal(organisations.create_wallet(wallet).await),
+        refusal(world.keys().create(key).await),
+        refusal(world.nodes().register(node).await),
+    ];
+    for refused in refused {
+        assert_eq!(refused, (Code::InvalidArgument, "text_invalid".to_owned()));
+    }
+}
+
+fn pool_node() -> admin::RegisterNodeRequest {
+    admin::RegisterNodeRequest {
+        id: id(60),
+        name: "pool-1".to_owned(),
+        owner: Some(admin::register_node_request::Owner::CreditPool(admin::CreditPool {})),
+        address: "lnd:10009".to_owned(),
+        trust: Some(admin::register_node_request::Trust::PublicAuthority(
+            admin::PublicAuthority {},
+        )),
+        macaroon: b"good".to_vec(),
+        expected_identity: String::new(),
+    }
 }
 
 #[tokio::test]
@@ -100,7 +176,7 @@ async fn funds_are_declared_of_an_own_node_only() {
         organisation_id: world.book.org.to_string(),
         id: id(number),
         environment_id: world.book.environment.to_string(),
-        name: "own".to_owned(),
+        name: format!("own {number}"),
         backing: Some(admin::create_wallet_request::Backing::NodeId(id(node))),
         limit_msat: 1_000_000,
     };
@@ -140,22 +216,11 @@ async fn a_key_is_of_an_environment_that_exists_and_its_secret_is_shown_once() {
 async fn nodes_are_registered_stopped_and_resumed() {
     let world = World::new().await;
     let mut nodes = world.nodes();
-    let register = admin::RegisterNodeRequest {
-        id: id(60),
-        name: "pool-1".to_owned(),
-        owner: Some(admin::register_node_request::Owner::CreditPool(admin::CreditPool {})),
-        address: "lnd:10009".to_owned(),
-        trust: Some(admin::register_node_request::Trust::PublicAuthority(
-            admin::PublicAuthority {},
-        )),
-        macaroon: b"weak".to_vec(),
-        expected_identity: String::new(),
-    };
-    let weak = nodes.register(register.clone()).await.unwrap_err();
+    let register = admin::RegisterNodeRequest { macaroon: b"weak".to_vec(), ..pool_node() };
+    let weak = nodes.register(register).await.unwrap_err();
     assert!(weak.message().contains("lacks offchain:write; make one with: lncli bakemacaroon"));
     assert_eq!(refusal::<()>(Err(weak)).1, "macaroon_permissions");
-    let register = admin::RegisterNodeRequest { macaroon: b"good".to_vec(), ..register };
-    let node = nodes.register(register).await.unwrap().into_inner();
+    let node = nodes.register(pool_node()).await.unwrap().into_inner();
     assert_eq!((node.name.as_str(), node.network.as_str()), ("pool-1", "regtest"));
 
     let stop = admin::StopNodeRequest { id: id(60), reason: "moving".to_owned() };

@@ -207,11 +207,11 @@ fn admin() -> impl Strategy<Value = Command> {
                 Command::SetWalletLimit { wallet: house::wallet_id(wallet), limit_msat }
             }
         ),
-        (2..4_u8, backing, amount()).prop_map(|(wallet, backing, limit_msat)| {
+        (2..4_u8, 1..4_u8, backing, amount()).prop_map(|(wallet, name, backing, limit_msat)| {
             Command::CreateWallet {
                 wallet: house::wallet_id(wallet),
                 environment: house::environment_id(1),
-                name: "another".to_owned(),
+                name: format!("wallet {name}"),
                 backing,
                 limit_msat,
             }

@@ -98,7 +98,7 @@ impl House {
         let wallet = |number, backing| Command::CreateWallet {
             wallet: wallet_id(number),
             environment,
-            name: "main".to_owned(),
+            name: format!("wallet {number}"),
             backing,
             limit_msat: msat(1_000),
         };

@@ -188,7 +188,7 @@ fn admin(words: &Words<'_>) -> Command {
         "wallet" => Command::CreateWallet {
             wallet: house::wallet_id(words.id(0)),
             environment,
-            name: "another".to_owned(),
+            name: format!("wallet {}", words.id(0)),
             backing: match words.plain[1].as_bytes()[0] {
                 b'l' => Backing::Line(house::line_id(words.id(1))),
                 _ => Backing::Node(house::node_id(words.id(1))),
