@@ -207,9 +207,11 @@ fn refusals_have_their_codes_and_change_nothing() {
 fn whoever_stops_waiting_keeps_the_id() {
     let house = House::start();
     house.onboard();
-    let slow = house.outside_invoice(&["--amount-msat", "5000", "--description", "sim:slow:3000"]);
-    let pay = ["pay", "--wallet", "credit", &slow];
+    let slow = ["--amount-msat", "5000", "--description", "sim:slow:3000"];
     for json in [&["--json"][..], &[]] {
+        // One of its own: a second payment of the same invoice is refused at once.
+        let invoice = house.outside_invoice(&slow);
+        let pay = ["pay", "--wallet", "credit", &invoice];
         let waiting = house.prepared(&[json, &pay].concat()).until_it_says();
         let id = waiting.line.strip_prefix("id ").unwrap().to_owned();
         waiting.interrupt();
