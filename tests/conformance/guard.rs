@@ -3,7 +3,7 @@
 use domain::NodeId;
 use ports::{
     guard::{Generation, Sighting},
-    journal::{AppendError, Question},
+    journal::Question,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case(rule_24_a_freeze_lasts_until_it_is_thawed),
         case(rule_24_the_history_is_the_one_on_record),
         case(rule_24_payments_of_ours_are_known_for_ever),
-        case(rule_24_what_a_node_paid_for_nobody_is_not_paid_again),
+        case(rule_24_what_a_node_has_paid_without_our_knowing_is_told),
         case(rule_24_the_payment_cursor_moves_on),
         case(rule_24_what_a_node_has_shown_stays_on_record),
         case(rule_24_what_a_node_has_lost_is_excused_by_a_person),
@@ -59,24 +59,23 @@ async fn rule_24_payments_of_ours_are_known_for_ever(bed: Bed) {
     assert_eq!(bed.store.unknown_payments(NODES[0], &[]).await, Ok(Vec::new()));
 }
 
-async fn rule_24_what_a_node_paid_for_nobody_is_not_paid_again(bed: Bed) {
-    let [mut one, mut two] = bed.orgs().await;
-    one.run(&bed, send(&bed, id(1), hash(1))).await;
-    bed.store.claim_for_nobody(&[hash(1), hash(2)]).await.unwrap();
-    bed.store.claim_for_nobody(&[hash(2)]).await.unwrap();
-    let asked = [1, 2, 3].map(|secret| Question {
-        org: one.id(),
+async fn rule_24_what_a_node_has_paid_without_our_knowing_is_told(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    bed.store.record_foreign(NODES[0], &[hash(1), hash(2)]).await.unwrap();
+    bed.store.record_foreign(NODES[1], &[hash(2), hash(3)]).await.unwrap();
+    let asked = [1, 2, 3, 4].map(|secret| Question {
+        org: writer.id(),
         payment: id(9),
         hash: Some(hash(secret)),
         claim: None,
     });
     let known = bed.store.look_up(&asked).await.unwrap();
-    let held: Vec<_> = known.iter().map(|known| known.paid_by.map(|(org, _)| org)).collect();
-    assert_eq!(held, [Some(one.id()), Some(id(0)), None]);
-    let lost = two.try_run(&bed, send(&bed, id(1), hash(2))).await;
-    assert_eq!(lost, Err(AppendError::LostClaim(vec![two.id()])));
-    assert_eq!(bed.store.unknown_payments(NODES[0], &[hash(2)]).await, Ok(vec![hash(2)]));
-    one.run(&bed, paid(&bed, id(1), 1)).await;
+    let foreign: Vec<_> = known.iter().map(|known| known.foreign_on).collect();
+    assert_eq!(foreign, [Some(NODES[0]), Some(NODES[0]), Some(NODES[1]), None]);
+    // It is found under an id of ours again.
+    writer.run(&bed, send(&bed, id(1), hash(1))).await;
+    writer.run(&bed, paid(&bed, id(1), 1)).await;
+    assert_eq!(bed.store.unknown_payments(NODES[0], &[hash(1)]).await, Ok(Vec::new()));
 }
 
 async fn rule_24_the_payment_cursor_moves_on(bed: Bed) {

@@ -364,8 +364,8 @@ impl Guard for Store {
         self.around("a write", self.rest.change_sightings(added, dropped)).await
     }
 
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
-        self.around("a write", self.rest.claim_for_nobody(hashes)).await
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        self.around("a write", self.rest.record_foreign(node, hashes)).await
     }
 
     async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {

@@ -46,10 +46,9 @@ pub trait Guard: Send + Sync {
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError>;
 
-    /// A node has paid these, or may yet, and no payment of ours accounts for them: a person has taken
-    /// that as it is, and no send of these hashes is taken any more. One that is held stays with its
-    /// payment.
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError>;
+    /// The node has paid these, or may yet, and no payment of ours accounts for them, which a person has
+    /// taken as it is: from now on [`Known::foreign_on`](crate::journal::Known) tells of it.
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError>;
 
     /// What the node has shown as far as it was put on record, in order, and whether it is excused.
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError>;

@@ -91,6 +91,9 @@ pub struct Known {
     pub payment: Option<Row>,
     /// The payment that holds the hash, in any organisation.
     pub paid_by: Option<(OrgId, PaymentId)>,
+    /// The node that has paid the hash without our knowing, as a person has found: only this one may be
+    /// asked for it, as it answers with the payment that it has.
+    pub foreign_on: Option<NodeId>,
     /// The invoice of ours that has the hash.
     pub issued: Option<Issued>,
     pub older_failures: Vec<(NodeId, FailureId)>,

@@ -145,7 +145,7 @@ impl House {
         if let Some(backing) = backing
             && let Some((amount_msat, fee_limit_msat)) = terms.to_hold(&facts)
         {
-            let candidates = self.candidates(backing, terms.invoice.payee);
+            let candidates = self.candidates(backing, terms.invoice.payee, known.foreign_on);
             let wanted = Wanted { amount_msat, fee_limit_msat };
             facts.plan = self.router().choose(candidates, wanted).await;
         }
@@ -179,9 +179,20 @@ impl House {
         }
     }
 
-    /// Nodes of the wallet's rail, without the payee itself: a node cannot pay its own invoice.
-    fn candidates(&self, backing: Backing, payee: PublicKey) -> Arc<[Candidate]> {
-        self.health.snapshot(|id| self.is_of(backing, id) && !self.is_node(id, payee)).into()
+    /// Nodes of the wallet's rail, without the payee itself: a node cannot pay its own invoice. Of a hash
+    /// that one has paid without our knowing, only that one.
+    fn candidates(
+        &self,
+        backing: Backing,
+        payee: PublicKey,
+        foreign_on: Option<NodeId>,
+    ) -> Arc<[Candidate]> {
+        let wanted = |id| {
+            foreign_on.is_none_or(|payer| payer == id)
+                && self.is_of(backing, id)
+                && !self.is_node(id, payee)
+        };
+        self.health.snapshot(wanted).into()
     }
 
     fn is_of(&self, backing: Backing, id: NodeId) -> bool {

@@ -220,7 +220,7 @@ async fn open_on(house: &House, node: &NodeHandle) -> Result<Vec<Sighting>, Stor
 }
 
 /// Takes the node's payments as they are now: it is new here, or a person has looked. What the house
-/// has paid without our knowing is not paid again over another node.
+/// has paid without our knowing is not asked of another node.
 pub(crate) async fn accept(
     guard: &dyn Guard,
     record: &NodeRecord,
@@ -237,7 +237,7 @@ pub(crate) async fn accept(
         let paid: Vec<_> = paid.map(|payment| payment.hash).collect();
         if record.owner.is_none() && !paid.is_empty() {
             let unknown = guard.unknown_payments(id, &paid).await?;
-            guard.claim_for_nobody(&unknown).await?;
+            guard.record_foreign(id, &unknown).await?;
         }
     }
     guard.move_payment_cursor(id, last).await?;

@@ -341,8 +341,8 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         self.read(Call::Read, self.inner.unknown_payments(node, hashes)).await
     }
 
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
-        self.change(Call::Write, self.inner.claim_for_nobody(hashes)).await
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.record_foreign(node, hashes)).await
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

@@ -1,16 +1,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use domain::{NodeId, OrgId, PaymentHash, PaymentId};
+use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
     guard::{Generation, Sighting},
 };
 
-use uuid::Uuid;
-
 use super::{Memory, Tables};
-use crate::{codec, records::tried_on, shape::ClaimedHash};
+use crate::{codec, records::tried_on};
 
 #[async_trait]
 impl Guard for Memory {
@@ -68,12 +66,10 @@ impl Guard for Memory {
         Ok(unknown.copied().collect())
     }
 
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
-        let (org, payment) = (OrgId::new(Uuid::nil()), PaymentId::new(Uuid::nil()));
-        let tables = &mut *self.tables();
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+        let foreign = &mut self.tables().foreign_payment;
         for hash in hashes {
-            let nobody = ClaimedHash { hash: *hash, org, payment, attempt: None };
-            tables.outgoing_hash.entry(*hash).or_insert(nobody);
+            foreign.entry(*hash).or_insert(node);
         }
         Ok(())
     }

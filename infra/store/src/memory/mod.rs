@@ -46,6 +46,7 @@ struct Tables {
     payment: BTreeMap<(OrgId, PaymentId), PaymentRow>,
     standing: BTreeMap<(OrgId, Kind, Uuid), String>,
     outgoing_hash: BTreeMap<PaymentHash, ClaimedHash>,
+    foreign_payment: BTreeMap<PaymentHash, NodeId>,
     incoming_hash: BTreeMap<PaymentHash, IncomingHash>,
     claim: BTreeSet<ClaimRow>,
     failure: BTreeSet<(PaymentHash, NodeId, FailureId)>,

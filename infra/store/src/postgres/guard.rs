@@ -47,9 +47,9 @@ const TRIED: &str = "
     from unnest($1::bytea[]) as asked (hash)
     join payment on payment.failed_hash = asked.hash";
 
-const CLAIM_FOR_NOBODY: &str = "
-    insert into outgoing_hash (hash, org_id, payment_id)
-    select hash, $2, $2 from unnest($1::bytea[]) as paid (hash)
+const RECORD_FOREIGN: &str = "
+    insert into foreign_payment (hash, node_id)
+    select hash, $2 from unnest($1::bytea[]) as paid (hash)
     on conflict do nothing";
 
 const SIGHTINGS: &str = "
@@ -145,10 +145,9 @@ impl Guard for Postgres {
         Ok(unknown.copied().collect())
     }
 
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
         let paid: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
-        let nobody = Uuid::nil();
-        self.write(CLAIM_FOR_NOBODY, &[&paid, &nobody]).await?;
+        self.write(RECORD_FOREIGN, &[&paid, node.uuid()]).await?;
         Ok(())
     }
 

@@ -21,13 +21,14 @@ const LOOK_UP: &str = "
         paid.org_id, paid.payment_id,
         issued.org_id, issued.payment_id, issued.node_id,
         failed.nodes, failed.indexes, failed.times,
-        seen.org_id is not null
+        seen.org_id is not null, foreign_payment.node_id
     from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::uuid[], $5::uuid[]) with ordinality
         as question (org_id, payment_id, hash, payer_id, payer_payment_id, place)
     left join payment
         on payment.org_id = question.org_id and payment.payment_id = question.payment_id
     left join outgoing_hash as paid on paid.hash = question.hash
     left join incoming_hash as issued on issued.hash = question.hash
+    left join foreign_payment on foreign_payment.hash = question.hash
     left join claim as seen
         on seen.org_id = question.org_id and seen.payer_id = question.payer_id
         and seen.payer_payment_id = question.payer_payment_id
@@ -100,6 +101,7 @@ fn known(row: &Row) -> Result<Known, StoreError> {
         issued: issued(row).map_err(unavailable)?,
         older_failures: older_failures(row).map_err(unavailable)?,
         claim_seen: row.try_get(10).map_err(unavailable)?,
+        foreign_on: row.try_get::<_, Option<Uuid>>(11).map_err(unavailable)?.map(NodeId::new),
     })
 }
 

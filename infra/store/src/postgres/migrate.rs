@@ -10,9 +10,10 @@ use super::{
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/postgres/0002_sighting.sql"),
+    include_str!("../../migrations/postgres/0003_foreign.sql"),
 ];
 
 /// Any number that nobody else in the database locks.

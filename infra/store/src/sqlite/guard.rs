@@ -7,7 +7,6 @@ use ports::{
     guard::{Generation, Sighting},
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use uuid::Uuid;
 
 use super::{
     Sqlite, generation,
@@ -103,15 +102,14 @@ impl Guard for Sqlite {
         .await
     }
 
-    async fn claim_for_nobody(&self, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
         let hashes = hashes.to_vec();
         self.change(move |open| {
-            let mut claim = open.prepare_cached(
-                "insert into outgoing_hash (hash, org_id, payment_id) values (?1, ?2, ?2)
-                 on conflict do nothing",
+            let mut record = open.prepare_cached(
+                "insert into foreign_payment (hash, node_id) values (?1, ?2) on conflict do nothing",
             )?;
             for PaymentHash(hash) in &hashes {
-                claim.execute(params![hash, Uuid::nil().as_bytes()])?;
+                record.execute(params![hash, bytes(&node)])?;
             }
             Ok(())
         })

@@ -123,9 +123,12 @@ fn look_up(open: &Connection, question: &Question) -> Result<Known, SqlError> {
         let (org, payment, node) = (id(row.get(0)?), id(row.get(1)?), id(row.get(2)?));
         Ok(Issued { org, payment, node })
     });
+    let mut payer = open.prepare_cached("select node_id from foreign_payment where hash = ?1")?;
+    let foreign_on = payer.query_row([hash.0], |row| Ok(id(row.get(0)?)));
     Ok(Known {
         payment,
         paid_by: paid_by.optional()?,
+        foreign_on: foreign_on.optional()?,
         issued: issued.optional()?,
         older_failures: failures(open, hash)?,
         claim_seen,

@@ -7,6 +7,7 @@ use super::OpenError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_sighting.sql"),
+    include_str!("../../migrations/sqlite/0003_foreign.sql"),
 ];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it

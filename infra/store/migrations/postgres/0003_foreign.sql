@@ -1,0 +1,6 @@
+-- What nodes of the pool have paid without our knowing, as a person has found: such a hash is asked of
+-- that node only, which answers with the payment that it has (rule 24).
+create table foreign_payment (
+    hash bytea primary key,
+    node_id uuid not null
+);
