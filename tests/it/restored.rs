@@ -124,7 +124,7 @@ async fn a_pool_node_made_a_payment_that_the_platform_does_not_know() {
     let mut bed = Bed::make().await;
     let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
     let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
-    let foreign = pay_from(&bed, "pool-1", invoice).await;
+    let foreign = pay_from(&bed, "pool-1", invoice.clone()).await;
     assert_eq!(foreign.status, "SUCCEEDED");
     let hash: String = foreign.payment_hash.iter().map(|byte| format!("{byte:02x}")).collect();
 
@@ -140,6 +140,17 @@ async fn a_pool_node_made_a_payment_that_the_platform_does_not_know() {
     bed.restart().await;
     operator(&bed, &["frozen"], 0).await;
     bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    // Nor is it asked of another node; and its own answers with what it has.
+    let paid = bed.settlements().await;
+    operator(&bed, &["node", "stop", "pool-1"], 0).await;
+    let elsewhere = bed.acme.send(&new_id(), &invoice);
+    failed_with(&bed.sent(&bed.acme, elsewhere).await, "no_usable_node");
+    operator(&bed, &["node", "resume", "pool-1"], 0).await;
+    bed.world.usable(2).await;
+    let found = bed.sent(&bed.acme, bed.acme.send(&new_id(), &invoice)).await;
+    assert_eq!(found.status(), PaymentStatus::Completed, "{found:?}");
+    assert_eq!(bed.settlements().await, paid);
+    operator(&bed, &["audit"], 0).await;
 }
 
 #[tokio::test]

@@ -53,6 +53,20 @@ async fn unknown_configuration_keys() {
     assert!(!folder.path().join("data").exists(), "nothing was begun");
 }
 
+#[tokio::test]
+async fn another_network_than_its_nodes() {
+    let mut bed = Bed::make().await;
+    bed.world.kill_platform();
+    let data = bed.world.folder().join("platform").display().to_string();
+    let network = ["standalone", "--network", "mainnet", "--data", &data];
+    let said =
+        cli::run(&[&network[..], &["--listen", ANY, "--admin-listen", ANY]].concat(), &[]).await;
+    said_no(&said, Invalid, "other_network");
+    assert!(said.stderr.contains("is on regtest, and this was started for mainnet"), "{said:?}");
+    bed.restart().await;
+    bed.pay(&bed.acme, 1_000).await;
+}
+
 /// What the suites are told by the environment must not keep a platform from starting.
 #[tokio::test]
 async fn settings_of_the_tests_are_not_unknown_keys() {
