@@ -57,7 +57,7 @@ fn rule_12_the_intent_is_durable_before_the_call() {
 
 #[test]
 fn rule_13_a_failure_is_of_this_request() {
-    caught(Rule::FailedIsOfThisRequest, 300, PAID_AFTER_ALL);
+    caught(Rule::FailedIsOfThisRequest, 3_000, PAID_AFTER_ALL);
 }
 
 #[test]
