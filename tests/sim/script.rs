@@ -22,8 +22,8 @@ use crate::{
 /// How long calm may last before whatever is still open is stuck: forty minutes.
 const CALM_TURNS: u32 = 480;
 const CALM_TURN_MS: u64 = 5_000;
-/// Memory keeps what has ended for five seconds, and looks every five.
-const LONG_AFTER_MS: u64 = 20_000;
+/// Memory keeps what has ended for some fifteen seconds.
+const LONG_AFTER_MS: u64 = 40_000;
 
 impl World {
     pub(crate) async fn play(self: &Arc<Self>) {

@@ -47,7 +47,11 @@ pub(crate) const DRIVE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) const DRIVE_AFTER_MS: i64 = 15_000;
 
 /// How long a payment that has ended stays in memory to answer repeats.
-pub(crate) const FORGET_AFTER_MS: i64 = 5_000;
+pub(crate) const FORGET_AFTER_MS: i64 = 6_000;
+
+/// How old may be what a command brings from the store: half of that, so that nothing that memory has
+/// forgotten since comes back, even if the clock is put back by seconds.
+pub(crate) const LOOKED_UP_WITHIN_MS: i64 = FORGET_AFTER_MS / 2;
 
 /// How often all nodes' settled invoices and newer payments are compared with the ledger.
 pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(60);

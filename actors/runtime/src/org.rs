@@ -1,13 +1,16 @@
 //! One organisation in memory: decide, apply, hand to the lane, act on commit. Its only writer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use domain::{
-    OrgId, PaymentId, Preimage,
+    OrgId, PaymentId, Preimage, Timestamp,
     broken::{self, Rule},
     org::{Command, Decision, Effect, Org, Row},
 };
@@ -30,6 +33,8 @@ pub(crate) struct Order {
     pub(crate) command: Command,
     /// Rows from the store that memory may have forgotten.
     pub(crate) remember: Option<Row>,
+    /// An instant before they were looked up.
+    pub(crate) since: Option<Timestamp>,
     /// The preimage of an invoice that the command requests.
     pub(crate) preimage: Option<Preimage>,
     /// The receipt of the inbox that the command books.
@@ -38,7 +43,17 @@ pub(crate) struct Order {
 
 impl From<Command> for Order {
     fn from(command: Command) -> Order {
-        Order { command, remember: None, preimage: None, taken: None }
+        Order { command, remember: None, since: None, preimage: None, taken: None }
+    }
+}
+
+impl Order {
+    /// Whether what it brings may be of before a payment was changed, ended and forgotten: memory would
+    /// take it for new. A clock that was put back makes it stale as well.
+    fn is_stale(&self, now: Timestamp) -> bool {
+        let fresh = 0..limits::LOOKED_UP_WITHIN_MS;
+        let age_ms = self.since.map_or(0, |since| now.millis_since(since));
+        self.remember.is_some() && !fresh.contains(&age_ms)
     }
 }
 
@@ -51,6 +66,8 @@ pub(crate) enum OrgMessage {
     Recall(PaymentId, RpcReplyPort<Answer>),
     /// Carries on what has had no news, and forgets what has ended long ago.
     Tick,
+    /// Every decision before this instant is committed.
+    Settled(Timestamp),
 }
 
 pub(crate) struct OrgActor {
@@ -63,6 +80,8 @@ pub(crate) struct OrgActor {
 pub(crate) struct OrgState {
     org: Org,
     seq: Seq,
+    /// Up to when every decision is committed, and since when that is known.
+    settled: VecDeque<(Timestamp, Timestamp)>,
 }
 
 #[async_trait]
@@ -80,7 +99,7 @@ impl Actor for OrgActor {
         let load = ractor::call!(lane, |reply| LaneMessage::Load(self.id, reply))?;
         let loaded = load?;
         self.house.takes_post(myself.get_id(), Post::Org(self.id));
-        Ok(OrgState { org: loaded.org, seq: loaded.seq })
+        Ok(OrgState { org: loaded.org, seq: loaded.seq, settled: VecDeque::new() })
     }
 
     async fn post_start(
@@ -114,6 +133,7 @@ impl Actor for OrgActor {
                 );
             }
             OrgMessage::Tick => self.tick(&myself, state),
+            OrgMessage::Settled(until) => state.settled.push_back((until, self.house.now())),
         }
         Ok(())
     }
@@ -128,6 +148,11 @@ impl OrgActor {
         state: &mut OrgState,
     ) {
         let now = self.house.now();
+        if order.is_stale(now) {
+            let answer = Err(OrgsError::Unavailable("it took too long; ask again".to_owned()));
+            self.submit(None, self.release(myself, Vec::new(), Vec::new(), answer, reply));
+            return;
+        }
         order.remember.into_iter().for_each(|row| state.org.remember(row));
         let payment = subject(&order.command);
         let decision = match state.org.decide(&order.command, now) {
@@ -161,10 +186,30 @@ impl OrgActor {
 
     fn tick(&self, myself: &ActorRef<OrgMessage>, state: &mut OrgState) {
         let now = self.house.now();
-        state.org.forget_ended(now.plus_millis(-limits::FORGET_AFTER_MS));
+        self.forget(myself, state, now);
         for payment in state.org.without_news(now.plus_millis(-limits::DRIVE_AFTER_MS)) {
             self.execute(myself, Command::Drive { payment }.into(), None, state);
         }
+    }
+
+    /// Forgets what has ended, once its end has been committed for so long that nothing looked up before
+    /// is still on its way here.
+    fn forget(&self, myself: &ActorRef<OrgMessage>, state: &mut OrgState, now: Timestamp) {
+        let long_ago = now.plus_millis(-limits::FORGET_AFTER_MS);
+        while let Some((until, _)) = state.settled.pop_front_if(|(_, known)| *known <= long_ago) {
+            state.org.forget_ended(until);
+        }
+        if !state.org.has_ended() {
+            return;
+        }
+        let myself = myself.clone();
+        let told = move |outcome: Result<(), Undone>| {
+            if outcome.is_ok() {
+                // It may have stopped.
+                let _ = myself.cast(OrgMessage::Settled(now));
+            }
+        };
+        self.submit(None, Box::new(told));
     }
 
     fn submit(&self, append: Option<Append>, release: Release) {

@@ -43,6 +43,8 @@ pub(crate) struct Seated {
     org: OrgId,
     actor: ActorRef<OrgMessage>,
     waiting: Arc<AtomicUsize>,
+    /// When it was taken in hand.
+    since: Timestamp,
 }
 
 impl House {
@@ -54,6 +56,7 @@ impl House {
 
     /// Executes a command on the organisation as it was loaded then, and on no later load.
     pub(crate) async fn execute_on(&self, seated: &Seated, order: Order) -> Answer {
+        let order = Order { since: Some(seated.since), ..order };
         self.ask(seated, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
     }
 
@@ -104,7 +107,8 @@ impl House {
     /// The organisation in memory; it is loaded first if it is not there.
     pub(crate) async fn seated(self: &Arc<Self>, id: OrgId) -> Result<Seated, OrgsError> {
         let seat = self.registry.seat(id);
-        let seated = |actor| Seated { org: id, actor, waiting: seat.waiting.clone() };
+        let since = self.now();
+        let seated = |actor| Seated { org: id, actor, waiting: seat.waiting.clone(), since };
         if let Some(actor) = seat.living() {
             return Ok(seated(actor));
         }

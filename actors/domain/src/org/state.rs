@@ -306,6 +306,11 @@ impl Org {
         }
     }
 
+    /// Whether there is something to forget.
+    pub fn has_ended(&self) -> bool {
+        self.outgoing.len() + self.incoming.len() > self.open_outgoing + self.open_incoming
+    }
+
     /// Forgets payments that ended before `before`. The store keeps answering for them.
     pub fn forget_ended(&mut self, before: Timestamp) {
         let (outgoing, paying) = (&mut self.outgoing, &mut self.paying);
