@@ -131,6 +131,7 @@ impl<'a> Scene<'a> {
         channels: usize,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
+        println!("running {id}");
         let load = self.load(timing, callers, channels, customers).await;
         Ok(Workload::of(id, load))
     }
@@ -156,6 +157,7 @@ impl<'a> Scene<'a> {
         offered: u64,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
+        println!("running {id}");
         let invoices = self.invoices(timing).await;
         let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
         let call = caller(invoices, customers.clone());
@@ -170,6 +172,7 @@ impl<'a> Scene<'a> {
     ) -> Outcome<Workload> {
         // All callers begin at once; only when they have spread is the rate the lasting one.
         let timing = Timing { warmup: timing.warmup.max(SPREADS_WITHIN), ..timing };
+        println!("running W2b");
         self.set_latency(SLOW_MS).await?;
         let before = cpu::memory_bytes(self.platform_pid());
         let (callers, channels) = (CALLERS_OF_SLOW_NODES, CHANNELS_OF_SLOW_NODES);

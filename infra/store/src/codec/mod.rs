@@ -1,4 +1,5 @@
-//! The durable form of events and rows: JSON text with the version of its shape in front.
+//! The durable form of events and rows: one byte with the version of its shape, then MessagePack
+//! with every field and variant by its name.
 //!
 //! The definitions here mirror the domain's types field by field (`serde(remote)`), so that the
 //! compiler refuses a change of the domain that the stored form does not follow. What was written
@@ -14,80 +15,77 @@ mod tests;
 
 use domain::org::{Event, Row};
 use ports::StoreError;
-use serde::{Deserialize, Serialize};
+use rmp_serde::{Deserializer, Serializer};
+use serde::Deserialize;
 
 pub(crate) use scalar::from_hex;
-use scalar::{Borrowed, Durable, Stored};
+use scalar::{Durable, Stored};
 
 /// The version of the shapes that are written.
-const VERSION: u32 = 1;
+const VERSION: u8 = 2;
 
-#[derive(Serialize)]
-#[serde(bound(serialize = "T: Durable"))]
-struct Writing<'a, T> {
-    v: u32,
-    #[serde(rename = "is")]
-    body: Borrowed<'a, T>,
+/// Version 1 was the same fields in JSON, which begins with this: no later version has this number.
+const JSON: u8 = b'{';
+
+pub fn event_to_bytes(event: &Event) -> Vec<u8> {
+    to_bytes(event)
+}
+
+pub fn event_from_bytes(bytes: &[u8]) -> Result<Event, StoreError> {
+    from_bytes(bytes)
+}
+
+/// A row of any kind, with its key.
+pub fn row_to_bytes(row: &Row) -> Vec<u8> {
+    to_bytes(row)
+}
+
+pub fn row_from_bytes(bytes: &[u8]) -> Result<Row, StoreError> {
+    from_bytes(bytes)
+}
+
+fn to_bytes<T: Durable>(value: &T) -> Vec<u8> {
+    // Holds a payment with its invoice, the largest of them, without growing.
+    let mut bytes = Vec::with_capacity(1_024);
+    bytes.push(VERSION);
+    let mut writer = Serializer::new(&mut bytes).with_struct_map();
+    value.write(&mut writer).expect("lengths are known and memory is there");
+    bytes
+}
+
+fn from_bytes<T: Durable>(bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&VERSION, mut rest)) => {
+            let value = T::read(&mut Deserializer::new(&mut rest)).map_err(|_| corrupt())?;
+            if rest.is_empty() { Ok(value) } else { Err(corrupt()) }
+        }
+        Some((&JSON, _)) => from_json(bytes),
+        Some((version, _)) => Err(unknown((*version).into())),
+        None => Err(corrupt()),
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: Durable"))]
-struct Reading<T> {
+struct Json<T> {
     v: u32,
     #[serde(rename = "is")]
     body: Stored<T>,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    v: u32,
-}
-
-pub fn event_to_text(event: &Event) -> String {
-    to_text(event)
-}
-
-pub fn event_from_text(text: &str) -> Result<Event, StoreError> {
-    from_text(text)
-}
-
-/// A row of any kind, with its key.
-pub fn row_to_text(row: &Row) -> String {
-    to_text(row)
-}
-
-pub fn row_from_text(text: &str) -> Result<Row, StoreError> {
-    from_text(text)
-}
-
-fn to_text<T: Durable>(value: &T) -> String {
-    let writing = Writing { v: VERSION, body: Borrowed(value) };
-    // Holds a payment with its invoice, the largest of them, without growing.
-    let mut text = Vec::with_capacity(1_536);
-    serde_json::to_writer(&mut text, &writing).expect("maps have text keys and memory is there");
-    String::from_utf8(text).expect("JSON is UTF-8")
-}
-
-fn from_text<T: Durable>(text: &str) -> Result<T, StoreError> {
-    let unknown =
-        |v| StoreError::Corrupt(format!("version {v} of a stored form is not known to this code"));
-    match serde_json::from_str(text) {
-        Ok(Reading { v: VERSION, body: Stored(value) }) => Ok(value),
-        // A later shape is refused even where it looks like this one.
-        Ok(Reading { v, .. }) => Err(unknown(v)),
-        Err(error) => match serde_json::from_str(text) {
-            Ok(Version { v }) if v != VERSION => Err(unknown(v)),
-            Ok(Version { .. }) | Err(_) => Err(corrupt(&error)),
-        },
+fn from_json<T: Durable>(bytes: &[u8]) -> Result<T, StoreError> {
+    match serde_json::from_slice(bytes) {
+        Ok(Json { v: 1, body: Stored(value) }) => Ok(value),
+        Ok(Json { v, .. }) => Err(unknown(v)),
+        Err(_) => Err(corrupt()),
     }
 }
 
-/// The message names the place, never the content.
-fn corrupt(error: &serde_json::Error) -> StoreError {
-    StoreError::Corrupt(format!(
-        "{:?} error at line {} column {} of a stored form",
-        error.classify(),
-        error.line(),
-        error.column()
-    ))
+fn unknown(version: u32) -> StoreError {
+    StoreError::Corrupt(format!("version {version} of a stored form is not known to this code"))
+}
+
+/// Says nothing of the content.
+fn corrupt() -> StoreError {
+    StoreError::Corrupt("a stored form cannot be read".to_owned())
 }

@@ -88,43 +88,43 @@ pub(super) mod list {
 
 impl<Kind> Durable for Id<Kind> {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        to.serialize_str(self.uuid().hyphenated().encode_lower(&mut text))
+        to.serialize_bytes(self.uuid().as_bytes())
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Text("an id", |text: &str| Uuid::try_parse(text).ok().map(Id::new)))
+        let text = |text: &str| Uuid::try_parse(text).ok().map(Uuid::into_bytes);
+        read_bytes(from, "an id", text).map(|bytes| Id::new(Uuid::from_bytes(bytes)))
     }
 }
 
 impl Durable for PaymentHash {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        write_hex::<64, S>(&self.0, to)
+        to.serialize_bytes(&self.0)
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Text("a hash", |text: &str| from_hex(text).map(PaymentHash)))
+        read_bytes(from, "a hash", from_hex).map(PaymentHash)
     }
 }
 
 /// Only of payments that are posted: it is their proof.
 impl Durable for Preimage {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        write_hex::<64, S>(&self.0, to)
+        to.serialize_bytes(&self.0)
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Text("a preimage", |text: &str| from_hex(text).map(Preimage)))
+        read_bytes(from, "a preimage", from_hex).map(Preimage)
     }
 }
 
 impl Durable for PublicKey {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        write_hex::<66, S>(&self.0, to)
+        to.serialize_bytes(&self.0)
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Text("a public key", |text: &str| from_hex(text).map(PublicKey)))
+        read_bytes(from, "a public key", from_hex).map(PublicKey)
     }
 }
 
@@ -181,17 +181,6 @@ impl<A: Durable, B: Durable> Durable for (A, B) {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-fn write_hex<const LENGTH: usize, S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    let mut text = [0_u8; LENGTH];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    to.serialize_str(std::str::from_utf8(&text).expect("digits are ASCII"))
-}
-
 /// `None` unless the text is exactly that many bytes in hexadecimal.
 pub(crate) fn from_hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     if text.len() != 2 * LENGTH {
@@ -213,16 +202,36 @@ fn digit(text: u8) -> Option<u8> {
     }
 }
 
-struct Text<F>(&'static str, F);
+/// Bytes, which are text in a form for people.
+fn read_bytes<'de, const LENGTH: usize, D: Deserializer<'de>>(
+    from: D,
+    what: &'static str,
+    text: impl Fn(&str) -> Option<[u8; LENGTH]>,
+) -> Result<[u8; LENGTH], D::Error> {
+    let visitor = Bytes { what, text };
+    match from.is_human_readable() {
+        true => from.deserialize_str(visitor),
+        false => from.deserialize_bytes(visitor),
+    }
+}
 
-impl<T, F: Fn(&str) -> Option<T>> de::Visitor<'_> for Text<F> {
-    type Value = T;
+struct Bytes<F> {
+    what: &'static str,
+    text: F,
+}
+
+impl<const LENGTH: usize, F: Fn(&str) -> Option<[u8; LENGTH]>> de::Visitor<'_> for Bytes<F> {
+    type Value = [u8; LENGTH];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.what)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        self.1(text).ok_or_else(|| E::custom("not well formed"))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        (self.text)(text).ok_or_else(|| E::custom("not well formed"))
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
     }
 }

@@ -111,7 +111,7 @@ impl Tables {
         let mut hashes = BTreeSet::new();
         for row in self.payment.values() {
             if let Some(hash) = row.failed_hash
-                && tried_on(&codec::row_from_text(&row.body)?, node)
+                && tried_on(&codec::row_from_bytes(&row.body)?, node)
             {
                 hashes.insert(hash);
             }

@@ -51,7 +51,7 @@ impl Tables {
         let Position { epoch, seq } = *head;
         let mut rows = self.standing_of(org)?;
         for payment in self.payments_of(org).filter(|payment| payment.open) {
-            rows.push(codec::row_from_text(&payment.body)?);
+            rows.push(codec::row_from_bytes(&payment.body)?);
         }
         Ok(Loaded { org: Org::from_rows(org, epoch, rows), seq })
     }
@@ -145,7 +145,7 @@ impl Tables {
 
     fn look_up(&self, question: &Question) -> Result<Known, StoreError> {
         let payment = self.payment.get(&(question.org, question.payment));
-        let payment = payment.map(|row| codec::row_from_text(&row.body)).transpose()?;
+        let payment = payment.map(|row| codec::row_from_bytes(&row.body)).transpose()?;
         let claim_seen = question.claim.is_some_and(|(payer, payer_payment)| {
             let org = question.org;
             self.claim.contains(&ClaimRow { org, payer, payer_payment })

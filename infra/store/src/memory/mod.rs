@@ -44,7 +44,7 @@ struct Tables {
     api_key: BTreeMap<KeyId, KeyRecord>,
     node: BTreeMap<NodeId, NodeRecord>,
     payment: BTreeMap<(OrgId, PaymentId), PaymentRow>,
-    standing: BTreeMap<(OrgId, Kind, Uuid), String>,
+    standing: BTreeMap<(OrgId, Kind, Uuid), Vec<u8>>,
     outgoing_hash: BTreeMap<PaymentHash, ClaimedHash>,
     foreign_payment: BTreeMap<PaymentHash, NodeId>,
     incoming_hash: BTreeMap<PaymentHash, IncomingHash>,

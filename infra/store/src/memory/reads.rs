@@ -19,7 +19,7 @@ use crate::{
 impl Reads for Memory {
     async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
         let tables = self.tables();
-        tables.payment.get(&(org, id)).map(|row| codec::row_from_text(&row.body)).transpose()
+        tables.payment.get(&(org, id)).map(|row| codec::row_from_bytes(&row.body)).transpose()
     }
 
     async fn payments(
@@ -35,7 +35,7 @@ impl Reads for Memory {
         let mut found: Vec<_> = tables.payments_of(org).filter(below).collect();
         found.sort_by_key(|row| Reverse(place(row)));
         let page = found.into_iter().take(count(limit));
-        page.map(|row| codec::row_from_text(&row.body)).collect()
+        page.map(|row| codec::row_from_bytes(&row.body)).collect()
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
@@ -83,12 +83,12 @@ impl Tables {
         let first = (org, Kind::Environment, Uuid::nil());
         let last = (org, Kind::ClearingAccount, Uuid::max());
         let rows = self.standing.range(first..=last);
-        rows.map(|(_, body)| codec::row_from_text(body)).collect()
+        rows.map(|(_, body)| codec::row_from_bytes(body)).collect()
     }
 }
 
 fn recorded(row: &JournalRow) -> Result<Recorded, StoreError> {
-    Ok(Recorded { seq: row.seq, at: row.at, event: codec::event_from_text(&row.body)? })
+    Ok(Recorded { seq: row.seq, at: row.at, event: codec::event_from_bytes(&row.body)? })
 }
 
 fn count(limit: u32) -> usize {

@@ -153,7 +153,7 @@ impl Connection {
         let created = column(rows, |row| row.created_at.millis());
         let open = column(rows, |row| row.open);
         let failed = column(rows, |row| failed_hash(row));
-        let bodies = column(rows, |row| row.body.as_str());
+        let bodies = column(rows, |row| row.body.as_slice());
         let columns: [&(dyn ToSql + Sync); 6] =
             [&orgs, &payments, &created, &open, &failed, &bodies];
         let claimed = self.send(&self.statements.new_payments, &columns, rows).await?;
@@ -263,7 +263,7 @@ impl Connection {
         let orgs = column(rows, |row| *row.org.uuid());
         let seqs = column(rows, |row| to_signed(row.seq.0));
         let times = column(rows, |row| row.at.millis());
-        let bodies = column(rows, |row| row.body.as_str());
+        let bodies = column(rows, |row| row.body.as_slice());
         self.send(&self.statements.journal, &[&orgs, &seqs, &times, &bodies], rows).await
     }
 
@@ -282,7 +282,7 @@ impl Connection {
         let orgs = column(rows, |row| *row.org.uuid());
         let kinds = column(rows, |row| row.kind.number());
         let ids = column(rows, |row| row.id);
-        let bodies = column(rows, |row| row.body.as_str());
+        let bodies = column(rows, |row| row.body.as_slice());
         let columns: [&(dyn ToSql + Sync); 4] = [&orgs, &kinds, &ids, &bodies];
         let there = self.client.execute(&self.statements.standing, &columns).await?;
         if usize::try_from(there) != Ok(rows.len()) {
@@ -296,7 +296,7 @@ impl Connection {
         let payments = column(rows, |row| *row.payment.uuid());
         let open = column(rows, |row| row.open);
         let failed = column(rows, |row| failed_hash(row));
-        let bodies = column(rows, |row| row.body.as_str());
+        let bodies = column(rows, |row| row.body.as_slice());
         let columns: [&(dyn ToSql + Sync); 5] = [&orgs, &payments, &open, &failed, &bodies];
         let written = self.send(&self.statements.payments, &columns, rows).await?;
         missing(rows, |row| row.org, payment_key, &written, read_payment_key)

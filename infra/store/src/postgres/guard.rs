@@ -137,7 +137,7 @@ impl Guard for Postgres {
         let mut known: Vec<Vec<u8>> = Vec::new();
         for row in self.read(TRIED, &[&asked]).await? {
             let body = row.try_get(1).map_err(unavailable)?;
-            if tried_on(&codec::row_from_text(body)?, node) {
+            if tried_on(&codec::row_from_bytes(body)?, node) {
                 known.push(row.try_get(0).map_err(unavailable)?);
             }
         }

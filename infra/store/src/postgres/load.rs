@@ -54,7 +54,7 @@ impl Postgres {
         let seq = Seq(from_signed(head.try_get(1).map_err(unavailable)?));
         let mut state: Vec<Row> = Vec::with_capacity(rows.len());
         for row in rows {
-            state.push(codec::row_from_text(row.try_get(0).map_err(unavailable)?)?);
+            state.push(codec::row_from_bytes(row.try_get(0).map_err(unavailable)?)?);
         }
         fail::fail_point!("store::load_before_commit", |_| Err(LoadError::Store(
             ports::StoreError::Unavailable("fail point".to_owned())

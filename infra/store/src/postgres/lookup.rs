@@ -94,9 +94,9 @@ impl Postgres {
 }
 
 fn known(row: &Row) -> Result<Known, StoreError> {
-    let body: Option<&str> = row.try_get(1).map_err(unavailable)?;
+    let body: Option<&[u8]> = row.try_get(1).map_err(unavailable)?;
     Ok(Known {
-        payment: body.map(codec::row_from_text).transpose()?,
+        payment: body.map(codec::row_from_bytes).transpose()?,
         paid_by: paid_by(row).map_err(unavailable)?,
         issued: issued(row).map_err(unavailable)?,
         older_failures: older_failures(row).map_err(unavailable)?,

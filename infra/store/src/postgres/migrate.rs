@@ -10,10 +10,11 @@ use super::{
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/postgres/0002_sighting.sql"),
     include_str!("../../migrations/postgres/0003_foreign.sql"),
+    include_str!("../../migrations/postgres/0004_bytes.sql"),
 ];
 
 /// Any number that nobody else in the database locks.

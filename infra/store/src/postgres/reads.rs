@@ -92,13 +92,13 @@ impl Reads for Postgres {
 
 fn bodies(rows: &[Row]) -> Result<Vec<org::Row>, StoreError> {
     let bodies = rows.iter().map(|row| row.try_get(0).map_err(unavailable));
-    bodies.map(|body| codec::row_from_text(body?)).collect()
+    bodies.map(|body| codec::row_from_bytes(body?)).collect()
 }
 
 fn recorded(row: &Row) -> Result<Recorded, StoreError> {
     Ok(Recorded {
         seq: Seq(from_signed(row.try_get(0).map_err(unavailable)?)),
         at: Timestamp::from_millis(row.try_get(1).map_err(unavailable)?),
-        event: codec::event_from_text(row.try_get(2).map_err(unavailable)?)?,
+        event: codec::event_from_bytes(row.try_get(2).map_err(unavailable)?)?,
     })
 }

@@ -12,7 +12,7 @@ const FENCE: &str = "
 
 const NEW_PAYMENTS: &str = "
     insert into payment (org_id, payment_id, created_at_ms, open, failed_hash, body)
-    select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bool[], $5::bytea[], $6::text[])
+    select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bool[], $5::bytea[], $6::bytea[])
     on conflict do nothing
     returning org_id, payment_id";
 
@@ -58,7 +58,7 @@ const FAILURES: &str = "
 
 const JOURNAL: &str = "
     insert into journal (org_id, seq, at_ms, body)
-    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])";
+    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[])";
 
 const LEDGER: &str = "
     insert into ledger (org_id, wallet_id, seq)
@@ -66,19 +66,19 @@ const LEDGER: &str = "
 
 const STANDING: &str = "
     update standing set body = batch.body
-    from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[])
+    from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[])
         as batch (org_id, kind, id, body)
     where standing.org_id = batch.org_id
         and standing.kind = batch.kind and standing.id = batch.id";
 
 const NEW_STANDING: &str = "
     insert into standing (org_id, kind, id, body)
-    select * from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[])
+    select * from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[])
     on conflict do nothing";
 
 const PAYMENTS: &str = "
     update payment set open = batch.open, failed_hash = batch.failed_hash, body = batch.body
-    from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bytea[], $5::text[])
+    from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bytea[], $5::bytea[])
         as batch (org_id, payment_id, open, failed_hash, body)
     where payment.org_id = batch.org_id and payment.payment_id = batch.payment_id
     returning payment.org_id, payment.payment_id";

@@ -74,7 +74,7 @@ pub(crate) struct PaymentRow {
     /// The hash of a send that a node has failed or contradicted: the hash may be with another
     /// payment by now, or with none, and this is where [`ports::Guard::unknown_payments`] finds it.
     pub(crate) failed_hash: Option<PaymentHash>,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ pub(crate) struct JournalRow {
     pub(crate) org: OrgId,
     pub(crate) seq: Seq,
     pub(crate) at: Timestamp,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// An event that moves a wallet.
@@ -151,7 +151,7 @@ pub(crate) struct StandingRow {
     pub(crate) kind: Kind,
     /// Nil for an account that an organisation has only one of.
     pub(crate) id: Uuid,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Kinds of standing rows, in the order in which they sort.
@@ -231,7 +231,7 @@ impl<'a> Gathering<'a> {
                 org: append.org,
                 seq,
                 at: append.at,
-                body: codec::event_to_text(event),
+                body: codec::event_to_bytes(event),
             };
             self.batch.journal.push(row);
             event.uniques().into_iter().for_each(|unique| self.unique(append, unique));
@@ -358,7 +358,7 @@ impl<'a> Gathering<'a> {
             org,
             kind,
             id,
-            body: codec::row_to_text(row),
+            body: codec::row_to_bytes(row),
         });
         batch.standing = standing.collect();
         Ok(batch)
@@ -394,7 +394,7 @@ impl PaymentRow {
             | Row::Wallet(..)
             | Row::Account(..) => return None,
         };
-        let body = codec::row_to_text(row);
+        let body = codec::row_to_bytes(row);
         Some(PaymentRow { org, payment, wallet, created_at, open, failed_hash, body })
     }
 }

@@ -1,4 +1,7 @@
-use domain::{Timestamp, org::Org};
+use domain::{
+    Timestamp,
+    org::{Org, OutgoingState},
+};
 
 use super::*;
 use crate::testing::{Writer, hash_of, node, numbered};
@@ -20,7 +23,9 @@ fn what_is_replaced_within_a_batch_is_written_once() {
     let batch = Batch::of(&appends).unwrap();
 
     assert_eq!((batch.new_payments.len(), batch.payments.len()), (1, 0));
-    assert!(batch.new_payments[0].body.contains("posted") && !batch.new_payments[0].open);
+    let [payment] = &batch.new_payments[..] else { panic!("one payment") };
+    let Row::Outgoing(stored) = codec::row_from_bytes(&payment.body).unwrap() else { panic!() };
+    assert!(matches!(stored.state, OutgoingState::Posted { .. }) && !payment.open);
     let [head] = batch.heads[..] else { panic!("one organisation") };
     assert_eq!((head.expected, head.next), (Seq(0), writer.seq));
     assert_eq!(batch.journal.len(), usize::try_from(writer.seq.0).unwrap());
@@ -43,11 +48,11 @@ fn holds_and_entries_are_in_the_wallets_ledger() {
     let batch = Batch::of(&appends).unwrap();
     let moved = batch.ledger.iter().map(|row| {
         let at = usize::try_from(row.seq.0).unwrap() - 1;
-        let name = batch.journal[at].body.split('"').nth(5).unwrap().to_owned();
-        (row.wallet, name)
+        let event = codec::event_from_bytes(&batch.journal[at].body).unwrap();
+        (row.wallet, format!("{event:?}").split(' ').next().unwrap().to_owned())
     });
     let wallet: WalletId = numbered(3);
-    let names = ["held", "held", "posted", "voided"].map(str::to_owned);
+    let names = ["Held", "Held", "Posted", "Voided"].map(str::to_owned);
     assert_eq!(moved.collect::<Vec<_>>(), names.map(|name| (wallet, name)));
 }
 

@@ -5,7 +5,7 @@ use ports::{
     journal::Seq,
     reads::{PaymentCursor, Recorded},
 };
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use rusqlite::{Connection, Params, params};
 
 use super::{
     Sqlite,
@@ -83,10 +83,7 @@ pub(super) fn payment(
     payment: PaymentId,
 ) -> Result<Option<Row>, SqlError> {
     let sql = "select body from payment where org_id = ?1 and payment_id = ?2";
-    let mut find = open.prepare_cached(sql)?;
-    let body: Option<String> =
-        find.query_row([bytes(&org), bytes(&payment)], |row| row.get(0)).optional()?;
-    Ok(body.as_deref().map(codec::row_from_text).transpose()?)
+    Ok(rows(open, sql, [bytes(&org), bytes(&payment)])?.pop())
 }
 
 pub(super) fn standing(open: &Connection, org: OrgId) -> Result<Vec<Row>, SqlError> {
@@ -120,8 +117,8 @@ pub(super) fn rows(
     let mut found = find.query(values)?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
-        let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        rows.push(codec::row_from_text(body)?);
+        let body = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
+        rows.push(codec::row_from_bytes(body)?);
     }
     Ok(rows)
 }
@@ -131,11 +128,11 @@ fn recorded(open: &Connection, sql: &str, values: impl Params) -> Result<Vec<Rec
     let mut found = find.query(values)?;
     let mut events = Vec::new();
     while let Some(row) = found.next()? {
-        let body = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+        let body = row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?;
         events.push(Recorded {
             seq: Seq(from_signed(row.get(0)?)),
             at: instant(row.get(1)?),
-            event: codec::event_from_text(body)?,
+            event: codec::event_from_bytes(body)?,
         });
     }
     Ok(events)
