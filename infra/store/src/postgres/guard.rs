@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use domain::{NodeId, OrgId, PaymentHash, PaymentId};
 use ports::{
@@ -34,15 +36,15 @@ const MOVE_PAYMENT_CURSOR: &str = "
     insert into node_cursor (node_id, payment_index) values ($1, $2)
     on conflict (node_id) do update set payment_index = excluded.payment_index";
 
-/// Payments that hold one of the hashes, or held it and failed on some node.
-const TRIED: &str = "
-    select asked.hash, payment.body
+/// Hashes that are with the node now: nearly all, and no payment has to be read for them.
+const WITH_NODE: &str = "
+    select outgoing_hash.hash
     from unnest($1::bytea[]) as asked (hash)
     join outgoing_hash on outgoing_hash.hash = asked.hash
-    join payment
-        on payment.org_id = outgoing_hash.org_id
-        and payment.payment_id = outgoing_hash.payment_id
-    union all
+    where outgoing_hash.node_id = $2";
+
+/// Payments that failed on some node: the hash may be on its next node by now, or with none.
+const FAILED: &str = "
     select asked.hash, payment.body
     from unnest($1::bytea[]) as asked (hash)
     join payment on payment.failed_hash = asked.hash";
@@ -133,16 +135,25 @@ impl Guard for Postgres {
         node: NodeId,
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError> {
+        let mut unknown: BTreeSet<PaymentHash> = hashes.iter().copied().collect();
         let asked: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
-        let mut known: Vec<Vec<u8>> = Vec::new();
-        for row in self.read(TRIED, &[&asked]).await? {
-            let body = row.try_get(1).map_err(unavailable)?;
-            if tried_on(&codec::row_from_bytes(body)?, node) {
-                known.push(row.try_get(0).map_err(unavailable)?);
+        for row in self.read(WITH_NODE, &[&asked, node.uuid()]).await? {
+            unknown.remove(&hash(&row, 0)?);
+        }
+        if !unknown.is_empty() {
+            let left: Vec<&[u8]> = hashes
+                .iter()
+                .filter(|hash| unknown.contains(*hash))
+                .map(|hash| &hash.0[..])
+                .collect();
+            for row in self.read(FAILED, &[&left]).await? {
+                let body = row.try_get(1).map_err(unavailable)?;
+                if tried_on(&codec::row_from_bytes(body)?, node) {
+                    unknown.remove(&hash(&row, 0)?);
+                }
             }
         }
-        let unknown = hashes.iter().filter(|hash| !known.iter().any(|known| *known == hash.0));
-        Ok(unknown.copied().collect())
+        Ok(unknown.into_iter().collect())
     }
 
     async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
@@ -204,13 +215,17 @@ impl Columns<'_> {
 }
 
 fn sighting(node: NodeId, row: &Row) -> Result<(Sighting, bool), StoreError> {
-    let hash: &[u8] = row.try_get(2).map_err(unavailable)?;
-    let wrong = |_| StoreError::Corrupt("a sighting of what is no hash".to_owned());
     let sighting = Sighting {
         node,
         org: OrgId::new(row.try_get(0).map_err(unavailable)?),
         payment: PaymentId::new(row.try_get(1).map_err(unavailable)?),
-        hash: PaymentHash(hash.try_into().map_err(wrong)?),
+        hash: hash(row, 2)?,
     };
     Ok((sighting, row.try_get(3).map_err(unavailable)?))
+}
+
+fn hash(row: &Row, at: usize) -> Result<PaymentHash, StoreError> {
+    let bytes: &[u8] = row.try_get(at).map_err(unavailable)?;
+    let wrong = |_| StoreError::Corrupt("a hash of another length".to_owned());
+    Ok(PaymentHash(bytes.try_into().map_err(wrong)?))
 }
