@@ -14,11 +14,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/runtime", &["domain", "ports"]),
     ("proto", &["domain"]),
     ("infra/store", &["domain", "ports"]),
-    ("infra/lightning-node", &["domain", "ports"]),
-    ("infra/lightning-sim", &["domain", "ports"]),
+    ("infra/cork", &[]),
+    ("infra/lightning-node", &["domain", "ports", "cork"]),
+    ("infra/lightning-sim", &["domain", "ports", "cork"]),
     ("infra/bootstrap", &["domain", "ports"]),
     ("infra/protoc", &[]),
-    ("services/gateway", &["domain", "ports", "proto", "lightning-node"]),
+    ("services/gateway", &["domain", "ports", "proto", "cork", "lightning-node"]),
     ("services/engine", &["domain", "ports", "runtime", "bootstrap", "lightning-node"]),
 ];
 

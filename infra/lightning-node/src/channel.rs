@@ -4,6 +4,7 @@
 //! its bytes are compared instead, and only the signature of the handshake is left to rustls.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use cork::Corked;
+use hyper_util::rt::TokioIo;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -18,7 +21,9 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
+use tower::service_fn;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// LND says too_many_pings to more than one in 5 s, or to any without an open stream.
@@ -81,7 +86,6 @@ impl Line {
     pub(crate) fn lazy(to: Uri, trust: Trust) -> Result<Line, String> {
         let endpoint = Endpoint::from(to)
             .connect_timeout(CONNECT_WITHIN)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PONG_WITHIN)
             .keep_alive_while_idle(false)
@@ -110,7 +114,7 @@ impl Line {
             }
         };
         let endpoint = endpoint.map_err(|error| error.to_string())?;
-        Ok(Line { channel: endpoint.connect_lazy(), refused })
+        Ok(Line { channel: endpoint.connect_with_connector_lazy(service_fn(connect)), refused })
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -121,6 +125,14 @@ impl Line {
     pub(crate) fn refused_certificate(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
+}
+
+/// A commit starts many payments at once, and their requests leave together.
+async fn connect(to: Uri) -> io::Result<TokioIo<Corked>> {
+    let address = to.authority().ok_or(io::ErrorKind::InvalidInput)?;
+    let tcp = TcpStream::connect(address.as_str()).await?;
+    tcp.set_nodelay(true)?;
+    Ok(TokioIo::new(Corked::new(tcp)))
 }
 
 #[derive(Debug)]

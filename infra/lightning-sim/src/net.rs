@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
+use cork::Corked;
 use futures_util::StreamExt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::JoinHandle,
 };
@@ -62,6 +63,7 @@ impl Door {
         let incoming = TcpListenerStream::new(listener).map(move |tcp| {
             let tcp = tcp?;
             tcp.set_nodelay(true)?;
+            let tcp = Corked::new(tcp);
             Ok(Connection { tcp, broken: Box::pin(reaches(connections.clone(), Closing::Now)) })
         });
         let shut = Box::pin(reaches(seen, Closing::Gently));
@@ -120,7 +122,7 @@ async fn reaches(mut closing: watch::Receiver<Closing>, degree: Closing) {
 }
 
 pub(crate) struct Connection {
-    tcp: TcpStream,
+    tcp: Corked,
     broken: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 

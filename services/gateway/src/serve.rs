@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cork::Corked;
+use futures_util::TryStreamExt as _;
 use proto::{
     admin::v1::{
         installation_server::InstallationServer, keys_server::KeysServer,
@@ -91,7 +93,8 @@ async fn run(
 ) -> Result<(), ServeError> {
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
-        .with_keepalive(Some(limits::KEEPALIVE_EVERY));
+        .with_keepalive(Some(limits::KEEPALIVE_EVERY))
+        .map_ok(Corked::new);
     let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         shutdown.await;
