@@ -153,7 +153,7 @@ impl Guard for Postgres {
                 }
             }
         }
-        Ok(unknown.into_iter().collect())
+        Ok(hashes.iter().filter(|hash| unknown.contains(*hash)).copied().collect())
     }
 
     async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {

@@ -15,32 +15,35 @@ use crate::{
     shape::from_signed,
 };
 
-/// One statement, so that all answers are of one instant.
+/// One statement, so that all answers are of one instant. For a new payment nearly all of it finds
+/// nothing, and what finds nothing answers no row.
 const LOOK_UP: &str = "
-    select question.place, payment.body,
-        paid.org_id, paid.payment_id,
-        issued.org_id, issued.payment_id, issued.node_id,
-        failed.nodes, failed.indexes, failed.times,
-        seen.org_id is not null, foreign_payment.node_id
-    from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::uuid[], $5::uuid[]) with ordinality
-        as question (org_id, payment_id, hash, payer_id, payer_payment_id, place)
-    left join payment
+    with question as materialized (
+        select * from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::uuid[], $5::uuid[])
+            with ordinality
+            as question (org_id, payment_id, hash, payer_id, payer_payment_id, place)
+    )
+    select place, 1::smallint, payment.body, null::uuid, null::uuid, null::uuid,
+        null::bigint, null::bigint
+    from question join payment
         on payment.org_id = question.org_id and payment.payment_id = question.payment_id
-    left join outgoing_hash as paid on paid.hash = question.hash
-    left join incoming_hash as issued on issued.hash = question.hash
-    left join foreign_payment on foreign_payment.hash = question.hash
-    left join claim as seen
-        on seen.org_id = question.org_id and seen.payer_id = question.payer_id
-        and seen.payer_payment_id = question.payer_payment_id
-    left join lateral (
-        select array_agg(node_id) as nodes, array_agg(payment_index) as indexes,
-            array_agg(creation_time_ns) as times
-        from (
-            select node_id, payment_index, creation_time_ns
-            from failure where failure.hash = question.hash
-            order by node_id, payment_index, creation_time_ns
-        ) as one
-    ) as failed on true";
+    union all
+    select place, 2::smallint, null, paid.org_id, paid.payment_id, null, null, null
+    from question join outgoing_hash as paid on paid.hash = question.hash
+    union all
+    select place, 3::smallint, null, issued.org_id, issued.payment_id, issued.node_id, null, null
+    from question join incoming_hash as issued on issued.hash = question.hash
+    union all
+    select place, 4::smallint, null, null, null, node_id, payment_index, creation_time_ns
+    from question join failure on failure.hash = question.hash
+    union all
+    select place, 5::smallint, null, null, null, null, null, null
+    from question join claim
+        on claim.org_id = question.org_id and claim.payer_id = question.payer_id
+        and claim.payer_payment_id = question.payer_payment_id
+    union all
+    select place, 6::smallint, null, null, null, node_id, null, null
+    from question join foreign_payment on foreign_payment.hash = question.hash";
 
 const PREIMAGE: &str = "
     select seal_key_id, preimage_sealed from incoming_hash
@@ -68,7 +71,10 @@ impl Postgres {
             let place = usize::try_from(place - 1).ok();
             let answer = place.and_then(|place| answers.get_mut(place));
             let unasked = || StoreError::Corrupt("an answer that nobody asked for".to_owned());
-            *answer.ok_or_else(unasked)? = known(&row)?;
+            learn(answer.ok_or_else(unasked)?, &row)?;
+        }
+        for answer in &mut answers {
+            answer.older_failures.sort_unstable();
         }
         Ok(answers)
     }
@@ -93,41 +99,36 @@ impl Postgres {
     }
 }
 
-fn known(row: &Row) -> Result<Known, StoreError> {
-    let body: Option<&[u8]> = row.try_get(1).map_err(unavailable)?;
-    Ok(Known {
-        payment: body.map(codec::row_from_bytes).transpose()?,
-        paid_by: paid_by(row).map_err(unavailable)?,
-        issued: issued(row).map_err(unavailable)?,
-        older_failures: older_failures(row).map_err(unavailable)?,
-        claim_seen: row.try_get(10).map_err(unavailable)?,
-        foreign_on: row.try_get::<_, Option<Uuid>>(11).map_err(unavailable)?.map(NodeId::new),
-    })
+/// Adds what one row says.
+fn learn(known: &mut Known, row: &Row) -> Result<(), StoreError> {
+    let kind: i16 = row.try_get(1).map_err(unavailable)?;
+    match kind {
+        1 => {
+            let body = row.try_get(2).map_err(unavailable)?;
+            known.payment = Some(codec::row_from_bytes(body)?);
+        }
+        2 => known.paid_by = Some(payment(row).map_err(unavailable)?),
+        3 => {
+            let (org, payment) = payment(row).map_err(unavailable)?;
+            known.issued = Some(Issued { org, payment, node: node(row).map_err(unavailable)? });
+        }
+        4 => known.older_failures.push(failure(row).map_err(unavailable)?),
+        5 => known.claim_seen = true,
+        6 => known.foreign_on = Some(node(row).map_err(unavailable)?),
+        other => return Err(StoreError::Corrupt(format!("an answer of an unknown kind {other}"))),
+    }
+    Ok(())
 }
 
-fn paid_by(row: &Row) -> Result<Option<(OrgId, PaymentId)>, Error> {
-    let Some(org) = row.try_get(2)? else { return Ok(None) };
-    Ok(Some((OrgId::new(org), PaymentId::new(row.try_get(3)?))))
+fn payment(row: &Row) -> Result<(OrgId, PaymentId), Error> {
+    Ok((OrgId::new(row.try_get(3)?), PaymentId::new(row.try_get(4)?)))
 }
 
-fn issued(row: &Row) -> Result<Option<Issued>, Error> {
-    let Some(org) = row.try_get(4)? else { return Ok(None) };
-    Ok(Some(Issued {
-        org: OrgId::new(org),
-        payment: PaymentId::new(row.try_get(5)?),
-        node: NodeId::new(row.try_get(6)?),
-    }))
+fn node(row: &Row) -> Result<NodeId, Error> {
+    Ok(NodeId::new(row.try_get(5)?))
 }
 
-fn older_failures(row: &Row) -> Result<Vec<(NodeId, FailureId)>, Error> {
-    let nodes: Option<Vec<Uuid>> = row.try_get(7)?;
-    let indexes: Option<Vec<i64>> = row.try_get(8)?;
-    let times: Option<Vec<i64>> = row.try_get(9)?;
-    let nodes = nodes.unwrap_or_default().into_iter().map(NodeId::new);
-    let failures = indexes.unwrap_or_default().into_iter().zip(times.unwrap_or_default());
-    let failures = failures.map(|(index, creation_time_ns)| FailureId {
-        payment_index: from_signed(index),
-        creation_time_ns,
-    });
-    Ok(nodes.zip(failures).collect())
+fn failure(row: &Row) -> Result<(NodeId, FailureId), Error> {
+    let payment_index = from_signed(row.try_get(6)?);
+    Ok((node(row)?, FailureId { payment_index, creation_time_ns: row.try_get(7)? }))
 }
