@@ -16,7 +16,7 @@ use crate::{
     limits,
     node::{self, NodeHandle},
     org::OrgMessage,
-    reconcile::{self, ReconcileError},
+    reconcile::{self, Pace, ReconcileError},
     sighting,
     tree::{self, Tree},
 };
@@ -217,7 +217,7 @@ async fn keep_comparing(house: Arc<House>) {
     while !house.is_closed() {
         sleep(limits::RECONCILE_EVERY).await;
         for node in house.nodes() {
-            if let Err(error) = reconcile::newer_payments(&house, &node).await {
+            if let Err(error) = reconcile::newer_payments(&house, &node, Pace::Gentle).await {
                 tracing::warn!(node = %node.record.id, %error, "its payments could not be compared");
             }
         }

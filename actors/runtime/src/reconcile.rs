@@ -15,7 +15,10 @@ use ports::{
     journal::Question,
     lightning::{NodeError, PayUpdate},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use crate::{house::House, limits, node::NodeHandle};
 
@@ -35,7 +38,16 @@ pub(crate) async fn whole(house: &Arc<House>, node: &NodeHandle) -> Result<(), R
         house.freeze(no_longer_has(sighting)).await;
         return Ok(());
     }
-    newer_payments(house, node).await
+    newer_payments(house, node, Pace::Full).await
+}
+
+/// How much of the machine a comparison may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The node's sends wait for it.
+    Full,
+    /// Payments are under way: they wait for nothing that could as well be done a moment later.
+    Gentle,
 }
 
 pub(crate) fn no_longer_has(sighting: &Sighting) -> String {
@@ -148,6 +160,7 @@ pub(crate) fn attempt_on(row: &Row, node: NodeId) -> Option<&Attempt> {
 pub(crate) async fn newer_payments(
     house: &Arc<House>,
     node: &NodeHandle,
+    pace: Pace,
 ) -> Result<(), ReconcileError> {
     let (id, guard) = (node.record.id, &house.sockets.guard);
     let mut cursor = guard.payment_cursor(id).await?;
@@ -157,6 +170,7 @@ pub(crate) async fn newer_payments(
         return Ok(());
     }
     loop {
+        let began = Instant::now();
         let page = node.lightning.payments(cursor).await?;
         let Some(last) = page.iter().map(|payment| payment.payment_index).max() else {
             return Ok(());
@@ -177,6 +191,9 @@ pub(crate) async fn newer_payments(
         }
         guard.move_payment_cursor(id, last).await?;
         cursor = last;
+        if pace == Pace::Gentle {
+            sleep(began.elapsed() * limits::GENTLE_REST).await;
+        }
     }
 }
 
