@@ -17,7 +17,7 @@ use crate::{Outcome, bare_postgres, bare_sqlite};
 
 /// The server of a run. Large enough that nothing but the journal is written while it is measured.
 pub(crate) const SETTINGS: &[&str] =
-    &["shared_buffers=1GB", "min_wal_size=2GB", "max_wal_size=4GB", "checkpoint_timeout=15min"];
+    &["shared_buffers=1GB", "min_wal_size=6GB", "max_wal_size=12GB", "checkpoint_timeout=15min"];
 
 pub(crate) struct Yardsticks {
     pub(crate) fdatasync_rate: f64,
@@ -101,11 +101,11 @@ pub(crate) fn curve(postgres: &Postgres, timing: Timing) -> Outcome<String> {
 }
 
 /// A new server makes each segment of its journal when it needs it, at a cost that an older one
-/// does not have, because it uses those again that it made before. So some are made first.
+/// does not have, because it uses those again that it made before. So as many as a run fills are made first.
 fn write_ahead(postgres: &Postgres) -> Outcome<()> {
     const FILL: &str = "
         select count(pg_logical_emit_message(false, 'fill', repeat('x', 16000000)))
-        from generate_series(1, 70)";
+        from generate_series(1, 340)";
     let mut psql = postgres.client("psql");
     psql.args(["-X", "-q", "-d", "postgres", "-c", FILL, "-c", "checkpoint"]);
     let output = psql.output()?;
