@@ -11,7 +11,7 @@ use std::{
 use domain::{
     EnvironmentId, LineId, Msat, NodeId, OrgId, SessionId, Timestamp, WalletId,
     id::Id,
-    org::{Backing, Command},
+    org::{Backing, Command, Metadata},
 };
 use ports::{Clock, Directory, Guard, Journal, Placement, Reads, Receipts, directory::OrgRecord};
 use store::{Faulty, Memory, Postgres, Sqlite};
@@ -133,6 +133,7 @@ impl Bed {
                 name: "main".to_owned(),
                 backing: Backing::Line(LINE),
                 limit_msat: msat(LIMIT),
+                metadata: Metadata::new(),
             },
         ]
     }

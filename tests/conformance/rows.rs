@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     InvoiceTerms, Network, PaymentId, PublicKey, Timestamp, WalletId,
-    org::{Backing, Command, Event, Org, Row, RowKey},
+    org::{Backing, Command, Event, Metadata, Org, Row, RowKey},
 };
 use ports::{
     Clock,
@@ -140,7 +140,9 @@ async fn the_ledger_of_a_wallet_is_read_in_pages(bed: Bed) {
     let backing = Backing::Node(NODES[2]);
     let limit_msat = msat(1);
     let environment = ENVIRONMENT;
-    let command = Command::CreateWallet { wallet: other, environment, name, backing, limit_msat };
+    let metadata = Metadata::new();
+    let command =
+        Command::CreateWallet { wallet: other, environment, name, backing, limit_msat, metadata };
     writer.run(&bed, command).await;
     let moves = |recorded: &&Recorded| {
         let hold = matches!(recorded.event, Event::Held { .. } | Event::Voided { .. });

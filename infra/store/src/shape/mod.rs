@@ -422,9 +422,13 @@ fn wallets_moved<'a>(event: &'a Event, rows: &'a [Row]) -> impl Iterator<Item = 
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
+        | Event::LineDisabled { .. }
+        | Event::LineEnabled { .. }
         | Event::NodeFundsSet { .. }
         | Event::WalletCreated { .. }
         | Event::WalletLimitSet { .. }
+        | Event::WalletRenamed { .. }
+        | Event::WalletDeleted { .. }
         | Event::SendRefused { .. }
         | Event::AttemptStarted { .. }
         | Event::RequestIssued { .. }

@@ -6,7 +6,7 @@ use domain::{
     InvoiceTerms, Msat, Network, NodeId, PaymentHash, PaymentId, Preimage, PublicKey, Timestamp,
     id::Id,
     lightning::{FailureId, FailureReason},
-    org::{Backing, Command, Org, Payee, ReceiveTerms, SendFacts, SendTerms},
+    org::{Backing, Command, Metadata, Org, Payee, ReceiveTerms, SendFacts, SendTerms},
     payment::Finding,
 };
 use ports::{
@@ -86,6 +86,7 @@ impl Writer {
                 name: "main".to_owned(),
                 backing: Backing::Line(line),
                 limit_msat,
+                metadata: Metadata::new(),
             },
         ];
         let appends = commands
@@ -104,8 +105,14 @@ impl Writer {
             description: String::new(),
             expires_at: at.plus_seconds(3_600),
         };
-        let terms =
-            SendTerms { wallet: numbered(3), invoice, amount_msat: None, fee_limit_msat: Some(10) };
+        let terms = SendTerms {
+            wallet: numbered(3),
+            invoice,
+            amount_msat: None,
+            fee_limit_msat: Some(10),
+            description: None,
+            metadata: Metadata::new(),
+        };
         let facts = Box::new(SendFacts {
             hash_taken: false,
             payee: Payee::Outside,
@@ -160,6 +167,7 @@ impl Writer {
             amount_msat: Some(500),
             description: "tea".to_owned(),
             expiry_seconds: 60,
+            metadata: Metadata::new(),
         };
         let command = Command::Receive {
             payment: numbered(payment),
