@@ -12,6 +12,7 @@ mod directory;
 mod fences;
 mod guard;
 mod leases;
+mod lists;
 mod postgres;
 mod proxy;
 mod receipts;
@@ -51,6 +52,7 @@ fn conforms(kind: &Kind<'_>) {
         fences::cases(),
         claims::cases(),
         rows::cases(),
+        lists::cases(),
         receipts::cases(),
         directory::cases(),
         guard::cases(),

@@ -229,11 +229,11 @@ impl OrgActor {
         if broken::is(Rule::IntentIsDurable) {
             effects.drain(..).for_each(|effect| effect::perform(&house, org, effect));
         }
-        if broken::is(Rule::CommitBeforeAnswer) {
-            if let Some(reply) = reply.take() {
-                // The caller may have hung up.
-                let _ = reply.send(answer.clone());
-            }
+        if broken::is(Rule::CommitBeforeAnswer)
+            && let Some(reply) = reply.take()
+        {
+            // The caller may have hung up.
+            let _ = reply.send(answer.clone());
         }
         Box::new(move |outcome| {
             let answer = match outcome {

@@ -17,8 +17,8 @@ use std::{future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
-    KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp, WalletId,
-    org::Row,
+    EnvironmentId, KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp,
+    WalletId, org::Row,
 };
 use ports::{
     Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
@@ -26,7 +26,10 @@ use ports::{
     guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    reads::{PaymentCursor, Recorded},
+    reads::{
+        FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
+        Recorded,
+    },
     receipts::OpenReceipt,
 };
 use tokio::sync::Semaphore;
@@ -231,13 +234,30 @@ impl<S: Reads + ?Sized> Reads for Faulty<S> {
         self.read(Call::Read, self.inner.payment(org, id)).await
     }
 
-    async fn payments(
+    async fn find_payments(
         &self,
         org: OrgId,
-        before: Option<PaymentCursor>,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+        after: Option<PaymentPlace>,
+        offset: u64,
         limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.read(Call::Read, self.inner.payments(org, before, limit)).await
+    ) -> Result<Vec<Listed>, StoreError> {
+        let found = self.inner.find_payments(org, filter, order, ascending, after, offset, limit);
+        self.read(Call::Read, found).await
+    }
+
+    async fn count_payments(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+    ) -> Result<Vec<PaymentCount>, StoreError> {
+        self.read(Call::Read, self.inner.count_payments(org, filter)).await
+    }
+
+    async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
+        self.read(Call::Read, self.inner.history(org, payment)).await
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
@@ -253,14 +273,36 @@ impl<S: Reads + ?Sized> Reads for Faulty<S> {
         self.read(Call::Read, self.inner.journal(org, after, limit)).await
     }
 
+    async fn feed(
+        &self,
+        org: OrgId,
+        environment: EnvironmentId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
+        self.read(Call::Read, self.inner.feed(org, environment, after, limit)).await
+    }
+
     async fn ledger(
         &self,
         org: OrgId,
         wallet: WalletId,
-        after: Seq,
+        filter: &LedgerFilter,
+        ascending: bool,
+        offset: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.read(Call::Read, self.inner.ledger(org, wallet, after, limit)).await
+        let found = self.inner.ledger(org, wallet, filter, ascending, offset, limit);
+        self.read(Call::Read, found).await
+    }
+
+    async fn count_ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        filter: &LedgerFilter,
+    ) -> Result<u64, StoreError> {
+        self.read(Call::Read, self.inner.count_ledger(org, wallet, filter)).await
     }
 
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {

@@ -1,6 +1,10 @@
 //! What every store asks of records and rows that it has read.
 
-use domain::{NodeId, org::Row};
+use domain::{
+    EnvironmentId, LineId, NodeId, OrgId, Timestamp, WalletId,
+    org::{Event, Line, Org, Row, Wallet},
+    payment::Epoch,
+};
 use ports::directory::{KeyRecord, NodeRecord, OrgRecord};
 
 /// Whether adding `new` only repeats what made `stored`. The first instant of making stands.
@@ -29,5 +33,102 @@ pub(crate) fn tried_on(row: &Row, node: NodeId) -> bool {
         | Row::Node(..)
         | Row::Wallet(..)
         | Row::Account(..) => false,
+    }
+}
+
+/// An organisation's wallets and lines, to find an event's environment by.
+pub(crate) struct Standing(Org);
+
+impl Standing {
+    pub(crate) fn of(org: OrgId, rows: Vec<Row>) -> Standing {
+        Standing(Org::from_rows(org, Epoch::default(), rows))
+    }
+
+    /// `None`: the event is about a payment, which knows its environment, or about all of them.
+    pub(crate) fn environment_of(&self, event: &Event) -> Option<EnvironmentId> {
+        match event {
+            Event::EnvironmentCreated { environment, .. }
+            | Event::LineOpened { environment, .. }
+            | Event::WalletCreated { environment, .. } => Some(*environment),
+            Event::LineLimitSet { line, .. }
+            | Event::LineDisabled { line }
+            | Event::LineEnabled { line } => self.of_line(*line),
+            Event::WalletLimitSet { wallet, .. }
+            | Event::WalletRenamed { wallet, .. }
+            | Event::WalletDeleted { wallet } => self.of_wallet(*wallet),
+            Event::NodeFundsSet { .. }
+            | Event::SendRefused { .. }
+            | Event::Held { .. }
+            | Event::AttemptStarted { .. }
+            | Event::RequestIssued { .. }
+            | Event::RequestUnsent { .. }
+            | Event::AttemptFailed { .. }
+            | Event::Posted { .. }
+            | Event::Voided { .. }
+            | Event::Contradicted { .. }
+            | Event::InvoiceRequested { .. }
+            | Event::InvoiceMade { .. }
+            | Event::InvoiceNotMade { .. }
+            | Event::Received { .. }
+            | Event::InvoiceExpired { .. }
+            | Event::InvoiceClaimed { .. }
+            | Event::ClaimCredited { .. }
+            | Event::ClaimWithdrawn { .. }
+            | Event::ClaimRefused { .. }
+            | Event::InvoiceWithdrawn { .. } => None,
+        }
+    }
+
+    fn of_line(&self, line: LineId) -> Option<EnvironmentId> {
+        self.0.lines.get(&line).map(|line| line.environment)
+    }
+
+    fn of_wallet(&self, wallet: WalletId) -> Option<EnvironmentId> {
+        self.0.wallets.get(&wallet).map(|wallet| wallet.environment)
+    }
+}
+
+/// When the wallets and lines of an organisation were made, and as what: what their rows did not know
+/// in former times, out of the events that are about no payment.
+pub(crate) struct Origins(Org);
+
+impl Origins {
+    pub(crate) fn of(org: OrgId) -> Origins {
+        Origins(Org::new(org, Epoch::default()))
+    }
+
+    pub(crate) fn take_in(&mut self, event: &Event, at: Timestamp) {
+        assert!(event.payment().is_none(), "payments need more of the state than is here");
+        self.0.apply(event, at);
+    }
+
+    /// The row with what it did not know; `None` if it lacks nothing.
+    pub(crate) fn fill(&self, row: &Row) -> Option<Row> {
+        let unknown = Timestamp::default();
+        match row {
+            Row::Line(id, stored) if stored.created_at == unknown => {
+                let Line { first_limit_msat, created_at, .. } = self.0.lines.get(id)?;
+                let (first_limit_msat, created_at) = (*first_limit_msat, *created_at);
+                Some(Row::Line(*id, Line { first_limit_msat, created_at, ..stored.clone() }))
+            }
+            Row::Wallet(id, stored) if stored.created_at == unknown => {
+                let known = self.0.wallets.get(id)?;
+                let filled = Wallet {
+                    first_name: known.first_name.clone(),
+                    first_limit_msat: known.first_limit_msat,
+                    created_at: known.created_at,
+                    updated_at: known.updated_at,
+                    ..stored.clone()
+                };
+                Some(Row::Wallet(*id, filled))
+            }
+            Row::Line(..)
+            | Row::Wallet(..)
+            | Row::Environment(..)
+            | Row::Node(..)
+            | Row::Account(..)
+            | Row::Outgoing(_)
+            | Row::Incoming(_) => None,
+        }
     }
 }

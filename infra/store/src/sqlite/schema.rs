@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_sighting.sql"),
     include_str!("../../migrations/sqlite/0003_foreign.sql"),
     include_str!("../../migrations/sqlite/0004_bytes.sql"),
+    include_str!("../../migrations/sqlite/0005_lists.sql"),
 ];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it

@@ -75,6 +75,16 @@ impl Writer {
 
     /// An environment, a line of credit and a wallet, with the numbers 1 to 3.
     pub(crate) fn open_wallet(&mut self) -> Vec<Append> {
+        self.open_wallet_at(Timestamp::default())
+    }
+
+    /// Gives the wallet another limit.
+    pub(crate) fn limit(&mut self, limit: u64, at: Timestamp) -> Option<Append> {
+        let limit_msat = Msat::new(limit).unwrap();
+        self.decide(&Command::SetWalletLimit { wallet: numbered(3), limit_msat }, at)
+    }
+
+    pub(crate) fn open_wallet_at(&mut self, at: Timestamp) -> Vec<Append> {
         let limit_msat = Msat::new(1_000_000_000).unwrap();
         let (environment, line) = (numbered(1), numbered(2));
         let commands = [
@@ -89,9 +99,8 @@ impl Writer {
                 metadata: Metadata::new(),
             },
         ];
-        let appends = commands
-            .iter()
-            .map(|command| self.decide(command, Timestamp::default()).expect("a new organisation"));
+        let appends =
+            commands.iter().map(|command| self.decide(command, at).expect("a new organisation"));
         appends.collect()
     }
 

@@ -1,6 +1,8 @@
 //! What the door opens onto in these tests: organisations in memory, without a store and without
 //! nodes.
 
+mod reads;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -17,12 +19,12 @@ use domain::{
     payment::{Epoch, Finding},
 };
 use ports::{
-    Clock, Directory, Operations, Orgs, Reads, StoreError,
+    Clock, Directory, Operations, Orgs, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
     operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
     orgs::OrgsError,
-    reads::{PaymentCursor, Recorded},
+    reads::Recorded,
 };
 use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
@@ -210,68 +212,6 @@ impl Orgs for Fake {
         let _ = timeout(within, ended).await;
         self.row(org, payment).ok_or(domain::Rejection::PaymentNotFound(payment).into())
     }
-}
-
-#[tonic::async_trait]
-impl Reads for Fake {
-    async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
-        Ok(self.row(org, id))
-    }
-
-    async fn payments(
-        &self,
-        org: OrgId,
-        before: Option<PaymentCursor>,
-        limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        let state = self.state();
-        let org = &state.orgs[&org];
-        let mut places: Vec<_> = org
-            .outgoing
-            .values()
-            .map(|sent| PaymentCursor { created_at: sent.created_at, id: sent.id })
-            .filter(|place| before.is_none_or(|before| *place < before))
-            .collect();
-        places.sort_by(|one, other| other.cmp(one));
-        places.truncate(usize::try_from(limit).unwrap());
-        let rows = places.iter().map(|place| Row::Outgoing(org.outgoing[&place.id].clone()));
-        Ok(rows.collect())
-    }
-
-    async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
-        let state = self.state();
-        let rows = state.orgs.get(&org).map(Org::rows).unwrap_or_default();
-        Ok(rows.into_iter().filter(|row| !is_payment(row)).collect())
-    }
-
-    async fn journal(&self, _: OrgId, _: Seq, _: u32) -> Result<Vec<Recorded>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn ledger(
-        &self,
-        org: OrgId,
-        _: WalletId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<Vec<Recorded>, StoreError> {
-        let state = self.state();
-        let events = state.journal.iter().filter(|(of, _)| *of == org).map(|(_, event)| event);
-        let moving = events.filter(|recorded| {
-            matches!(recorded.event, domain::org::Event::Held { .. })
-                || recorded.event.entry().is_some()
-        });
-        let after = moving.filter(|recorded| recorded.seq > after).cloned();
-        Ok(after.take(usize::try_from(limit).unwrap()).collect())
-    }
-
-    async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
-        Ok(self.state().orgs.keys().copied().collect())
-    }
-}
-
-fn is_payment(row: &Row) -> bool {
-    matches!(row, Row::Outgoing(_) | Row::Incoming(_))
 }
 
 #[tonic::async_trait]
