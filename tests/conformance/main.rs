@@ -11,6 +11,7 @@ mod claims;
 mod directory;
 mod fences;
 mod guard;
+mod idempotency;
 mod leases;
 mod lists;
 mod postgres;
@@ -56,6 +57,7 @@ fn conforms(kind: &Kind<'_>) {
         receipts::cases(),
         directory::cases(),
         guard::cases(),
+        idempotency::cases(),
         leases::cases(),
     ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();

@@ -338,6 +338,14 @@ impl Directory for Store {
         self.around("a read", self.rest.key(digest)).await
     }
 
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.around("a read", self.rest.keys(org)).await
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.around("a write", self.rest.touch_keys(used)).await
+    }
+
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.around("a write", self.rest.revoke_key(id, at)).await
     }

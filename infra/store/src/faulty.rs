@@ -21,9 +21,10 @@ use domain::{
     WalletId, org::Row,
 };
 use ports::{
-    Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
+    Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::{Generation, Sighting},
+    idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
     reads::{
@@ -328,6 +329,14 @@ impl<S: Directory + ?Sized> Directory for Faulty<S> {
         self.read(Call::Read, self.inner.key(digest)).await
     }
 
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read(Call::Read, self.inner.keys(org)).await
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.touch_keys(used)).await
+    }
+
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.change(Call::Write, self.inner.revoke_key(id, at)).await
     }
@@ -342,6 +351,43 @@ impl<S: Directory + ?Sized> Directory for Faulty<S> {
 
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
         self.change(Call::Write, self.inner.stop_node(id, why)).await
+    }
+}
+
+#[async_trait]
+impl<S: Idempotency + ?Sized> Idempotency for Faulty<S> {
+    async fn begin(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        now: Timestamp,
+        stale_before: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let begun = self.inner.begin(scope, fingerprint, now, stale_before);
+        self.change(Call::Write, begun).await
+    }
+
+    async fn finish(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        answer: &StoredAnswer,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let finished = self.inner.finish(scope, fingerprint, answer, now);
+        self.change(Call::Write, finished).await
+    }
+
+    async fn abandon(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.abandon(scope, fingerprint)).await
+    }
+
+    async fn forget_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.change(Call::Write, self.inner.forget_before(before, limit)).await
     }
 }
 

@@ -1,11 +1,16 @@
 //! What every store asks of records and rows that it has read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::{
-    EnvironmentId, LineId, NodeId, OrgId, Timestamp, WalletId,
+    EnvironmentId, KeyId, LineId, NodeId, OrgId, Permission, Timestamp, WalletId,
     org::{Event, Line, Org, Row, Wallet},
     payment::Epoch,
 };
-use ports::directory::{KeyRecord, NodeRecord, OrgRecord};
+use ports::{
+    StoreError,
+    directory::{IpNet, KeyRecord, NodeRecord, OrgRecord},
+};
 
 /// Whether adding `new` only repeats what made `stored`. The first instant of making stands.
 pub(crate) fn same_org(stored: &OrgRecord, new: &OrgRecord) -> bool {
@@ -14,8 +19,53 @@ pub(crate) fn same_org(stored: &OrgRecord, new: &OrgRecord) -> bool {
 
 /// As [`same_org`]; a repeat does not bring a revoked key back.
 pub(crate) fn same_key(stored: &KeyRecord, new: &KeyRecord) -> bool {
-    let (created_at, revoked_at) = (stored.created_at, stored.revoked_at);
-    KeyRecord { created_at, revoked_at, ..new.clone() } == *stored
+    let KeyRecord { created_at, updated_at, revoked_at, last_used_at, .. } = *stored;
+    KeyRecord { created_at, updated_at, revoked_at, last_used_at, ..new.clone() } == *stored
+}
+
+/// A bit for each, which it keeps for ever.
+fn permission_bit(permission: Permission) -> i16 {
+    match permission {
+        Permission::Read => 1,
+        Permission::Receive => 2,
+        Permission::Write => 4,
+        Permission::Billing => 8,
+    }
+}
+
+pub(crate) fn permissions_number(permissions: &BTreeSet<Permission>) -> i16 {
+    permissions.iter().fold(0, |bits, permission| bits | permission_bit(*permission))
+}
+
+pub(crate) fn permissions_of(number: i16) -> Result<BTreeSet<Permission>, StoreError> {
+    let all = Permission::ALL.into_iter();
+    let found: BTreeSet<_> = all.filter(|one| number & permission_bit(*one) != 0).collect();
+    match permissions_number(&found) == number {
+        true => Ok(found),
+        false => Err(StoreError::Corrupt(format!("no permissions have the number {number}"))),
+    }
+}
+
+/// With commas between them.
+pub(crate) fn ips_text(ips: &[IpNet]) -> String {
+    let texts: Vec<String> = ips.iter().map(IpNet::to_string).collect();
+    texts.join(",")
+}
+
+pub(crate) fn ips_of(text: &str) -> Result<Vec<IpNet>, StoreError> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    let ips: Result<Vec<IpNet>, _> = parts.map(str::parse).collect();
+    ips.map_err(|_| StoreError::Corrupt("a key names a network that is none".to_owned()))
+}
+
+/// When each key was used last, each once.
+pub(crate) fn last_uses(used: &[(KeyId, Timestamp)]) -> BTreeMap<KeyId, Timestamp> {
+    let mut last = BTreeMap::new();
+    for (key, at) in used {
+        let known: &mut Timestamp = last.entry(*key).or_insert(*at);
+        *known = (*known).max(*at);
+    }
+    last
 }
 
 /// As [`same_org`]; a repeat does not let a stopped node go on.

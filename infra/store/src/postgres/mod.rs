@@ -7,6 +7,7 @@ mod append;
 mod backfill;
 mod directory;
 mod guard;
+mod idempotency;
 mod lane;
 mod lists;
 mod load;

@@ -8,6 +8,7 @@ mod backfill;
 mod directory;
 mod generation;
 mod guard;
+mod idempotency;
 mod journal;
 mod keys;
 mod lists;

@@ -4,7 +4,7 @@
 use std::{fs, sync::Arc};
 
 use domain::{
-    Network, OrgId, Preimage, PublicKey, Timestamp,
+    Network, OrgId, Permission, Preimage, PublicKey, Timestamp,
     org::{Line, Row, Wallet},
 };
 use ports::{
@@ -261,7 +261,11 @@ fn forget_lists(folder: &TempDir) {
                 Row::Wallet(id, Wallet { first_limit_msat, created_at, updated_at, ..wallet })
             }
             Row::Line(id, line) => Row::Line(id, Line { created_at: Default::default(), ..line }),
-            other => other,
+            other @ (Row::Environment(..)
+            | Row::Node(..)
+            | Row::Account(..)
+            | Row::Outgoing(_)
+            | Row::Incoming(_)) => other,
         };
         let key: ([u8; 16], i64, [u8; 16]) =
             (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
@@ -298,5 +302,34 @@ async fn what_was_stored_before_the_lists_is_listed() {
         for (org, expected) in &before {
             assert_eq!(&told(&store, *org).await, expected);
         }
+    }
+}
+
+#[tokio::test]
+async fn keys_from_before_permissions_may_do_what_they_could() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Connection::open(folder.path().join(DATABASE)).unwrap();
+    for migration in &schema::MIGRATIONS[..5] {
+        database.execute_batch(migration).unwrap();
+    }
+    database.pragma_update(None, "user_version", 5).unwrap();
+    let key = "insert into api_key
+            (key_id, org_id, environment_id, name, digest, created_at, revoked_at)
+        values (?1, ?2, ?3, 'till', ?4, 5, ?5)";
+    let bytes = |number: u8| [number; 16];
+    for (number, revoked_at) in [(1, None), (2, Some(9))] {
+        let values = params![bytes(number), bytes(7), bytes(number), [number; 32], revoked_at];
+        database.execute(key, values).unwrap();
+    }
+    drop(database);
+
+    let store = open(&folder, Some(KEYS)).unwrap();
+    let keys = store.keys(OrgId::new(uuid::Uuid::from_bytes(bytes(7)))).await.unwrap();
+    let at = Timestamp::from_millis;
+    assert_eq!(keys.iter().map(|key| key.updated_at).collect::<Vec<_>>(), [at(5), at(9)]);
+    for key in keys {
+        assert_eq!(key.permissions, Permission::USUAL.into());
+        assert_eq!((key.expires_at, key.last_used_at), (None, None));
+        assert!(key.valid_ips.is_empty());
     }
 }

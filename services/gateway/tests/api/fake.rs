@@ -246,6 +246,19 @@ impl Directory for Fake {
         Ok(self.state().keys.iter().find(|key| key.digest == digest).cloned())
     }
 
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(self.state().keys.iter().filter(|key| key.org == org).cloned().collect())
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for key in &mut state.keys {
+            let uses = used.iter().filter(|(id, _)| *id == key.id).map(|(_, at)| Some(*at));
+            key.last_used_at = uses.max().flatten().max(key.last_used_at);
+        }
+        Ok(())
+    }
+
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         let mut state = self.state();
         let key = state.keys.iter_mut().find(|key| key.id == id);

@@ -7,7 +7,7 @@ use crate::{
     org::{
         Command, Decision, Metadata, OutgoingState, PaymentFailure,
         PaymentStatus::{Completed, Expired, Failed, Generating, Receiving, Sending},
-        Row,
+        ReceiveTerms, Row, SendTerms,
         tests::{
             house::{self, House},
             script::{self, Words, check},
@@ -71,11 +71,11 @@ fn words_have_bounds() {
         let lines = ["send p1 w1 fixed=1", "receive p7 w1", "wallet w2 l1 0"];
         lines.map(|line| {
             let mut command = script::command(&house, 0, &Words::of(line));
-            match &mut command {
-                Command::Send { terms, .. } => terms.metadata = words.clone(),
-                Command::Receive { terms, .. } => terms.metadata = words.clone(),
-                Command::CreateWallet { metadata, .. } => *metadata = words.clone(),
-                other => panic!("{other:?}"),
+            if let Command::Send { terms: SendTerms { metadata, .. }, .. }
+            | Command::Receive { terms: ReceiveTerms { metadata, .. }, .. }
+            | Command::CreateWallet { metadata, .. } = &mut command
+            {
+                *metadata = words.clone();
             }
             house.execute(0, &command).err()
         })

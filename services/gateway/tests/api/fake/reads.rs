@@ -170,7 +170,11 @@ impl Fake {
             let id = match &row {
                 Row::Outgoing(it) => it.id,
                 Row::Incoming(it) => it.id,
-                other => panic!("not a payment: {other:?}"),
+                Row::Environment(..)
+                | Row::Line(..)
+                | Row::Node(..)
+                | Row::Wallet(..)
+                | Row::Account(..) => panic!("not a payment: {row:?}"),
             };
             Listed { id, created_at, updated_seq: last(id).unwrap_or_default(), row }
         });
