@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::org::{Backing, Command, ReceiveTerms};
+use domain::org::{Backing, Command, Metadata, ReceiveTerms};
 use domain::{
     EnvironmentId, LineId, Msat, NodeId, OrgId, PaymentId, Preimage, Timestamp, WalletId,
 };
@@ -161,6 +161,7 @@ async fn writer(store: &Postgres, org: OrgId) -> Outcome<Writer> {
             name: "main".to_owned(),
             backing: Backing::Line(line),
             limit_msat,
+            metadata: Metadata::new(),
         },
     ];
     let mut appends = commands.map(|command| writer.prepare(NOW, &command)).to_vec();
@@ -171,6 +172,7 @@ async fn writer(store: &Postgres, org: OrgId) -> Outcome<Writer> {
         amount_msat: None,
         description: "tea".to_owned(),
         expiry_seconds: 3_600,
+        metadata: Metadata::new(),
     };
     let receive = Command::Receive { payment: INVOICE, terms, hash: secret.hash(), node: NODE };
     appends.push(writer.prepare_receive(NOW, &receive, secret));

@@ -11,9 +11,11 @@ use std::{
 use domain::{
     EnvironmentId, LineId, Msat, NodeId, OrgId, SessionId, Timestamp, WalletId,
     id::Id,
-    org::{Backing, Command},
+    org::{Backing, Command, Metadata},
 };
-use ports::{Clock, Directory, Guard, Journal, Placement, Reads, Receipts, directory::OrgRecord};
+use ports::{
+    Clock, Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, directory::OrgRecord,
+};
 use store::{Faulty, Memory, Postgres, Sqlite};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -24,9 +26,12 @@ pub(crate) const KEYS: &str =
     "first:0101010101010101010101010101010101010101010101010101010101010101";
 
 /// Everything that one store is.
-pub(crate) trait Store: Journal + Placement + Receipts + Reads + Directory + Guard {}
+pub(crate) trait Store:
+    Journal + Placement + Receipts + Reads + Directory + Guard + Idempotency
+{
+}
 
-impl<S: Journal + Placement + Receipts + Reads + Directory + Guard> Store for S {}
+impl<S: Journal + Placement + Receipts + Reads + Directory + Guard + Idempotency> Store for S {}
 
 /// Which store a suite runs on.
 pub(crate) enum Kind<'a> {
@@ -102,7 +107,7 @@ impl Bed {
         folder: Option<Arc<TempDir>>,
     ) -> Bed {
         let session = id(0x5e55);
-        store.begin(session).await.unwrap();
+        Placement::begin(store.as_ref(), session).await.unwrap();
         Bed { store, clock, session, _folder: folder }
     }
 
@@ -133,6 +138,7 @@ impl Bed {
                 name: "main".to_owned(),
                 backing: Backing::Line(LINE),
                 limit_msat: msat(LIMIT),
+                metadata: Metadata::new(),
             },
         ]
     }

@@ -2,6 +2,7 @@
 
 use domain::NodeId;
 use ports::{
+    Placement,
     guard::{Generation, Sighting},
     journal::Question,
 };
@@ -32,7 +33,7 @@ async fn rule_24_a_freeze_lasts_until_it_is_thawed(bed: Bed) {
     store.freeze("restored").await.unwrap();
     store.freeze("something else").await.unwrap();
     assert_eq!(store.frozen().await, Ok(Some("restored".to_owned())));
-    store.begin(id(3)).await.unwrap();
+    Placement::begin(store.as_ref(), id(3)).await.unwrap();
     assert_eq!(store.frozen().await, Ok(Some("restored".to_owned())));
     store.thaw().await.unwrap();
     assert_eq!(store.frozen().await, Ok(None));

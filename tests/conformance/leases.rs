@@ -1,7 +1,7 @@
 //! Whose turn it is.
 
 use domain::SessionId;
-use ports::journal::LoadError;
+use ports::{Placement, journal::LoadError};
 
 use crate::{
     Case,
@@ -18,7 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 async fn a_lease_is_renewed_and_never_shortened(bed: Bed) {
     let session: SessionId = id(1);
-    let begun = bed.store.begin(session).await.unwrap();
+    let begun = Placement::begin(bed.store.as_ref(), session).await.unwrap();
     bed.clock.tick();
     let first = bed.store.renew(session).await.unwrap().unwrap();
     assert!(first >= begun);
@@ -32,7 +32,7 @@ async fn a_lease_that_was_taken_over_is_never_brought_back(bed: Bed) {
     let writer = bed.org(1).await;
     let (old, new): (SessionId, SessionId) = (bed.session, id(1));
     assert_eq!(bed.store.renew(new).await, Ok(None));
-    bed.store.begin(new).await.unwrap();
+    Placement::begin(bed.store.as_ref(), new).await.unwrap();
     for _ in 0..2 {
         assert_eq!(bed.store.renew(old).await, Ok(None));
         let refused = bed.store.load(writer.id(), old).await.map(|loaded| loaded.seq);

@@ -11,7 +11,9 @@ mod claims;
 mod directory;
 mod fences;
 mod guard;
+mod idempotency;
 mod leases;
+mod lists;
 mod postgres;
 mod proxy;
 mod receipts;
@@ -51,9 +53,11 @@ fn conforms(kind: &Kind<'_>) {
         fences::cases(),
         claims::cases(),
         rows::cases(),
+        lists::cases(),
         receipts::cases(),
         directory::cases(),
         guard::cases(),
+        idempotency::cases(),
         leases::cases(),
     ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();

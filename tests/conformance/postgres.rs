@@ -2,24 +2,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Network, PaymentId, PublicKey, SessionId, org::Command};
+use domain::{
+    Network, OrgId, PaymentId, PublicKey, SessionId,
+    org::{Command, Line, Row, Wallet},
+};
 use ports::{
-    Directory, Placement, StoreError,
+    Directory, Placement, Reads, StoreError,
     directory::NodeRecord,
     guard::Generation,
-    journal::{AppendError, lane_of},
+    journal::{AppendError, Seq, lane_of},
     lightning::Settlement,
+    reads::{PaymentFilter, PaymentOrder},
 };
 use store::{
-    Postgres, SealError,
+    Postgres, SealError, codec,
     postgres::{CommitError, OpenError, commit},
 };
 use tests::postgres::Postgres as Server;
 use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
 
 use crate::{
-    bed::{Bed, KEYS, ManualClock, NODES, WALLET, id, msat},
+    bed::{Bed, ENVIRONMENT, KEYS, ManualClock, NODES, WALLET, id, msat},
     proxy::Proxy,
+    rows::story,
     writer::{Writer, hash, paid, send},
 };
 
@@ -315,6 +321,62 @@ async fn a_newer_schema_is_left_alone() {
     client.batch_execute("insert into schema_version values (99)").await.unwrap();
     let refused = Postgres::connect(url, Some(KEYS)).await.err();
     assert!(matches!(refused, Some(OpenError::NewerSchema { found: 99, .. })), "{refused:?}");
+}
+
+/// All that is told of the organisation's payments, wallets and lines.
+async fn told(store: &dyn Reads, org: OrgId) -> String {
+    let filter = PaymentFilter::all(ENVIRONMENT);
+    let mut told = format!("{:?}", store.standing(org).await.unwrap());
+    for order in [PaymentOrder::Created, PaymentOrder::Updated] {
+        let listed = store.find_payments(org, &filter, order, true, None, 0, 99).await.unwrap();
+        assert_eq!(listed.len(), 6);
+        told += &format!("{listed:?}");
+    }
+    for number in 1..=6 {
+        let history = store.history(org, id(number)).await.unwrap();
+        assert!(!history.is_empty());
+        told += &format!("{history:?}");
+    }
+    told + &format!("{:?}", store.feed(org, ENVIRONMENT, Seq(0), 99).await.unwrap())
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn what_was_stored_before_the_lists_is_listed() {
+    let Scene { bed, client, url, .. } = &Scene::new().await;
+    let org = story(bed).await.id();
+    let other = bed.org(2).await;
+    let before = told(bed.store.as_ref(), org).await;
+    let forget = "update payment set environment_id = null, wallet_id = null, direction = null,
+            status = null, updated_at_ms = null, updated_seq = null, seqs = null, metadata = null;
+        update journal set payment_id = null;
+        insert into backfill values ('lists')";
+    client.batch_execute(forget).await.unwrap();
+    for row in client.query("select org_id, kind, id, body from standing", &[]).await.unwrap() {
+        let (of, kind, key): (Uuid, i16, Uuid) = (row.get(0), row.get(1), row.get(2));
+        let old = match codec::row_from_bytes(row.get(3)).unwrap() {
+            Row::Wallet(id, wallet) => {
+                let (created_at, updated_at) = Default::default();
+                let first_limit_msat = None;
+                Row::Wallet(id, Wallet { first_limit_msat, created_at, updated_at, ..wallet })
+            }
+            Row::Line(id, line) => Row::Line(id, Line { created_at: Default::default(), ..line }),
+            other @ (Row::Environment(..)
+            | Row::Node(..)
+            | Row::Account(..)
+            | Row::Outgoing(_)
+            | Row::Incoming(_)) => other,
+        };
+        let write = "update standing set body = $4 where org_id = $1 and kind = $2 and id = $3";
+        let body = codec::row_to_bytes(&old);
+        client.execute(write, &[&of, &kind, &key, &body]).await.unwrap();
+    }
+    for _ in 0..2 {
+        let store = Postgres::connect(url, Some(KEYS)).await.unwrap();
+        assert_eq!(told(store.as_ref(), org).await, before);
+        let wallets = store.standing(other.id()).await.unwrap();
+        assert_eq!(wallets, other.org.rows());
+    }
 }
 
 #[tokio::test]

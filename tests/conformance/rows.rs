@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    InvoiceTerms, Network, PaymentId, PublicKey, Timestamp, WalletId,
-    org::{Backing, Command, Event, Org, Row, RowKey},
+    InvoiceTerms, Network, PublicKey, Timestamp,
+    org::{Command, Org, Row, RowKey},
 };
 use ports::{
     Clock,
     journal::Seq,
-    reads::{PaymentCursor, Recorded},
+    reads::{PaymentFilter, PaymentOrder, Recorded},
 };
 
 use crate::{
@@ -24,15 +24,13 @@ pub(crate) fn cases() -> Vec<Case> {
         case(rule_25_the_rows_are_what_the_journal_replays_to),
         case(rule_25_every_acknowledged_write_is_read),
         case(the_journal_is_read_in_pages),
-        case(the_ledger_of_a_wallet_is_read_in_pages),
-        case(payments_are_paged_though_made_in_one_millisecond),
         case(organisations_with_open_work_are_found),
         case(ended_payments_leave_memory_and_stay_in_the_store),
     ]
 }
 
 /// One of everything.
-async fn story(bed: &Bed) -> Writer {
+pub(crate) async fn story(bed: &Bed) -> Writer {
     let mut it = bed.org(1).await;
     it.run(bed, send(bed, id(1), hash(1))).await;
     bed.clock.tick();
@@ -73,14 +71,17 @@ async fn replay(bed: &Bed, writer: &Writer) -> Org {
     org
 }
 
-async fn journal(bed: &Bed, writer: &Writer) -> Vec<Recorded> {
+pub(crate) async fn journal(bed: &Bed, writer: &Writer) -> Vec<Recorded> {
     bed.store.journal(writer.id(), Seq(0), 1_000).await.unwrap()
 }
 
 /// As the store has them: what stands, and every payment.
 async fn stored(bed: &Bed, writer: &Writer) -> BTreeMap<RowKey, Row> {
     let standing = bed.store.standing(writer.id()).await.unwrap();
-    let payments = bed.store.payments(writer.id(), None, 1_000).await.unwrap();
+    let all = PaymentFilter::all(ENVIRONMENT);
+    let order = PaymentOrder::Created;
+    let payments = bed.store.find_payments(writer.id(), &all, order, false, None, 0, 1_000).await;
+    let payments = payments.unwrap().into_iter().map(|listed| listed.row);
     standing.into_iter().chain(payments).map(|row| (row.key(), row)).collect()
 }
 
@@ -131,52 +132,6 @@ async fn the_journal_is_read_in_pages(bed: Bed) {
     }
     assert_eq!(pages, all);
     assert_eq!(bed.store.journal(id(9), Seq(0), 10).await, Ok(Vec::new()));
-}
-
-async fn the_ledger_of_a_wallet_is_read_in_pages(bed: Bed) {
-    let mut writer = story(&bed).await;
-    let other: WalletId = id(0xa2);
-    let name = "other".to_owned();
-    let backing = Backing::Node(NODES[2]);
-    let limit_msat = msat(1);
-    let environment = ENVIRONMENT;
-    let command = Command::CreateWallet { wallet: other, environment, name, backing, limit_msat };
-    writer.run(&bed, command).await;
-    let moves = |recorded: &&Recorded| {
-        let hold = matches!(recorded.event, Event::Held { .. } | Event::Voided { .. });
-        hold || recorded.event.entry().is_some()
-    };
-    let all: Vec<Recorded> = journal(&bed, &writer).await.iter().filter(moves).cloned().collect();
-    assert_eq!(all.len(), 7);
-    let ledger = |after, limit| bed.store.ledger(writer.id(), WALLET, after, limit);
-    assert_eq!(ledger(Seq(0), 100).await.unwrap(), all);
-    assert_eq!(ledger(Seq(0), 2).await.unwrap(), all[..2]);
-    assert_eq!(ledger(all[1].seq, 100).await.unwrap(), all[2..]);
-    assert_eq!(bed.store.ledger(writer.id(), other, Seq(0), 100).await, Ok(Vec::new()));
-}
-
-async fn payments_are_paged_though_made_in_one_millisecond(bed: Bed) {
-    let mut writer = bed.org(1).await;
-    for (payment, tick) in [(5, false), (2, false), (9, true), (1, false), (7, false), (3, true)] {
-        if tick {
-            bed.clock.tick();
-        }
-        let secret = u8::try_from(payment).unwrap();
-        writer.run(&bed, send(&bed, id(payment), hash(secret))).await;
-    }
-    let expected: Vec<PaymentId> = [3, 9, 7, 1, 5, 2].map(id).to_vec();
-    for limit in [1, 2, 4, 100] {
-        let (mut found, mut before) = (Vec::new(), None);
-        loop {
-            let page = bed.store.payments(writer.id(), before, limit).await.unwrap();
-            let Some(Row::Outgoing(last)) = page.last() else { break };
-            before = Some(PaymentCursor { created_at: last.created_at, id: last.id });
-            found.extend(page.iter().filter_map(|row| {
-                if let RowKey::Outgoing(id) = row.key() { Some(id) } else { None }
-            }));
-        }
-        assert_eq!(found, expected);
-    }
 }
 
 async fn organisations_with_open_work_are_found(bed: Bed) {

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey,
     lightning::{FailureId, FailureReason},
-    org::{Command, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    org::{Command, Metadata, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
     payment::Finding,
 };
 use ports::{
@@ -88,6 +88,7 @@ impl Writer {
             amount_msat: Some(AMOUNT_MSAT),
             description: "tea".to_owned(),
             expiry_seconds: 3_600,
+            metadata: Metadata::new(),
         };
         let command = Command::Receive { payment, terms, hash: hash(secret), node };
         self.0.prepare_receive(bed.clock.now(), &command, preimage(secret))
@@ -138,7 +139,14 @@ pub(crate) fn send_by(
         default_fee_ppm: 1_000,
         default_fee_min_msat: msat(10),
     };
-    let terms = SendTerms { wallet: WALLET, invoice, amount_msat: None, fee_limit_msat: Some(10) };
+    let terms = SendTerms {
+        wallet: WALLET,
+        invoice,
+        amount_msat: None,
+        fee_limit_msat: Some(10),
+        description: None,
+        metadata: Metadata::new(),
+    };
     Command::Send { payment, terms, facts: Box::new(facts) }
 }
 

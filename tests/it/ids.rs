@@ -108,6 +108,7 @@ async fn unknown_and_foreign_ids_of_the_operator() {
         organisation_id: bed.globex.org.clone(),
         environment_id: bed.acme.environment.clone(),
         name: "key".to_owned(),
+        ..Default::default()
     };
     refused(bed.world.keys().create(request).await, NotFound, "environment_not_found");
     bed.unchanged(&before).await;

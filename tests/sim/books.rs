@@ -127,6 +127,10 @@ impl Books {
                 self.lines.entry(*line).or_default().limit = limit_msat.get().into();
                 None
             }
+            // Neither moves a limit.
+            Event::LineDisabled { .. }
+            | Event::LineEnabled { .. }
+            | Event::WalletRenamed { .. } => None,
             Event::NodeFundsSet { node, funds_msat } => {
                 self.nodes.entry(*node).or_default().limit = funds_msat.get().into();
                 None
@@ -139,6 +143,12 @@ impl Books {
             Event::WalletLimitSet { wallet, limit_msat } => {
                 if let Some((_, purse)) = self.wallets.get_mut(wallet) {
                     purse.limit = limit_msat.get().into();
+                }
+                None
+            }
+            Event::WalletDeleted { wallet } => {
+                if let Some((_, purse)) = self.wallets.get_mut(wallet) {
+                    purse.limit = 0;
                 }
                 None
             }

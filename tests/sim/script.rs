@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
     InvoiceTerms, Msat,
-    org::{Command, ReceiveTerms, SendTerms},
+    org::{Command, Metadata, ReceiveTerms, SendTerms},
 };
 use lightning_sim::{
     model::{self, Fault, NewInvoice, SendRequest, Setting},
@@ -179,6 +179,8 @@ impl World {
                 .copied()
                 .flatten(),
             invoice,
+            description: None,
+            metadata: Metadata::new(),
         };
         let hopes = match dice {
             0 => {
@@ -214,6 +216,7 @@ impl World {
             amount_msat: amount,
             description: "tea".to_owned(),
             expiry_seconds: expiry,
+            metadata: Metadata::new(),
         };
         let (org, payment) = (party.org, self.new_payment());
         let what = format!("receive {} by {}", tag('P', payment), tag('O', org));

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp, WalletId,
-    org::Row,
+    EnvironmentId, KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp,
+    WalletId, org::Row,
 };
 use ports::{
     Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
@@ -13,7 +13,10 @@ use ports::{
     guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    reads::{PaymentCursor, Recorded},
+    reads::{
+        FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
+        Recorded,
+    },
     receipts::OpenReceipt,
 };
 use store::{
@@ -241,13 +244,30 @@ impl Reads for Store {
         self.around("a read", self.rest.payment(org, id)).await
     }
 
-    async fn payments(
+    async fn find_payments(
         &self,
         org: OrgId,
-        before: Option<PaymentCursor>,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+        after: Option<PaymentPlace>,
+        offset: u64,
         limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.around("a read", self.rest.payments(org, before, limit)).await
+    ) -> Result<Vec<Listed>, StoreError> {
+        let found = self.rest.find_payments(org, filter, order, ascending, after, offset, limit);
+        self.around("a read", found).await
+    }
+
+    async fn count_payments(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+    ) -> Result<Vec<PaymentCount>, StoreError> {
+        self.around("a read", self.rest.count_payments(org, filter)).await
+    }
+
+    async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
+        self.around("a read", self.rest.history(org, payment)).await
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
@@ -263,14 +283,36 @@ impl Reads for Store {
         self.around("a read", self.rest.journal(org, after, limit)).await
     }
 
+    async fn feed(
+        &self,
+        org: OrgId,
+        environment: EnvironmentId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
+        self.around("a read", self.rest.feed(org, environment, after, limit)).await
+    }
+
     async fn ledger(
         &self,
         org: OrgId,
         wallet: WalletId,
-        after: Seq,
+        filter: &LedgerFilter,
+        ascending: bool,
+        offset: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.around("a read", self.rest.ledger(org, wallet, after, limit)).await
+        let found = self.rest.ledger(org, wallet, filter, ascending, offset, limit);
+        self.around("a read", found).await
+    }
+
+    async fn count_ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        filter: &LedgerFilter,
+    ) -> Result<u64, StoreError> {
+        self.around("a read", self.rest.count_ledger(org, wallet, filter)).await
     }
 
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
@@ -294,6 +336,14 @@ impl Directory for Store {
 
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         self.around("a read", self.rest.key(digest)).await
+    }
+
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.around("a read", self.rest.keys(org)).await
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.around("a write", self.rest.touch_keys(used)).await
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {

@@ -12,7 +12,7 @@ use std::{
 use domain::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentId, Preimage,
     PublicKey, SessionId, WalletId,
-    org::{Backing, Command},
+    org::{Backing, Command, Metadata},
 };
 use lightning_sim::{
     model::{self, Chain, NodeOptions, Policy, Role},
@@ -267,7 +267,14 @@ impl Party {
         for (wallet, backing) in self.wallets.iter().zip(of_node.into_iter().chain(of_line)) {
             let limit_msat = msat(LINE_MSAT / 2);
             let (wallet, name) = (*wallet, format!("wallet {wallet}"));
-            commands.push(Command::CreateWallet { wallet, environment, name, backing, limit_msat });
+            commands.push(Command::CreateWallet {
+                wallet,
+                environment,
+                name,
+                backing,
+                limit_msat,
+                metadata: Metadata::new(),
+            });
         }
         commands
     }

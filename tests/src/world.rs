@@ -353,6 +353,7 @@ impl World {
             organisation_id: org.to_owned(),
             environment_id: environment.to_owned(),
             name: "test".to_owned(),
+            ..Default::default()
         };
         Ok(self.keys().create(request).await?.into_inner().secret)
     }

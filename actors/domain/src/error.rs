@@ -58,6 +58,12 @@ pub enum Rejection {
     ExpiryOutOfRange,
     #[error("the text must be at most {0} bytes long")]
     TextTooLong(usize),
+    #[error("metadata must be at most 50 pairs of at most 256 characters, none of them zero")]
+    MetadataOutOfRange,
+    #[error("wallet {0} has a balance, something held or an open payment")]
+    WalletNotEmpty(WalletId),
+    #[error("line of credit {0} is disabled")]
+    LineDisabled(LineId),
     #[error("{left} msat are left to allocate", left = .0.get())]
     CannotAllocate(Msat),
     #[error("the organisation has {0} open payments, as many as it may have")]
@@ -80,8 +86,12 @@ impl Rejection {
             | Self::AmountOutOfRange
             | Self::FeeLimitOutOfRange
             | Self::ExpiryOutOfRange
-            | Self::TextTooLong(_) => ErrorClass::Invalid,
-            Self::InvoiceUnknownToLedger(_) | Self::CannotAllocate(_) => ErrorClass::Rejected,
+            | Self::TextTooLong(_)
+            | Self::MetadataOutOfRange => ErrorClass::Invalid,
+            Self::InvoiceUnknownToLedger(_)
+            | Self::CannotAllocate(_)
+            | Self::WalletNotEmpty(_)
+            | Self::LineDisabled(_) => ErrorClass::Rejected,
             Self::TooManyOpen(_) => ErrorClass::Unavailable,
         }
     }
@@ -105,6 +115,9 @@ impl Rejection {
             Self::InvoiceUnknownToLedger(_) => "invoice_unknown_to_ledger",
             Self::ExpiryOutOfRange => "expiry_out_of_range",
             Self::TextTooLong(_) => "text_too_long",
+            Self::MetadataOutOfRange => "metadata_out_of_range",
+            Self::WalletNotEmpty(_) => "wallet_not_empty",
+            Self::LineDisabled(_) => "line_of_credit_disabled",
             Self::CannotAllocate(_) => "cannot_allocate",
             Self::TooManyOpen(_) => "too_many_open_payments",
         }

@@ -12,6 +12,7 @@ pub mod lightning;
 pub mod money;
 pub mod org;
 pub mod payment;
+pub mod permission;
 pub mod routing;
 pub mod time;
 
@@ -19,4 +20,5 @@ pub use error::{ErrorClass, Rejection};
 pub use id::{EnvironmentId, KeyId, LineId, NodeId, OrgId, PaymentId, SessionId, WalletId};
 pub use lightning::{InvoiceTerms, Network, PaymentHash, Preimage, PublicKey};
 pub use money::{Msat, SignedMsat};
+pub use permission::Permission;
 pub use time::Timestamp;

@@ -1,9 +1,10 @@
 //! What is global: organisations, API keys, nodes.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
-use domain::{EnvironmentId, KeyId, Network, NodeId, OrgId, PublicKey, Timestamp};
+use domain::{EnvironmentId, KeyId, Network, NodeId, OrgId, Permission, PublicKey, Timestamp};
+pub use ipnet::IpNet;
 
 use crate::StoreError;
 
@@ -22,9 +23,20 @@ pub struct KeyRecord {
     pub name: String,
     /// SHA-256 of the secret; the secret itself is shown once and never stored.
     pub digest: [u8; 32],
+    pub permissions: BTreeSet<Permission>,
+    /// From then on it is as if it had been revoked.
+    pub expires_at: Option<Timestamp>,
+    /// Where it may be used from; empty means from everywhere. At most [`VALID_IPS_MAX`].
+    pub valid_ips: Vec<IpNet>,
     pub created_at: Timestamp,
+    /// When it was made or revoked; using it is no change.
+    pub updated_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
 }
+
+/// The most networks that one key names: they are looked through at every call.
+pub const VALID_IPS_MAX: usize = 100;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct NodeRecord {
@@ -68,6 +80,10 @@ pub trait Directory: Send + Sync {
 
     async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError>;
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError>;
+    /// All keys of an organisation, the revoked ones too, by their ids.
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Notes when keys were last used. Never moves back; a key that is not there is passed over.
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
     /// `false`: there is no such key.
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError>;
 

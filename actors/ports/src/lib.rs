@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod directory;
 pub mod guard;
+pub mod idempotency;
 pub mod journal;
 pub mod lightning;
 pub mod operations;
@@ -17,6 +18,7 @@ pub mod receipts;
 pub use clock::Clock;
 pub use directory::Directory;
 pub use guard::Guard;
+pub use idempotency::Idempotency;
 pub use journal::Journal;
 pub use lightning::LightningNode;
 pub use operations::Operations;

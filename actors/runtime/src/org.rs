@@ -229,8 +229,11 @@ impl OrgActor {
         if broken::is(Rule::IntentIsDurable) {
             effects.drain(..).for_each(|effect| effect::perform(&house, org, effect));
         }
-        if broken::is(Rule::CommitBeforeAnswer) {
-            reply.take().map(|reply| reply.send(answer.clone()));
+        if broken::is(Rule::CommitBeforeAnswer)
+            && let Some(reply) = reply.take()
+        {
+            // The caller may have hung up.
+            let _ = reply.send(answer.clone());
         }
         Box::new(move |outcome| {
             let answer = match outcome {
@@ -276,9 +279,13 @@ fn subject(command: &Command) -> Option<PaymentId> {
         Command::CreateEnvironment { .. }
         | Command::OpenLine { .. }
         | Command::SetLineLimit { .. }
+        | Command::DisableLine { .. }
+        | Command::EnableLine { .. }
         | Command::SetNodeFunds { .. }
         | Command::CreateWallet { .. }
         | Command::SetWalletLimit { .. }
+        | Command::RenameWallet { .. }
+        | Command::DeleteWallet { .. }
         | Command::Claim { .. } => None,
         Command::Send { payment, .. }
         | Command::Report { payment, .. }

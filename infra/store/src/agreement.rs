@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::{Msat, OrgId, PaymentHash, SessionId, Timestamp, org::Row};
+use domain::{Msat, OrgId, PaymentHash, SessionId, Timestamp, org::PaymentStatus};
 use ports::{
     Clock, Directory, Guard, Journal, Placement, Reads, Receipts,
     directory::OrgRecord,
     journal::{Append, AppendError, Question, Seq, Taken},
     lightning::Settlement,
-    reads::PaymentCursor,
+    reads::{Direction, LedgerFilter, PaymentFilter, PaymentOrder},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -231,11 +231,8 @@ impl Both {
             let (memory_journal, journal) =
                 (memory.journal(org, Seq(2), 99).await, sqlite.journal(org, Seq(2), 99).await);
             assert_eq!(memory_journal, journal);
-            let (wallet, after) = (numbered(3), Seq(4));
-            assert_eq!(
-                memory.ledger(org, wallet, after, 9).await,
-                sqlite.ledger(org, wallet, after, 9).await
-            );
+            self.compare_ledger(org).await;
+            self.compare_feed(org).await;
             self.compare_payments(org).await;
             for hash in &hashes {
                 let question = Question {
@@ -260,23 +257,79 @@ impl Both {
         }
     }
 
-    /// Page by page, until there are no more.
+    async fn compare_ledger(&self, org: OrgId) {
+        let (memory, sqlite) = (&self.memory, &self.sqlite);
+        let after = LedgerFilter { after: Some(Seq(4)), ..LedgerFilter::default() };
+        let at = Some(Timestamp::from_millis(2));
+        let first = LedgerFilter { to: at, ..LedgerFilter::default() };
+        let later = LedgerFilter { from: at, ..LedgerFilter::default() };
+        let of_one = LedgerFilter { payment: Some(numbered(1)), ..LedgerFilter::default() };
+        for filter in [after, first, later, of_one] {
+            for ascending in [true, false] {
+                let expected = memory.ledger(org, numbered(3), &filter, ascending, 1, 9).await;
+                let found = sqlite.ledger(org, numbered(3), &filter, ascending, 1, 9).await;
+                assert_eq!(found, expected, "{filter:?}");
+            }
+            let expected = memory.count_ledger(org, numbered(3), &filter).await;
+            assert_eq!(sqlite.count_ledger(org, numbered(3), &filter).await, expected);
+        }
+    }
+
+    async fn compare_feed(&self, org: OrgId) {
+        for environment in [numbered(1), numbered(9)] {
+            let mut after = Seq(0);
+            loop {
+                let page = self.sqlite.feed(org, environment, after, 5).await.unwrap();
+                assert_eq!(self.memory.feed(org, environment, after, 5).await.unwrap(), page);
+                if page.1 == after {
+                    break;
+                }
+                after = page.1;
+            }
+        }
+    }
+
+    /// Page by page, until there are no more, in every order.
     async fn compare_payments(&self, org: OrgId) {
-        let mut before = None;
+        let (memory, sqlite) = (&self.memory, &self.sqlite);
+        let all = PaymentFilter::all(numbered(1));
+        let ended = PaymentFilter {
+            statuses: vec![PaymentStatus::Completed, PaymentStatus::Failed],
+            updated_after: Some(Seq(6)),
+            ..all.clone()
+        };
+        let received = PaymentFilter { direction: Some(Direction::Receive), ..all.clone() };
+        for filter in [all, ended, received] {
+            for order in [PaymentOrder::Created, PaymentOrder::Updated] {
+                for ascending in [true, false] {
+                    self.compare_pages(org, &filter, order, ascending).await;
+                }
+            }
+            let counts = sqlite.count_payments(org, &filter).await;
+            assert_eq!(memory.count_payments(org, &filter).await, counts);
+        }
+        for number in 1..=PAYMENTS {
+            let history = sqlite.history(org, numbered(number)).await;
+            assert_eq!(memory.history(org, numbered(number)).await, history);
+        }
+    }
+
+    async fn compare_pages(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+    ) {
+        let mut after = None;
         loop {
-            let page = self.sqlite.payments(org, before, 2).await.unwrap();
-            assert_eq!(self.memory.payments(org, before, 2).await.unwrap(), page);
+            let found = self.sqlite.find_payments(org, filter, order, ascending, after, 0, 2).await;
+            let page = found.unwrap();
+            let expected =
+                self.memory.find_payments(org, filter, order, ascending, after, 0, 2).await;
+            assert_eq!(expected.unwrap(), page);
             let Some(last) = page.last() else { return };
-            let made = match last {
-                Row::Outgoing(it) => (it.created_at, it.id),
-                Row::Incoming(it) => (it.created_at, it.id),
-                Row::Environment(..)
-                | Row::Line(..)
-                | Row::Node(..)
-                | Row::Wallet(..)
-                | Row::Account(..) => panic!("not a payment: {last:?}"),
-            };
-            before = Some(PaymentCursor { created_at: made.0, id: made.1 });
+            after = Some(last.place(order));
         }
     }
 

@@ -17,16 +17,20 @@ use std::{future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
-    KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp, WalletId,
-    org::Row,
+    EnvironmentId, KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp,
+    WalletId, org::Row,
 };
 use ports::{
-    Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
+    Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::{Generation, Sighting},
+    idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    reads::{PaymentCursor, Recorded},
+    reads::{
+        FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
+        Recorded,
+    },
     receipts::OpenReceipt,
 };
 use tokio::sync::Semaphore;
@@ -231,13 +235,30 @@ impl<S: Reads + ?Sized> Reads for Faulty<S> {
         self.read(Call::Read, self.inner.payment(org, id)).await
     }
 
-    async fn payments(
+    async fn find_payments(
         &self,
         org: OrgId,
-        before: Option<PaymentCursor>,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+        after: Option<PaymentPlace>,
+        offset: u64,
         limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.read(Call::Read, self.inner.payments(org, before, limit)).await
+    ) -> Result<Vec<Listed>, StoreError> {
+        let found = self.inner.find_payments(org, filter, order, ascending, after, offset, limit);
+        self.read(Call::Read, found).await
+    }
+
+    async fn count_payments(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+    ) -> Result<Vec<PaymentCount>, StoreError> {
+        self.read(Call::Read, self.inner.count_payments(org, filter)).await
+    }
+
+    async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
+        self.read(Call::Read, self.inner.history(org, payment)).await
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
@@ -253,14 +274,36 @@ impl<S: Reads + ?Sized> Reads for Faulty<S> {
         self.read(Call::Read, self.inner.journal(org, after, limit)).await
     }
 
+    async fn feed(
+        &self,
+        org: OrgId,
+        environment: EnvironmentId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
+        self.read(Call::Read, self.inner.feed(org, environment, after, limit)).await
+    }
+
     async fn ledger(
         &self,
         org: OrgId,
         wallet: WalletId,
-        after: Seq,
+        filter: &LedgerFilter,
+        ascending: bool,
+        offset: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.read(Call::Read, self.inner.ledger(org, wallet, after, limit)).await
+        let found = self.inner.ledger(org, wallet, filter, ascending, offset, limit);
+        self.read(Call::Read, found).await
+    }
+
+    async fn count_ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        filter: &LedgerFilter,
+    ) -> Result<u64, StoreError> {
+        self.read(Call::Read, self.inner.count_ledger(org, wallet, filter)).await
     }
 
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
@@ -286,6 +329,14 @@ impl<S: Directory + ?Sized> Directory for Faulty<S> {
         self.read(Call::Read, self.inner.key(digest)).await
     }
 
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read(Call::Read, self.inner.keys(org)).await
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.touch_keys(used)).await
+    }
+
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.change(Call::Write, self.inner.revoke_key(id, at)).await
     }
@@ -300,6 +351,43 @@ impl<S: Directory + ?Sized> Directory for Faulty<S> {
 
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
         self.change(Call::Write, self.inner.stop_node(id, why)).await
+    }
+}
+
+#[async_trait]
+impl<S: Idempotency + ?Sized> Idempotency for Faulty<S> {
+    async fn begin(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        now: Timestamp,
+        stale_before: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let begun = self.inner.begin(scope, fingerprint, now, stale_before);
+        self.change(Call::Write, begun).await
+    }
+
+    async fn finish(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        answer: &StoredAnswer,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let finished = self.inner.finish(scope, fingerprint, answer, now);
+        self.change(Call::Write, finished).await
+    }
+
+    async fn abandon(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.abandon(scope, fingerprint)).await
+    }
+
+    async fn forget_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.change(Call::Write, self.inner.forget_before(before, limit)).await
     }
 }
 

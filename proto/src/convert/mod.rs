@@ -38,6 +38,10 @@ pub enum WireError {
     Cursor,
     #[error("{0} must be a compressed public key: 33 bytes in hex")]
     PublicKey(&'static str),
+    #[error("permissions must be read, receive, write or billing")]
+    Permission,
+    #[error("valid_ips must be at most 100 addresses or networks, such as 10.0.0.0/8")]
+    Networks,
 }
 
 impl WireError {
@@ -52,7 +56,9 @@ impl WireError {
             | Self::Wait
             | Self::Limit
             | Self::Cursor
-            | Self::PublicKey(_) => ErrorClass::Invalid,
+            | Self::PublicKey(_)
+            | Self::Permission
+            | Self::Networks => ErrorClass::Invalid,
         }
     }
 
@@ -68,6 +74,8 @@ impl WireError {
             Self::Limit => "limit_out_of_range",
             Self::Cursor => "cursor_invalid",
             Self::PublicKey(_) => "public_key_invalid",
+            Self::Permission => "permission_invalid",
+            Self::Networks => "valid_ips_invalid",
         }
     }
 }

@@ -3,7 +3,7 @@
 use domain::{
     OrgId, SignedMsat,
     ledger::Funds,
-    org::{Backing, Command, Org},
+    org::{Backing, Command, Metadata, Org},
 };
 
 use super::{BackingMissing, WireError, id, msat, named, wallets};
@@ -103,6 +103,7 @@ impl TryFrom<v1::CreateWalletRequest> for Order {
                 name: named("name", request.name)?,
                 backing,
                 limit_msat: msat("limit_msat", request.limit_msat)?,
+                metadata: Metadata::new(),
             },
         })
     }

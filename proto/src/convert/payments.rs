@@ -6,8 +6,8 @@ use domain::{
     InvoiceTerms, NodeId, PaymentId, Timestamp, WalletId,
     lightning::FailureReason,
     org::{
-        Incoming, IncomingState, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row,
-        SendTerms,
+        Incoming, IncomingState, Metadata, Outgoing, OutgoingState, PaymentFailure, PaymentStatus,
+        Rail, ReceiveTerms, Row, SendTerms,
     },
     payment::{Attempt, AttemptEnd},
 };
@@ -40,6 +40,8 @@ impl Send {
             invoice,
             amount_msat: self.amount_msat,
             fee_limit_msat: self.fee_limit_msat,
+            description: None,
+            metadata: Metadata::new(),
         }
     }
 }
@@ -90,6 +92,7 @@ impl TryFrom<v1::ReceiveRequest> for Receive {
                 amount_msat: request.amount_msat,
                 description: text("description", request.description)?,
                 expiry_seconds: request.expiry_seconds.unwrap_or(EXPIRY_SECONDS_DEFAULT),
+                metadata: Metadata::new(),
             },
             wait: wait(request.wait_seconds.unwrap_or(RECEIVE_WAIT_SECONDS_DEFAULT))?,
         })
@@ -170,13 +173,11 @@ pub fn payment(row: &Row, node_names: &HashMap<NodeId, String>) -> Option<v1::Pa
 
 pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1::Payment {
     let invoice = &payment.terms.invoice;
-    let (status, failure, paid) = match payment.state {
-        OutgoingState::InFlight => (v1::PaymentStatus::Sending, None, None),
-        OutgoingState::Posted { fee_msat, preimage } => {
-            (v1::PaymentStatus::Completed, None, Some((fee_msat, preimage)))
-        }
+    let (failure, paid) = match payment.state {
+        OutgoingState::InFlight => (None, None),
+        OutgoingState::Posted { fee_msat, preimage } => (None, Some((fee_msat, preimage))),
         OutgoingState::Refused(failure) | OutgoingState::Voided(failure) => {
-            (v1::PaymentStatus::Failed, Some(payment_failure(failure)), None)
+            (Some(payment_failure(failure)), None)
         }
     };
     let attempts = payment.attempts.iter().zip(1..);
@@ -185,7 +186,7 @@ pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1:
         wallet_id: payment.terms.wallet.to_string(),
         environment_id: payment.environment.to_string(),
         direction: v1::Direction::Send.into(),
-        status: status.into(),
+        status: status(payment.status()).into(),
         amount_msat: Some(payment.amount_msat.get()),
         invoice: invoice.text.clone(),
         payment_hash: invoice.hash.to_string(),
@@ -216,7 +217,7 @@ pub fn incoming(payment: &Incoming) -> v1::Payment {
         wallet_id: payment.terms.wallet.to_string(),
         environment_id: payment.environment.to_string(),
         direction: v1::Direction::Receive.into(),
-        status: incoming_status(payment.state).into(),
+        status: status(payment.status()).into(),
         amount_msat: payment.terms.amount_msat,
         invoice: invoice.map(|invoice| invoice.text.clone()).unwrap_or_default(),
         payment_hash: payment.hash.to_string(),
@@ -312,15 +313,14 @@ fn attempt(attempt: &Attempt, number: u32, node_names: &HashMap<NodeId, String>)
     }
 }
 
-fn incoming_status(state: IncomingState) -> v1::PaymentStatus {
-    match state {
-        IncomingState::Generating => v1::PaymentStatus::Generating,
-        IncomingState::Open | IncomingState::Claimed(_) | IncomingState::Withdrawn(_) => {
-            v1::PaymentStatus::Receiving
-        }
-        IncomingState::Paid | IncomingState::PaidInternally(_) => v1::PaymentStatus::Completed,
-        IncomingState::Expired => v1::PaymentStatus::Expired,
-        IncomingState::Failed => v1::PaymentStatus::Failed,
+pub fn status(status: PaymentStatus) -> v1::PaymentStatus {
+    match status {
+        PaymentStatus::Sending => v1::PaymentStatus::Sending,
+        PaymentStatus::Completed => v1::PaymentStatus::Completed,
+        PaymentStatus::Failed => v1::PaymentStatus::Failed,
+        PaymentStatus::Generating => v1::PaymentStatus::Generating,
+        PaymentStatus::Receiving => v1::PaymentStatus::Receiving,
+        PaymentStatus::Expired => v1::PaymentStatus::Expired,
     }
 }
 
@@ -347,6 +347,9 @@ fn incoming_failure(payment: &Incoming) -> Option<v1::Failure> {
 
 fn payment_failure(why: PaymentFailure) -> v1::Failure {
     match why {
+        PaymentFailure::LineDisabled => {
+            failure("line_of_credit_disabled", "the wallet's line of credit is disabled")
+        }
         PaymentFailure::InsufficientFunds => failure(
             "insufficient_funds",
             "amount and largest routing fee exceed what the wallet may spend",

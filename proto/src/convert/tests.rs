@@ -6,8 +6,8 @@ use domain::{
     ledger::{Account, Entry, Funds},
     lightning::FailureReason,
     org::{
-        Backing, ClaimedBy, Event, Incoming, IncomingState, Line, Org, Outgoing, OutgoingState,
-        PaymentFailure, Rail, ReceiveTerms, Row, SendTerms, Wallet,
+        Backing, ClaimedBy, Event, Incoming, IncomingState, Line, Metadata, Org, Outgoing,
+        OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row, SendTerms, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -53,6 +53,8 @@ fn outgoing(state: OutgoingState) -> Outgoing {
             invoice: invoice(Some(1_000)),
             amount_msat: None,
             fee_limit_msat: None,
+            description: None,
+            metadata: Metadata::new(),
         },
         environment: EnvironmentId::new(uuid(3)),
         amount_msat: Msat::new(1_000).unwrap(),
@@ -79,6 +81,7 @@ fn incoming(state: IncomingState, invoice: Option<InvoiceTerms>) -> Incoming {
             amount_msat: Some(1_000),
             description: String::new(),
             expiry_seconds: 60,
+            metadata: Metadata::new(),
         },
         environment: EnvironmentId::new(uuid(3)),
         hash: PaymentHash([9; 32]),
@@ -167,7 +170,17 @@ fn receives_are_told_in_the_words_of_the_contract() {
 fn org(line: Funds, wallet: Funds) -> Org {
     let (line_id, environment) = (LineId::new(uuid(1)), EnvironmentId::new(uuid(3)));
     let rows = [
-        Row::Line(line_id, Line { environment, funds: line, allocated_msat: Msat::ZERO }),
+        Row::Line(
+            line_id,
+            Line {
+                environment,
+                funds: line,
+                allocated_msat: Msat::ZERO,
+                first_limit_msat: None,
+                created_at: Timestamp::from_millis(1),
+                disabled_at: None,
+            },
+        ),
         Row::Wallet(
             WalletId::new(uuid(2)),
             Wallet {
@@ -175,6 +188,12 @@ fn org(line: Funds, wallet: Funds) -> Org {
                 name: "till".to_owned(),
                 backing: Backing::Line(line_id),
                 funds: wallet,
+                metadata: Metadata::new(),
+                first_name: None,
+                first_limit_msat: None,
+                created_at: Timestamp::from_millis(1),
+                updated_at: Timestamp::from_millis(1),
+                deleted_at: None,
             },
         ),
     ];
@@ -370,7 +389,8 @@ prop_compose! {
         expiry_seconds in any::<u32>(),
         wait in 0..=60_u64,
     ) -> payments::Receive {
-        let terms = ReceiveTerms { wallet, amount_msat, description, expiry_seconds };
+        let metadata = Metadata::new();
+        let terms = ReceiveTerms { wallet, amount_msat, description, expiry_seconds, metadata };
         payments::Receive { payment, terms, wait: Duration::from_secs(wait) }
     }
 }

@@ -104,9 +104,13 @@ pub fn ledger_entry(
         | Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
+        | Event::LineDisabled { .. }
+        | Event::LineEnabled { .. }
         | Event::NodeFundsSet { .. }
         | Event::WalletCreated { .. }
         | Event::WalletLimitSet { .. }
+        | Event::WalletRenamed { .. }
+        | Event::WalletDeleted { .. }
         | Event::SendRefused { .. }
         | Event::AttemptStarted { .. }
         | Event::RequestIssued { .. }

@@ -8,8 +8,8 @@ use bootstrap::random;
 use domain::{Msat, Network, Preimage, SessionId};
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
-    Clock, Directory, Guard, Journal, LightningNode, Operations, Orgs, Placement, Reads, Receipts,
-    directory::NodeRecord, lightning::NodeError,
+    Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Placement,
+    Reads, Receipts, directory::NodeRecord, lightning::NodeError,
 };
 use runtime::{Platform, Settings, Sockets};
 
@@ -18,9 +18,9 @@ const DEFAULT_FEE_PPM: u32 = 5_000;
 const DEFAULT_FEE_MIN_MSAT: u64 = 10_000;
 
 /// One store, seen through every socket that it fills.
-pub trait Store: Journal + Receipts + Reads + Directory + Guard + Placement {}
+pub trait Store: Journal + Receipts + Reads + Directory + Guard + Placement + Idempotency {}
 
-impl<S: Journal + Receipts + Reads + Directory + Guard + Placement> Store for S {}
+impl<S: Journal + Receipts + Reads + Directory + Guard + Placement + Idempotency> Store for S {}
 
 pub struct Config {
     pub network: Network,

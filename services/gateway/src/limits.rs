@@ -52,12 +52,6 @@ pub(crate) const WATCH_FOR: Duration = Duration::from_secs(3_600);
 /// Watches under way in this process: each asks its organisation once a second.
 pub(crate) const WATCHES_MAX: usize = 2_000;
 
-/// Rows asked of the store at once for a list, beyond its first page.
-pub(crate) const LIST_CHUNK: u32 = 1_000;
-
-/// Chunks read for one page: a list whose filter matches little is answered in parts.
-pub(crate) const LIST_CHUNKS_MAX: u32 = 10;
-
 /// Size of a page by weight: half of what gRPC clients take in one message.
 pub(crate) const PAGE_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 

@@ -228,6 +228,9 @@ impl From<sqlite::OpenError> for Failure {
             sqlite::OpenError::NewerSchema { .. } => {
                 Failure::new(Exit::Invalid, "store_newer", message)
             }
+            sqlite::OpenError::Store(error) => {
+                Failure::new(error.class().into(), "store_unusable", message)
+            }
             sqlite::OpenError::Folder(_)
             | sqlite::OpenError::NoWriteAheadLog(_)
             | sqlite::OpenError::Sql(_) => {

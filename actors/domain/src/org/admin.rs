@@ -1,13 +1,14 @@
-//! Environments, lines of credit, own nodes and wallets. A repeat with the same values changes nothing.
+//! Environments, lines of credit, own nodes and wallets. A repeat with the same values changes nothing,
+//! whatever has changed since.
 //!
 //! People find things by name, so a new name is one that nothing beside it has. Only the decision
 //! refuses: what was made before this rule is loaded as it is.
 
 use crate::{
-    EnvironmentId, LineId, Msat, NodeId, Rejection, SignedMsat, WalletId,
+    EnvironmentId, LineId, Msat, NodeId, Rejection, SignedMsat, Timestamp, WalletId,
     broken::{self, Rule},
     ledger::Funds,
-    org::{Backing, CustomerNode, Decision, Environment, Event, Line, Org, Wallet},
+    org::{Backing, Command, CustomerNode, Decision, Environment, Event, Line, Org, Wallet, send},
 };
 
 /// The longest name of anything, in bytes.
@@ -41,11 +42,7 @@ impl Org {
     ) -> Result<Decision, Rejection> {
         self.check_environment(environment)?;
         match self.lines.get(&line) {
-            Some(known)
-                if known.environment == environment && known.funds.limit_msat == limit_msat =>
-            {
-                Ok(Decision::nothing())
-            }
+            Some(known) if known.is_opened_as(environment, limit_msat) => Ok(Decision::nothing()),
             Some(_) => Err(Rejection::IdReused),
             None => Ok(Decision::event(Event::LineOpened { line, environment, limit_msat })),
         }
@@ -68,6 +65,22 @@ impl Org {
         Ok(Decision::event(Event::LineLimitSet { line, limit_msat }))
     }
 
+    pub(super) fn disable_line(&self, line: LineId) -> Result<Decision, Rejection> {
+        let known = self.lines.get(&line).ok_or(Rejection::LineNotFound(line))?;
+        Ok(match known.disabled_at {
+            Some(_) => Decision::nothing(),
+            None => Decision::event(Event::LineDisabled { line }),
+        })
+    }
+
+    pub(super) fn enable_line(&self, line: LineId) -> Result<Decision, Rejection> {
+        let known = self.lines.get(&line).ok_or(Rejection::LineNotFound(line))?;
+        Ok(match known.disabled_at {
+            Some(_) => Decision::event(Event::LineEnabled { line }),
+            None => Decision::nothing(),
+        })
+    }
+
     pub(super) fn set_node_funds(&self, node: NodeId, funds_msat: Msat) -> Decision {
         match self.nodes.get(&node) {
             Some(known) if known.funds.limit_msat == funds_msat => Decision::nothing(),
@@ -75,39 +88,31 @@ impl Org {
         }
     }
 
-    pub(super) fn create_wallet(
-        &self,
-        wallet: WalletId,
-        environment: EnvironmentId,
-        name: &str,
-        backing: Backing,
-        limit_msat: Msat,
-    ) -> Result<Decision, Rejection> {
-        check_name(name)?;
-        self.check_environment(environment)?;
-        let wanted = Wallet {
-            environment,
-            name: name.to_owned(),
-            backing,
-            funds: Funds::with_limit(limit_msat),
+    pub(super) fn create_wallet(&self, asked: &Command) -> Result<Decision, Rejection> {
+        let Command::CreateWallet { wallet, environment, name, backing, limit_msat, metadata } =
+            asked
+        else {
+            return Ok(Decision::nothing());
         };
-        match self.wallets.get(&wallet) {
-            Some(known) if known.is_made_as(&wanted) => return Ok(Decision::nothing()),
+        check_name(name)?;
+        send::check_metadata(metadata)?;
+        self.check_environment(*environment)?;
+        match self.wallets.get(wallet) {
+            Some(known) if known.is_made_as(asked) => return Ok(Decision::nothing()),
             Some(_) => return Err(Rejection::IdReused),
-            None if self.wallets.values().any(|known| known.is_named_as(&wanted)) => {
-                return Err(Rejection::NameTaken);
-            }
             None => {
-                self.check_backing(environment, backing)?;
-                self.check_allocation(backing, Msat::ZERO, limit_msat)?;
+                self.check_name_is_free(*environment, name)?;
+                self.check_backing(*environment, *backing)?;
+                self.check_allocation(*backing, Msat::ZERO, *limit_msat)?;
             }
         }
         Ok(Decision::event(Event::WalletCreated {
-            wallet,
-            environment,
-            name: wanted.name,
-            backing,
-            limit_msat,
+            wallet: *wallet,
+            environment: *environment,
+            name: name.clone(),
+            backing: *backing,
+            limit_msat: *limit_msat,
+            metadata: metadata.clone(),
         }))
     }
 
@@ -116,7 +121,7 @@ impl Org {
         wallet: WalletId,
         limit_msat: Msat,
     ) -> Result<Decision, Rejection> {
-        let known = self.wallets.get(&wallet).ok_or(Rejection::WalletNotFound(wallet))?;
+        let known = self.live_wallet(wallet)?;
         let now_msat = known.funds.limit_msat;
         if now_msat == limit_msat {
             return Ok(Decision::nothing());
@@ -125,6 +130,56 @@ impl Org {
             self.check_allocation(known.backing, now_msat, limit_msat)?;
         }
         Ok(Decision::event(Event::WalletLimitSet { wallet, limit_msat }))
+    }
+
+    pub(super) fn rename_wallet(
+        &self,
+        wallet: WalletId,
+        name: &str,
+    ) -> Result<Decision, Rejection> {
+        check_name(name)?;
+        let known = self.live_wallet(wallet)?;
+        if known.name == name {
+            return Ok(Decision::nothing());
+        }
+        self.check_name_is_free(known.environment, name)?;
+        Ok(Decision::event(Event::WalletRenamed { wallet, name: name.to_owned() }))
+    }
+
+    /// Only an empty wallet: what it owes or owns would have nobody to answer for it.
+    pub(super) fn delete_wallet(&self, wallet: WalletId) -> Result<Decision, Rejection> {
+        let known = self.wallets.get(&wallet).ok_or(Rejection::WalletNotFound(wallet))?;
+        if known.deleted_at.is_some() {
+            return Ok(Decision::nothing());
+        }
+        let has_funds =
+            known.funds.net_msat != SignedMsat::ZERO || known.funds.held_msat != Msat::ZERO;
+        let sends = || self.outgoing.values().any(|it| it.is_open() && it.terms.wallet == wallet);
+        let receives =
+            || self.incoming.values().any(|it| it.is_open() && it.terms.wallet == wallet);
+        match has_funds || sends() || receives() {
+            true => Err(Rejection::WalletNotEmpty(wallet)),
+            false => Ok(Decision::event(Event::WalletDeleted { wallet })),
+        }
+    }
+
+    /// Whether the line lends nothing new.
+    pub(super) fn is_disabled(&self, backing: Backing) -> bool {
+        match backing {
+            Backing::Line(line) => {
+                self.lines.get(&line).is_some_and(|line| line.disabled_at.is_some())
+            }
+            Backing::Node(_) => false,
+        }
+    }
+
+    /// The name of a deleted wallet is free again.
+    fn check_name_is_free(&self, environment: EnvironmentId, name: &str) -> Result<(), Rejection> {
+        let mut live = self.wallets.values().filter(|wallet| wallet.deleted_at.is_none());
+        match live.any(|wallet| wallet.environment == environment && wallet.name == name) {
+            true => Err(Rejection::NameTaken),
+            false => Ok(()),
+        }
     }
 
     /// The shares of all wallets never exceed what their backing has to give (rule 32).
@@ -153,7 +208,7 @@ impl Org {
         Ok(())
     }
 
-    /// A line serves the wallets of its own environment.
+    /// A line serves the wallets of its own environment, and takes new ones unless it is disabled.
     fn check_backing(&self, wanted: EnvironmentId, backing: Backing) -> Result<(), Rejection> {
         match backing {
             Backing::Line(line)
@@ -161,6 +216,7 @@ impl Org {
             {
                 Err(Rejection::LineNotFound(line))
             }
+            Backing::Line(line) if self.is_disabled(backing) => Err(Rejection::LineDisabled(line)),
             Backing::Line(_) | Backing::Node(_) => Ok(()),
         }
     }
@@ -174,22 +230,36 @@ impl Org {
 }
 
 impl Wallet {
-    fn is_named_as(&self, other: &Wallet) -> bool {
-        self.environment == other.environment && self.name == other.name
-    }
-
-    /// Whether it was made with the same words, whatever has moved since.
-    fn is_made_as(&self, other: &Wallet) -> bool {
-        self.environment == other.environment
-            && self.name == other.name
-            && self.backing == other.backing
-            && self.funds.limit_msat == other.funds.limit_msat
+    /// Whether it was created with the same words, whatever has changed since.
+    fn is_made_as(&self, asked: &Command) -> bool {
+        let Command::CreateWallet { environment, name, backing, limit_msat, metadata, .. } = asked
+        else {
+            return false;
+        };
+        self.environment == *environment
+            && self.first_name.as_ref().unwrap_or(&self.name) == name
+            && self.backing == *backing
+            && self.first_limit_msat.unwrap_or(self.funds.limit_msat) == *limit_msat
+            && self.metadata == *metadata
     }
 }
 
 impl Line {
-    pub(super) fn new(environment: EnvironmentId, limit_msat: Msat) -> Line {
-        Line { environment, funds: Funds::with_limit(limit_msat), allocated_msat: Msat::ZERO }
+    pub(super) fn new(environment: EnvironmentId, limit_msat: Msat, at: Timestamp) -> Line {
+        Line {
+            environment,
+            funds: Funds::with_limit(limit_msat),
+            allocated_msat: Msat::ZERO,
+            first_limit_msat: None,
+            created_at: at,
+            disabled_at: None,
+        }
+    }
+
+    /// Whether it was opened with the same words, whatever has changed since.
+    fn is_opened_as(&self, environment: EnvironmentId, limit_msat: Msat) -> bool {
+        self.environment == environment
+            && self.first_limit_msat.unwrap_or(self.funds.limit_msat) == limit_msat
     }
 }
 

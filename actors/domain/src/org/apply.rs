@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
+    LineId, Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Entry, Funds, Side},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line, Org,
@@ -20,14 +20,21 @@ impl Org {
                 self.environments.insert(*environment, Environment { name: name.clone() });
             }
             Event::LineOpened { line, environment, limit_msat } => {
-                self.lines.insert(*line, Line::new(*environment, *limit_msat));
+                self.lines.insert(*line, Line::new(*environment, *limit_msat, at));
             }
-            Event::LineLimitSet { line, limit_msat } => {
-                self.lines.get_mut(line).expect("lines are kept").funds.limit_msat = *limit_msat;
-            }
+            Event::LineLimitSet { line, limit_msat } => self.set_limit(*line, *limit_msat),
+            Event::LineDisabled { line } => self.known_line(*line).disabled_at = Some(at),
+            Event::LineEnabled { line } => self.known_line(*line).disabled_at = None,
             Event::NodeFundsSet { node, funds_msat } => self.set_funds(*node, *funds_msat),
-            Event::WalletCreated { wallet, .. } => self.add_wallet(*wallet, event),
-            Event::WalletLimitSet { wallet, limit_msat } => self.set_share(*wallet, *limit_msat),
+            Event::WalletCreated { wallet, .. } => self.add_wallet(*wallet, event, at),
+            Event::WalletLimitSet { wallet, limit_msat } => {
+                self.set_share(*wallet, *limit_msat, at);
+            }
+            Event::WalletRenamed { wallet, name } => self.rename(*wallet, name, at),
+            Event::WalletDeleted { wallet } => {
+                self.set_share(*wallet, Msat::ZERO, at);
+                self.known_wallet(*wallet).deleted_at = Some(at);
+            }
 
             Event::SendRefused { failure, .. } => {
                 self.add_outgoing(event, OutgoingState::Refused(*failure), at);
@@ -96,22 +103,55 @@ impl Org {
         self.nodes.entry(node).or_insert(unknown).funds.limit_msat = funds_msat;
     }
 
-    fn add_wallet(&mut self, id: WalletId, event: &Event) {
-        let Event::WalletCreated { environment, name, backing, limit_msat, .. } = event else {
+    fn set_limit(&mut self, id: LineId, limit_msat: Msat) {
+        let line = self.known_line(id);
+        let old_msat = std::mem::replace(&mut line.funds.limit_msat, limit_msat);
+        line.first_limit_msat.get_or_insert(old_msat);
+    }
+
+    fn add_wallet(&mut self, id: WalletId, event: &Event, at: Timestamp) {
+        let Event::WalletCreated { environment, name, backing, limit_msat, metadata, .. } = event
+        else {
             return;
         };
         self.reallocate(*backing, Msat::ZERO, *limit_msat);
-        let funds = Funds::with_limit(*limit_msat);
-        let name = name.clone();
-        self.wallets
-            .insert(id, Wallet { environment: *environment, name, backing: *backing, funds });
+        let added = Wallet {
+            environment: *environment,
+            name: name.clone(),
+            backing: *backing,
+            funds: Funds::with_limit(*limit_msat),
+            metadata: metadata.clone(),
+            first_name: None,
+            first_limit_msat: None,
+            created_at: at,
+            updated_at: at,
+            deleted_at: None,
+        };
+        self.wallets.insert(id, added);
     }
 
-    fn set_share(&mut self, id: WalletId, limit_msat: Msat) {
-        let wallet = self.wallets.get_mut(&id).expect("wallets are kept");
-        let old = std::mem::replace(&mut wallet.funds.limit_msat, limit_msat);
+    fn set_share(&mut self, id: WalletId, limit_msat: Msat, at: Timestamp) {
+        let wallet = self.known_wallet(id);
+        let old_msat = std::mem::replace(&mut wallet.funds.limit_msat, limit_msat);
+        wallet.first_limit_msat.get_or_insert(old_msat);
+        wallet.updated_at = at;
         let backing = wallet.backing;
-        self.reallocate(backing, old, limit_msat);
+        self.reallocate(backing, old_msat, limit_msat);
+    }
+
+    fn rename(&mut self, id: WalletId, name: &str, at: Timestamp) {
+        let wallet = self.known_wallet(id);
+        let old = std::mem::replace(&mut wallet.name, name.to_owned());
+        wallet.first_name.get_or_insert(old);
+        wallet.updated_at = at;
+    }
+
+    fn known_line(&mut self, id: LineId) -> &mut Line {
+        self.lines.get_mut(&id).expect("lines are kept")
+    }
+
+    fn known_wallet(&mut self, id: WalletId) -> &mut Wallet {
+        self.wallets.get_mut(&id).expect("wallets are kept")
     }
 
     fn reallocate(&mut self, backing: Backing, old_msat: Msat, new_msat: Msat) {

@@ -1,9 +1,14 @@
 //! What an organisation can be asked to do, with the facts that only others know.
 
+use std::collections::BTreeMap;
+
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
     Timestamp, WalletId, lightning::FailureId, org::Backing, payment::Finding,
 };
+
+/// The caller's own words about a wallet or a payment: kept and given back, never looked at.
+pub type Metadata = BTreeMap<String, String>;
 
 /// The caller's own fields of a send. A repeat must bring the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,9 @@ pub struct SendTerms {
     pub amount_msat: Option<u64>,
     /// The caller's cap on routing fees; 0 means fee-free routes only, `None` the house's default.
     pub fee_limit_msat: Option<u64>,
+    /// The caller's own note; the invoice has the payee's.
+    pub description: Option<String>,
+    pub metadata: Metadata,
 }
 
 /// The caller's own fields of a receive. A repeat must bring the same.
@@ -24,6 +32,7 @@ pub struct ReceiveTerms {
     pub amount_msat: Option<u64>,
     pub description: String,
     pub expiry_seconds: u32,
+    pub metadata: Metadata,
 }
 
 /// What others know that a send needs, gathered before `decide`.
@@ -98,6 +107,13 @@ pub enum Command {
         line: LineId,
         limit_msat: Msat,
     },
+    /// Stops new sends and new wallets on the line; what it has lent and receives goes on.
+    DisableLine {
+        line: LineId,
+    },
+    EnableLine {
+        line: LineId,
+    },
     /// Records an own node, or what its owner declares it to hold.
     SetNodeFunds {
         node: NodeId,
@@ -109,10 +125,19 @@ pub enum Command {
         name: String,
         backing: Backing,
         limit_msat: Msat,
+        metadata: Metadata,
     },
     SetWalletLimit {
         wallet: WalletId,
         limit_msat: Msat,
+    },
+    RenameWallet {
+        wallet: WalletId,
+        name: String,
+    },
+    /// Ends an empty wallet and frees its share.
+    DeleteWallet {
+        wallet: WalletId,
     },
 
     Send {

@@ -5,7 +5,7 @@ use crate::{
     Timestamp, WalletId,
     ledger::Entry,
     lightning::{FailureId, FailureReason},
-    org::{Backing, ClaimedBy, PaymentFailure, Rail, ReceiveTerms, SendTerms},
+    org::{Backing, ClaimedBy, Metadata, PaymentFailure, Rail, ReceiveTerms, SendTerms},
     payment::Epoch,
 };
 
@@ -24,6 +24,12 @@ pub enum Event {
         line: LineId,
         limit_msat: Msat,
     },
+    LineDisabled {
+        line: LineId,
+    },
+    LineEnabled {
+        line: LineId,
+    },
     NodeFundsSet {
         node: NodeId,
         funds_msat: Msat,
@@ -34,10 +40,18 @@ pub enum Event {
         name: String,
         backing: Backing,
         limit_msat: Msat,
+        metadata: Metadata,
     },
     WalletLimitSet {
         wallet: WalletId,
         limit_msat: Msat,
+    },
+    WalletRenamed {
+        wallet: WalletId,
+        name: String,
+    },
+    WalletDeleted {
+        wallet: WalletId,
     },
 
     /// A well-formed send that a rule refuses: the id has its answer for ever.
@@ -205,9 +219,13 @@ impl Event {
             Self::EnvironmentCreated { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
+            | Self::LineDisabled { .. }
+            | Self::LineEnabled { .. }
             | Self::NodeFundsSet { .. }
             | Self::WalletCreated { .. }
             | Self::WalletLimitSet { .. }
+            | Self::WalletRenamed { .. }
+            | Self::WalletDeleted { .. }
             | Self::ClaimRefused { .. } => None,
             Self::SendRefused { payment, .. }
             | Self::Held { payment, .. }
@@ -239,9 +257,13 @@ impl Event {
             Self::EnvironmentCreated { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
+            | Self::LineDisabled { .. }
+            | Self::LineEnabled { .. }
             | Self::NodeFundsSet { .. }
             | Self::WalletCreated { .. }
             | Self::WalletLimitSet { .. }
+            | Self::WalletRenamed { .. }
+            | Self::WalletDeleted { .. }
             | Self::SendRefused { .. }
             | Self::Held { .. }
             | Self::AttemptStarted { .. }
@@ -294,9 +316,13 @@ impl Event {
             Self::EnvironmentCreated { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
+            | Self::LineDisabled { .. }
+            | Self::LineEnabled { .. }
             | Self::NodeFundsSet { .. }
             | Self::WalletCreated { .. }
             | Self::WalletLimitSet { .. }
+            | Self::WalletRenamed { .. }
+            | Self::WalletDeleted { .. }
             | Self::RequestIssued { .. }
             | Self::RequestUnsent { .. }
             | Self::AttemptFailed { failure: None, .. }

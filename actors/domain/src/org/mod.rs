@@ -15,11 +15,13 @@ mod resolve;
 mod row;
 mod send;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub use command::{
-    ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Payee, ReceiveTerms, SendFacts, SendTerms,
+    ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, Payee, ReceiveTerms, SendFacts,
+    SendTerms,
 };
 pub use effect::Effect;
 pub use event::{Event, Unique};
@@ -28,6 +30,7 @@ pub use state::{
     Backing, ClaimedBy, CustomerNode, Environment, Incoming, IncomingState, Line, Org, Outgoing,
     OutgoingState, PaymentFailure, Rail, Wallet,
 };
+pub use status::PaymentStatus;
 
 use crate::{Rejection, Timestamp};
 
@@ -71,15 +74,17 @@ impl Org {
                 self.open_line(*line, *environment, *limit_msat)
             }
             Command::SetLineLimit { line, limit_msat } => self.set_line_limit(*line, *limit_msat),
+            Command::DisableLine { line } => self.disable_line(*line),
+            Command::EnableLine { line } => self.enable_line(*line),
             Command::SetNodeFunds { node, funds_msat } => {
                 Ok(self.set_node_funds(*node, *funds_msat))
             }
-            Command::CreateWallet { wallet, environment, name, backing, limit_msat } => {
-                self.create_wallet(*wallet, *environment, name, *backing, *limit_msat)
-            }
+            Command::CreateWallet { .. } => self.create_wallet(command),
             Command::SetWalletLimit { wallet, limit_msat } => {
                 self.set_wallet_limit(*wallet, *limit_msat)
             }
+            Command::RenameWallet { wallet, name } => self.rename_wallet(*wallet, name),
+            Command::DeleteWallet { wallet } => self.delete_wallet(*wallet),
             Command::Send { payment, terms, facts } => self.send(*payment, terms, facts, now),
             Command::Report { payment, attempt, request, finding, permitted_until } => {
                 self.report(*payment, *attempt, *request, finding, *permitted_until)

@@ -10,8 +10,6 @@ use crate::{
     },
 };
 
-/// BOLT11 has room for 639 bytes of description.
-const DESCRIPTION_BYTES_MAX: usize = 639;
 /// 30 days.
 const EXPIRY_SECONDS_MAX: u32 = 30 * 86_400;
 /// The most invoices that one organisation may have open: bounds memory.
@@ -32,11 +30,11 @@ impl Org {
         if self.outgoing.contains_key(&payment) {
             return Err(Rejection::IdReused);
         }
-        let wallet =
-            self.wallets.get(&terms.wallet).ok_or(Rejection::WalletNotFound(terms.wallet))?;
+        let wallet = self.live_wallet(terms.wallet)?;
         let amount_msat = terms.checked_amount()?;
-        if terms.description.len() > DESCRIPTION_BYTES_MAX {
-            return Err(Rejection::TextTooLong(DESCRIPTION_BYTES_MAX));
+        send::check_metadata(&terms.metadata)?;
+        if terms.description.len() > send::DESCRIPTION_BYTES_MAX {
+            return Err(Rejection::TextTooLong(send::DESCRIPTION_BYTES_MAX));
         }
         if !(1..=EXPIRY_SECONDS_MAX).contains(&terms.expiry_seconds) {
             return Err(Rejection::ExpiryOutOfRange);

@@ -137,14 +137,20 @@ impl Org {
             Event::EnvironmentCreated { environment, .. } => {
                 keys.insert(RowKey::Environment(*environment));
             }
-            Event::LineOpened { line, .. } | Event::LineLimitSet { line, .. } => {
+            Event::LineOpened { line, .. }
+            | Event::LineLimitSet { line, .. }
+            | Event::LineDisabled { line }
+            | Event::LineEnabled { line } => {
                 keys.insert(RowKey::Line(*line));
             }
             Event::NodeFundsSet { node, .. } => {
                 keys.insert(RowKey::Node(*node));
             }
-            Event::WalletCreated { wallet, .. } | Event::WalletLimitSet { wallet, .. } => {
-                self.touch_funds(*wallet, keys);
+            Event::WalletCreated { wallet, .. }
+            | Event::WalletLimitSet { wallet, .. }
+            | Event::WalletDeleted { wallet } => self.touch_funds(*wallet, keys),
+            Event::WalletRenamed { wallet, .. } => {
+                keys.insert(RowKey::Wallet(*wallet));
             }
             Event::SendRefused { payment, .. }
             | Event::AttemptStarted { payment, .. }

@@ -4,13 +4,18 @@ use crate::{
     Msat, PaymentId, Rejection, Timestamp,
     broken::{self, Rule},
     org::{
-        Backing, ClaimRequest, Decision, Effect, Event, Org, Payee, PaymentFailure, Rail,
+        Backing, ClaimRequest, Decision, Effect, Event, Metadata, Org, Payee, PaymentFailure, Rail,
         SendFacts, SendTerms, Wallet,
     },
 };
 
 /// The most payments that one organisation may have open: bounds memory and recovery.
 const OPEN_PAYMENTS_MAX: usize = 100_000;
+/// BOLT11 has room for 639 bytes of description; a sender's own note gets no more.
+pub(super) const DESCRIPTION_BYTES_MAX: usize = 639;
+/// Metadata is kept with its payment for ever and copied with every change of it.
+const METADATA_PAIRS_MAX: usize = 50;
+const METADATA_CHARS_MAX: usize = 256;
 
 impl Org {
     pub(super) fn send(
@@ -27,8 +32,7 @@ impl Org {
         if self.incoming.contains_key(&payment) {
             return Err(Rejection::IdReused);
         }
-        let wallet =
-            self.wallets.get(&terms.wallet).ok_or(Rejection::WalletNotFound(terms.wallet))?;
+        let wallet = self.live_wallet(terms.wallet)?;
         let (amount_msat, fee_limit_msat) = check_request(terms, facts, now)?;
         if self.open_outgoing >= OPEN_PAYMENTS_MAX {
             return Err(Rejection::TooManyOpen(OPEN_PAYMENTS_MAX));
@@ -127,6 +131,9 @@ impl Org {
         fee_limit_msat: Msat,
         facts: &SendFacts,
     ) -> Option<PaymentFailure> {
+        if self.is_disabled(wallet.backing) {
+            return Some(PaymentFailure::LineDisabled);
+        }
         let fits = amount_msat.checked_add(fee_limit_msat).is_some_and(|hold| {
             let backing_fits = self.backing_funds(wallet.backing).can_hold(hold);
             wallet.funds.can_hold(hold) && (backing_fits || broken::is(Rule::EveryLimitIsChecked))
@@ -149,6 +156,16 @@ pub(super) fn same_body(same: bool) -> Result<Decision, Rejection> {
     if same { Ok(Decision::nothing()) } else { Err(Rejection::IdReused) }
 }
 
+/// The zero character is refused because not every store can search texts that have it.
+pub(super) fn check_metadata(metadata: &Metadata) -> Result<(), Rejection> {
+    let fits = |text: &String| text.chars().count() <= METADATA_CHARS_MAX && !text.contains('\0');
+    let all_fit = metadata.iter().all(|(key, value)| fits(key) && fits(value));
+    match all_fit && metadata.len() <= METADATA_PAIRS_MAX {
+        true => Ok(()),
+        false => Err(Rejection::MetadataOutOfRange),
+    }
+}
+
 /// What the request alone shows: nothing of it is stored.
 fn check_request(
     terms: &SendTerms,
@@ -156,6 +173,10 @@ fn check_request(
     now: Timestamp,
 ) -> Result<(Msat, Msat), Rejection> {
     let invoice = &terms.invoice;
+    check_metadata(&terms.metadata)?;
+    if terms.description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
+        return Err(Rejection::TextTooLong(DESCRIPTION_BYTES_MAX));
+    }
     if invoice.network != facts.network {
         return Err(Rejection::WrongNetwork {
             expected: facts.network.name(),

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
-    SignedMsat, Timestamp, WalletId,
+    Rejection, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Funds},
     lightning::{FailureId, FailureReason},
-    org::{ReceiveTerms, SendTerms},
+    org::{Metadata, ReceiveTerms, SendTerms},
     payment::{Attempt, Epoch},
 };
 
@@ -53,6 +53,11 @@ pub struct Line {
     pub funds: Funds,
     /// The part of the limit that was given to wallets.
     pub allocated_msat: Msat,
+    /// The limit that it was opened with, once it has another: what a repeat of the opening brings.
+    pub first_limit_msat: Option<Msat>,
+    pub created_at: Timestamp,
+    /// Since when nothing new is lent.
+    pub disabled_at: Option<Timestamp>,
 }
 
 /// An organisation's own node. Its limit is what the owner has declared to the ledger: the funds that
@@ -78,6 +83,16 @@ pub struct Wallet {
     pub name: String,
     pub backing: Backing,
     pub funds: Funds,
+    pub metadata: Metadata,
+    /// The name that it was created with, once it has another: what a repeat of the creation brings.
+    pub first_name: Option<String>,
+    /// The limit that it was created with, once it has another.
+    pub first_limit_msat: Option<Msat>,
+    pub created_at: Timestamp,
+    /// When it was last renamed, limited anew or deleted; its funds move without it.
+    pub updated_at: Timestamp,
+    /// A deleted wallet has no share and takes no new payments; facts are still posted to it.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// Where a payment leaves.
@@ -131,6 +146,8 @@ pub enum OutgoingState {
 /// Why a payment failed. A fact of the payment, not an error of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaymentFailure {
+    /// The wallet's line of credit is disabled.
+    LineDisabled,
     /// Amount and largest fee do not fit what the wallet may spend.
     InsufficientFunds,
     /// The payment hash was paid, or is being paid, by a payment of this installation.
@@ -257,6 +274,12 @@ impl Org {
             open_outgoing: 0,
             open_incoming: 0,
         }
+    }
+
+    /// The wallet, unless it was deleted.
+    pub(super) fn live_wallet(&self, id: WalletId) -> Result<&Wallet, Rejection> {
+        let wallet = self.wallets.get(&id).filter(|wallet| wallet.deleted_at.is_none());
+        wallet.ok_or(Rejection::WalletNotFound(id))
     }
 
     /// What the wallet may spend: the least of its own and its backing's available (rule 32).

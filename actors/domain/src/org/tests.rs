@@ -16,3 +16,5 @@ mod receives;
 mod script;
 mod sends;
 mod told;
+mod wallets;
+mod words;

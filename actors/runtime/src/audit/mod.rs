@@ -7,12 +7,15 @@ mod books;
 mod flows;
 mod pairs;
 
-use domain::{NodeId, OrgId, PaymentId, org::Org};
+use domain::{
+    NodeId, OrgId, PaymentId,
+    org::{Org, Row},
+};
 use ports::{
     Reads, StoreError,
     journal::Seq,
     operations::{AuditFinding, AuditReport},
-    reads::PaymentCursor,
+    reads::{PaymentFilter, PaymentOrder},
 };
 
 use crate::{house::Sockets, node::NodeHandle, platform::Platform};
@@ -61,7 +64,7 @@ async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, S
 /// One organisation: its journal replayed, and its rows if it stood still while both were read.
 pub(super) struct Books {
     pub(super) org: Org,
-    pub(super) rows: Option<Vec<domain::org::Row>>,
+    pub(super) rows: Option<Vec<Row>>,
     pub(super) entries: u64,
 }
 
@@ -95,34 +98,29 @@ async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<
     }
 }
 
-async fn rows(reads: &dyn Reads, org: OrgId) -> Result<Vec<domain::org::Row>, StoreError> {
+async fn rows(reads: &dyn Reads, org: OrgId) -> Result<Vec<Row>, StoreError> {
     let mut rows = reads.standing(org).await?;
-    let mut before = None;
-    loop {
-        let page = reads.payments(org, before, PAGE).await?;
-        let Some(last) = page.last().and_then(cursor) else {
-            return Ok(rows);
-        };
-        rows.extend(page);
-        before = Some(last);
-    }
-}
-
-fn cursor(row: &domain::org::Row) -> Option<PaymentCursor> {
-    use domain::org::Row;
-    match row {
-        Row::Outgoing(payment) => {
-            Some(PaymentCursor { created_at: payment.created_at, id: payment.id })
-        }
-        Row::Incoming(payment) => {
-            Some(PaymentCursor { created_at: payment.created_at, id: payment.id })
-        }
-        Row::Environment(..)
-        | Row::Line(..)
+    let of = |row: &Row| match row {
+        Row::Environment(environment, _) => Some(*environment),
+        Row::Line(..)
         | Row::Node(..)
         | Row::Wallet(..)
-        | Row::Account(..) => None,
+        | Row::Account(..)
+        | Row::Outgoing(_)
+        | Row::Incoming(_) => None,
+    };
+    let environments: Vec<_> = rows.iter().filter_map(of).collect();
+    for environment in environments {
+        let (filter, order) = (PaymentFilter::all(environment), PaymentOrder::Created);
+        let mut after = None;
+        loop {
+            let page = reads.find_payments(org, &filter, order, true, after, 0, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.place(order));
+            rows.extend(page.into_iter().map(|listed| listed.row));
+        }
     }
+    Ok(rows)
 }
 
 fn count(length: usize) -> u64 {

@@ -6,7 +6,7 @@ use domain::{
     ledger::{Account, Entry, Posting, Side},
     lightning::{FailureId, FailureReason},
     money::Currency,
-    org::{Backing, ClaimedBy, Event, PaymentFailure, Rail, ReceiveTerms, SendTerms},
+    org::{Backing, ClaimedBy, Event, Metadata, PaymentFailure, Rail, ReceiveTerms, SendTerms},
     payment::Epoch,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -35,6 +35,14 @@ enum EventForm {
         #[serde(with = "one")]
         limit_msat: Msat,
     },
+    LineDisabled {
+        #[serde(with = "one")]
+        line: LineId,
+    },
+    LineEnabled {
+        #[serde(with = "one")]
+        line: LineId,
+    },
     NodeFundsSet {
         #[serde(with = "one")]
         node: NodeId,
@@ -51,12 +59,23 @@ enum EventForm {
         backing: Backing,
         #[serde(with = "one")]
         limit_msat: Msat,
+        #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+        metadata: Metadata,
     },
     WalletLimitSet {
         #[serde(with = "one")]
         wallet: WalletId,
         #[serde(with = "one")]
         limit_msat: Msat,
+    },
+    WalletRenamed {
+        #[serde(with = "one")]
+        wallet: WalletId,
+        name: String,
+    },
+    WalletDeleted {
+        #[serde(with = "one")]
+        wallet: WalletId,
     },
     SendRefused {
         #[serde(with = "one")]

@@ -5,8 +5,8 @@ use domain::{
     PublicKey, Timestamp, WalletId,
     lightning::{FailureId, FailureReason},
     org::{
-        ClaimedBy, Incoming, IncomingState, Outgoing, OutgoingState, PaymentFailure, Rail,
-        ReceiveTerms, SendTerms,
+        ClaimedBy, Incoming, IncomingState, Metadata, Outgoing, OutgoingState, PaymentFailure,
+        Rail, ReceiveTerms, SendTerms,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -82,6 +82,7 @@ impl Durable for OutgoingState {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PaymentFailure", rename_all = "snake_case")]
 enum PaymentFailureForm {
+    LineDisabled,
     InsufficientFunds,
     InvoiceAlreadyPaid,
     NoUsableNode,
@@ -244,6 +245,10 @@ struct SendTermsForm {
     amount_msat: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fee_limit_msat: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
 }
 
 impl Durable for SendTerms {
@@ -394,6 +399,8 @@ struct ReceiveTermsForm {
     amount_msat: Option<u64>,
     description: String,
     expiry_seconds: u32,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
 }
 
 impl Durable for ReceiveTerms {

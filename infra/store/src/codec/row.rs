@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use domain::{
-    EnvironmentId, LineId, Msat, NodeId, SignedMsat, WalletId,
+    EnvironmentId, LineId, Msat, NodeId, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Funds},
-    org::{Backing, CustomerNode, Environment, Incoming, Line, Outgoing, Row, Wallet},
+    org::{Backing, CustomerNode, Environment, Incoming, Line, Metadata, Outgoing, Row, Wallet},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scalar::{Durable, one};
+use super::scalar::{Durable, maybe, one};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Row", rename_all = "snake_case")]
@@ -106,6 +106,12 @@ struct LineForm {
     funds: Funds,
     #[serde(with = "one")]
     allocated_msat: Msat,
+    #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+    first_limit_msat: Option<Msat>,
+    #[serde(with = "one", default)]
+    created_at: Timestamp,
+    #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<Timestamp>,
 }
 
 impl Durable for Line {
@@ -147,6 +153,18 @@ struct WalletForm {
     backing: Backing,
     #[serde(with = "one")]
     funds: Funds,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_name: Option<String>,
+    #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+    first_limit_msat: Option<Msat>,
+    #[serde(with = "one", default)]
+    created_at: Timestamp,
+    #[serde(with = "one", default)]
+    updated_at: Timestamp,
+    #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
 }
 
 impl Durable for Wallet {

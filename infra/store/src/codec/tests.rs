@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use domain::{
-    InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, Timestamp,
-    ledger::{Account, Entry},
-    org::{Outgoing, OutgoingState, Rail, SendTerms},
+    InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, SignedMsat, Timestamp,
+    ledger::{Account, Entry, Funds},
+    org::{
+        Backing, Line, Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms,
+        SendTerms, Wallet,
+    },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
 use expect_test::expect_file;
@@ -59,6 +62,8 @@ fn terms() -> SendTerms {
         },
         amount_msat: None,
         fee_limit_msat: Some(10),
+        description: None,
+        metadata: Metadata::new(),
     }
 }
 
@@ -108,13 +113,114 @@ fn payment() -> Row {
     }))
 }
 
+fn words() -> Metadata {
+    Metadata::from([("order".to_owned(), "7".to_owned())])
+}
+
+/// The caller's words and what a wallet and a line have lived through.
+fn later_forms() -> Vec<Vec<u8>> {
+    let Event::Held { payment, amount_msat, fee_limit_msat, rail, .. } = held() else {
+        unreachable!("it is held");
+    };
+    let terms = SendTerms { description: Some("mine".to_owned()), metadata: words(), ..terms() };
+    let failure = PaymentFailure::LineDisabled;
+    let refused = Event::SendRefused { payment, terms, amount_msat, fee_limit_msat, rail, failure };
+    let requested = Event::InvoiceRequested {
+        payment: numbered(2),
+        terms: ReceiveTerms {
+            wallet: numbered(4),
+            amount_msat: None,
+            description: "tea".to_owned(),
+            expiry_seconds: 60,
+            metadata: words(),
+        },
+        hash: PaymentHash([0xab; 32]),
+        node: numbered(7),
+        expires_at: at(9_000),
+    };
+    let created = Event::WalletCreated {
+        wallet: numbered(4),
+        environment: numbered(5),
+        name: "till".to_owned(),
+        backing: Backing::Line(numbered(6)),
+        limit_msat: msat(5),
+        metadata: words(),
+    };
+    let events = [
+        refused,
+        requested,
+        created,
+        Event::WalletRenamed { wallet: numbered(4), name: "shop".to_owned() },
+        Event::WalletDeleted { wallet: numbered(4) },
+        Event::LineDisabled { line: numbered(6) },
+        Event::LineEnabled { line: numbered(6) },
+    ];
+    let wallet = Wallet {
+        metadata: words(),
+        first_name: Some("till".to_owned()),
+        first_limit_msat: Some(msat(5)),
+        created_at: at(1),
+        updated_at: at(2),
+        deleted_at: Some(at(2)),
+        ..old_wallet()
+    };
+    let line = Line {
+        first_limit_msat: Some(msat(5)),
+        created_at: at(1),
+        disabled_at: Some(at(2)),
+        ..old_line()
+    };
+    let rows = [Row::Wallet(numbered(4), wallet), Row::Line(numbered(6), line)];
+    events.iter().map(event_to_bytes).chain(rows.iter().map(row_to_bytes)).collect()
+}
+
+/// As it is read from a row that was written before wallets had times and words.
+fn old_wallet() -> Wallet {
+    Wallet {
+        environment: numbered(5),
+        name: "shop".to_owned(),
+        backing: Backing::Line(numbered(6)),
+        funds: Funds { limit_msat: msat(7), net_msat: SignedMsat::new(-2), held_msat: msat(1) },
+        metadata: Metadata::new(),
+        first_name: None,
+        first_limit_msat: None,
+        created_at: at(0),
+        updated_at: at(0),
+        deleted_at: None,
+    }
+}
+
+fn old_line() -> Line {
+    Line {
+        environment: numbered(5),
+        funds: Funds { limit_msat: msat(7), net_msat: SignedMsat::new(-2), held_msat: msat(1) },
+        allocated_msat: msat(7),
+        first_limit_msat: None,
+        created_at: at(0),
+        disabled_at: None,
+    }
+}
+
+#[test]
+fn rows_from_before_wallets_had_times_and_words_are_read() {
+    let wallet = br#"{"v":1,"is":{"wallet":["00000000-0000-0000-0000-000000000004",{
+        "environment":"00000000-0000-0000-0000-000000000005","name":"shop",
+        "backing":{"line":"00000000-0000-0000-0000-000000000006"},
+        "funds":{"limit_msat":7,"net_msat":-2,"held_msat":1}}]}}"#;
+    assert_eq!(row_from_bytes(wallet), Ok(Row::Wallet(numbered(4), old_wallet())));
+    let line = br#"{"v":1,"is":{"line":["00000000-0000-0000-0000-000000000006",{
+        "environment":"00000000-0000-0000-0000-000000000005","allocated_msat":7,
+        "funds":{"limit_msat":7,"net_msat":-2,"held_msat":1}}]}}"#;
+    assert_eq!(row_from_bytes(line), Ok(Row::Line(numbered(6), old_line())));
+}
+
 /// What was stored once must be readable for ever: a change of these bytes needs a reader of the
 /// old ones.
 #[test]
 fn the_stored_form_does_not_move() {
     let expired = Event::InvoiceExpired { payment: numbered(1) };
     let events = [held(), posted(), expired].map(|event| event_to_bytes(&event));
-    let forms = events.into_iter().chain([row_to_bytes(&payment())]);
+    let forms = events.into_iter().chain([row_to_bytes(&payment())]).chain(later_forms());
     let shown: String = forms.map(|form| form.escape_ascii().to_string() + "\n").collect();
     expect_file!["./stored.v2.txt"].assert_eq(&shown);
 }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{KeyId, NodeId, Timestamp};
+use domain::{KeyId, NodeId, OrgId, Timestamp};
 use ports::{
     Directory, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -48,8 +48,24 @@ impl Directory for Memory {
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let Some(key) = tables.api_key.get_mut(&id) else { return Ok(false) };
-        key.revoked_at.get_or_insert(at);
+        if key.revoked_at.is_none() {
+            (key.revoked_at, key.updated_at) = (Some(at), at);
+        }
         Ok(true)
+    }
+
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(self.tables().api_key.values().filter(|key| key.org == org).cloned().collect())
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        for (id, at) in used {
+            if let Some(key) = tables.api_key.get_mut(id) {
+                key.last_used_at = key.last_used_at.max(Some(*at));
+            }
+        }
+        Ok(())
     }
 
     async fn add_node(&self, node: &NodeRecord) -> Result<(), StoreError> {

@@ -134,8 +134,13 @@ impl Tables {
         self.ledger.extend(batch.ledger);
         let standing = batch.standing.into_iter();
         self.standing.extend(standing.map(|row| ((row.org, row.kind, row.id), row.body)));
-        let payments = batch.new_payments.into_iter().chain(batch.payments);
-        self.payment.extend(payments.map(|row| ((row.org, row.payment), row)));
+        for mut row in batch.new_payments.into_iter().chain(batch.payments) {
+            let key = (row.org, row.payment);
+            if let Some(before) = self.payment.remove(&key) {
+                row.seqs.splice(0..0, before.seqs);
+            }
+            self.payment.insert(key, row);
+        }
         for taken in batch.taken {
             if let Some(receipt) = self.inbox.get_mut(&(taken.node, taken.hash)) {
                 receipt.booked_msat = receipt.booked_msat.max(taken.paid_msat);

@@ -6,6 +6,7 @@
 
 mod directory;
 mod guard;
+mod idempotency;
 mod journal;
 mod reads;
 mod receipts;
@@ -24,6 +25,7 @@ use ports::{
     Clock, Placement, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::Sighting,
+    idempotency::IdempotencyScope,
     journal::Seq,
     placement::LEASE_MS,
 };
@@ -43,6 +45,7 @@ struct Tables {
     org_head: BTreeMap<OrgId, Position>,
     api_key: BTreeMap<KeyId, KeyRecord>,
     node: BTreeMap<NodeId, NodeRecord>,
+    idempotency: BTreeMap<IdempotencyScope, idempotency::Kept>,
     payment: BTreeMap<(OrgId, PaymentId), PaymentRow>,
     standing: BTreeMap<(OrgId, Kind, Uuid), Vec<u8>>,
     outgoing_hash: BTreeMap<PaymentHash, ClaimedHash>,

@@ -19,7 +19,7 @@ use crate::{
     seal::{Place, SealKeys, Sealed},
     shape::{
         Batch, ClaimRow, ClaimedHash, FailureRow, FreedHash, Head, IncomingHash, JournalRow,
-        LedgerRow, MovedHash, PaymentRow, StandingRow, to_signed,
+        LedgerRow, MovedHash, PaymentRow, StandingRow, direction_number, status_number, to_signed,
     },
 };
 
@@ -150,12 +150,30 @@ impl Connection {
     async fn claim_ids(&self, rows: &[PaymentRow]) -> Result<BTreeSet<OrgId>, Error> {
         let orgs = column(rows, |row| *row.org.uuid());
         let payments = column(rows, |row| *row.payment.uuid());
-        let created = column(rows, |row| row.created_at.millis());
-        let open = column(rows, |row| row.open);
-        let failed = column(rows, |row| failed_hash(row));
-        let bodies = column(rows, |row| row.body.as_slice());
-        let columns: [&(dyn ToSql + Sync); 6] =
-            [&orgs, &payments, &created, &open, &failed, &bodies];
+        let environments = column(rows, |row| *row.listing.environment.uuid());
+        let wallets = column(rows, |row| *row.listing.wallet.uuid());
+        let directions = column(rows, |row| direction_number(row.listing.direction));
+        let created = column(rows, |row| row.listing.created_at.millis());
+        let metadata = column(rows, |row| row.listing.metadata_json());
+        let now = Changing::of(rows);
+        let columns: [&(dyn ToSql + Sync); 16] = [
+            &orgs,
+            &payments,
+            &environments,
+            &wallets,
+            &directions,
+            &created,
+            &metadata,
+            &now.statuses,
+            &now.updated,
+            &now.updated_seqs,
+            &now.open,
+            &now.failed,
+            &now.bodies,
+            &now.first,
+            &now.last,
+            &now.seqs,
+        ];
         let claimed = self.send(&self.statements.new_payments, &columns, rows).await?;
         missing(rows, |row| row.org, payment_key, &claimed, read_payment_key)
     }
@@ -263,8 +281,10 @@ impl Connection {
         let orgs = column(rows, |row| *row.org.uuid());
         let seqs = column(rows, |row| to_signed(row.seq.0));
         let times = column(rows, |row| row.at.millis());
+        let payments = column(rows, |row| row.payment.map(|payment| *payment.uuid()));
         let bodies = column(rows, |row| row.body.as_slice());
-        self.send(&self.statements.journal, &[&orgs, &seqs, &times, &bodies], rows).await
+        let columns: [&(dyn ToSql + Sync); 5] = [&orgs, &seqs, &times, &payments, &bodies];
+        self.send(&self.statements.journal, &columns, rows).await
     }
 
     async fn write_ledger(&self, rows: &[LedgerRow]) -> Answer {
@@ -294,10 +314,20 @@ impl Connection {
     async fn write_payments(&self, rows: &[PaymentRow]) -> Result<BTreeSet<OrgId>, Error> {
         let orgs = column(rows, |row| *row.org.uuid());
         let payments = column(rows, |row| *row.payment.uuid());
-        let open = column(rows, |row| row.open);
-        let failed = column(rows, |row| failed_hash(row));
-        let bodies = column(rows, |row| row.body.as_slice());
-        let columns: [&(dyn ToSql + Sync); 5] = [&orgs, &payments, &open, &failed, &bodies];
+        let now = Changing::of(rows);
+        let columns: [&(dyn ToSql + Sync); 11] = [
+            &orgs,
+            &payments,
+            &now.statuses,
+            &now.updated,
+            &now.updated_seqs,
+            &now.open,
+            &now.failed,
+            &now.bodies,
+            &now.first,
+            &now.last,
+            &now.seqs,
+        ];
         let written = self.send(&self.statements.payments, &columns, rows).await?;
         missing(rows, |row| row.org, payment_key, &written, read_payment_key)
     }
@@ -319,6 +349,44 @@ impl Connection {
         match rows.is_empty() {
             true => Ok(Vec::new()),
             false => self.client.query(statement, columns).await,
+        }
+    }
+}
+
+/// The columns of payments that change with them.
+struct Changing<'a> {
+    statuses: Vec<i16>,
+    updated: Vec<i64>,
+    updated_seqs: Vec<i64>,
+    open: Vec<bool>,
+    failed: Vec<Option<&'a [u8]>>,
+    bodies: Vec<&'a [u8]>,
+    /// Where the positions of each payment's events begin and end in all of them, counted from 1:
+    /// arrays of several lengths cannot be one parameter.
+    first: Vec<i32>,
+    last: Vec<i32>,
+    seqs: Vec<i64>,
+}
+
+impl Changing<'_> {
+    fn of(rows: &[PaymentRow]) -> Changing<'_> {
+        let (mut first, mut last, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
+        let place = |length: usize| i32::try_from(length).expect("a batch is small");
+        for row in rows {
+            first.push(place(seqs.len() + 1));
+            seqs.extend(row.seqs.iter().map(|seq| to_signed(seq.0)));
+            last.push(place(seqs.len()));
+        }
+        Changing {
+            statuses: column(rows, |row| status_number(row.listing.status)),
+            updated: column(rows, |row| row.listing.updated_at.millis()),
+            updated_seqs: column(rows, |row| to_signed(row.updated_seq.0)),
+            open: column(rows, |row| row.open),
+            failed: column(rows, failed_hash),
+            bodies: column(rows, |row| row.body.as_slice()),
+            first,
+            last,
+            seqs,
         }
     }
 }

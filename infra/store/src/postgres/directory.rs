@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
 use crate::{
-    records::{same_key, same_node, same_org},
+    records::{
+        ips_of, ips_text, last_uses, permissions_number, permissions_of, same_key, same_node,
+        same_org,
+    },
     seal::{Place, Sealed},
 };
 
@@ -27,21 +30,28 @@ const ORGS: &str = "select org_id, name, created_at_ms from org order by org_id"
 
 const ADD_KEY: &str = "
     insert into api_key
-        (key_id, digest, org_id, environment_id, name, created_at_ms, revoked_at_ms)
-    values ($1, $2, $3, $4, $5, $6, $7)
+        (key_id, digest, org_id, environment_id, name, created_at_ms, revoked_at_ms, permissions,
+        expires_at_ms, valid_ips, updated_at_ms, last_used_at_ms)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     on conflict do nothing";
 
 const KEY: &str = "
-    select key_id, digest, org_id, environment_id, name, created_at_ms, revoked_at_ms
-    from api_key where key_id = $1";
-
-const KEY_BY_DIGEST: &str = "
-    select key_id, digest, org_id, environment_id, name, created_at_ms, revoked_at_ms
-    from api_key where digest = $1";
+    select key_id, digest, org_id, environment_id, name, created_at_ms, revoked_at_ms, permissions,
+        expires_at_ms, valid_ips, updated_at_ms, last_used_at_ms
+    from api_key";
 
 /// The first revocation stands.
 const REVOKE_KEY: &str = "
-    update api_key set revoked_at_ms = coalesce(revoked_at_ms, $2) where key_id = $1";
+    update api_key
+    set revoked_at_ms = coalesce(revoked_at_ms, $2),
+        updated_at_ms = case when revoked_at_ms is null then $2 else updated_at_ms end
+    where key_id = $1";
+
+/// Null is no greater than any instant.
+const TOUCH_KEYS: &str = "
+    update api_key set last_used_at_ms = greatest(api_key.last_used_at_ms, used.at_ms)
+    from unnest($1::uuid[], $2::bigint[]) as used (key_id, at_ms)
+    where api_key.key_id = used.key_id";
 
 const ADD_NODE: &str = "
     insert into node
@@ -75,7 +85,7 @@ impl Directory for Postgres {
     }
 
     async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
-        let KeyRecord { id, org, environment, name, digest, created_at, revoked_at } = key;
+        let KeyRecord { id, org, environment, name, digest, created_at, revoked_at, .. } = key;
         let added = self
             .write(
                 ADD_KEY,
@@ -87,20 +97,40 @@ impl Directory for Postgres {
                     name,
                     &created_at.millis(),
                     &revoked_at.map(Timestamp::millis),
+                    &permissions_number(&key.permissions),
+                    &key.expires_at.map(Timestamp::millis),
+                    &ips_text(&key.valid_ips),
+                    &key.updated_at.millis(),
+                    &key.last_used_at.map(Timestamp::millis),
                 ],
             )
             .await?;
         if added == 1 {
             return Ok(());
         }
-        let stored = self.read(KEY, &[id.uuid()]).await?;
+        let by_id = format!("{KEY} where key_id = $1");
+        let stored = self.read(&by_id, &[id.uuid()]).await?;
         let stored = stored.first().map(key_record).transpose()?;
         unchanged(stored.is_some_and(|stored| same_key(&stored, key)))
     }
 
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
-        let rows = self.read(KEY_BY_DIGEST, &[&&digest[..]]).await?;
+        let by_digest = format!("{KEY} where digest = $1");
+        let rows = self.read(&by_digest, &[&&digest[..]]).await?;
         rows.first().map(key_record).transpose()
+    }
+
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        let of_org = format!("{KEY} where org_id = $1 order by key_id");
+        self.read(&of_org, &[org.uuid()]).await?.iter().map(key_record).collect()
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        // In one order, so that two who touch the same keys do not wait for each other.
+        let used = last_uses(used);
+        let keys: Vec<Uuid> = used.keys().map(|key| *key.uuid()).collect();
+        let times: Vec<i64> = used.values().map(|at| at.millis()).collect();
+        self.write(TOUCH_KEYS, &[&keys, &times]).await.map(|_| ())
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
@@ -191,7 +221,10 @@ fn org_record(row: &Row) -> Result<OrgRecord, StoreError> {
 fn key_record(row: &Row) -> Result<KeyRecord, StoreError> {
     let digest: &[u8] = row.try_get(1).map_err(unavailable)?;
     let wrong = || StoreError::Corrupt("a key with a digest of another length".to_owned());
-    let revoked_at: Option<i64> = row.try_get(6).map_err(unavailable)?;
+    let time = |column: usize| -> Result<Option<Timestamp>, StoreError> {
+        let millis: Option<i64> = row.try_get(column).map_err(unavailable)?;
+        Ok(millis.map(Timestamp::from_millis))
+    };
     Ok(KeyRecord {
         id: KeyId::new(row.try_get(0).map_err(unavailable)?),
         digest: digest.try_into().map_err(|_| wrong())?,
@@ -199,6 +232,11 @@ fn key_record(row: &Row) -> Result<KeyRecord, StoreError> {
         environment: EnvironmentId::new(row.try_get(3).map_err(unavailable)?),
         name: row.try_get(4).map_err(unavailable)?,
         created_at: Timestamp::from_millis(row.try_get(5).map_err(unavailable)?),
-        revoked_at: revoked_at.map(Timestamp::from_millis),
+        revoked_at: time(6)?,
+        permissions: permissions_of(row.try_get(7).map_err(unavailable)?)?,
+        expires_at: time(8)?,
+        valid_ips: ips_of(row.try_get(9).map_err(unavailable)?)?,
+        updated_at: Timestamp::from_millis(row.try_get(10).map_err(unavailable)?),
+        last_used_at: time(11)?,
     })
 }

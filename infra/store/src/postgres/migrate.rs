@@ -4,17 +4,19 @@ use ports::StoreError;
 use tokio_postgres::{Client, Config};
 
 use super::{
-    OpenError,
+    OpenError, backfill,
     session::{self, cause, unavailable},
 };
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/postgres/0002_sighting.sql"),
     include_str!("../../migrations/postgres/0003_foreign.sql"),
     include_str!("../../migrations/postgres/0004_bytes.sql"),
+    include_str!("../../migrations/postgres/0005_lists.sql"),
+    include_str!("../../migrations/postgres/0006_keys.sql"),
 ];
 
 /// Any number that nobody else in the database locks.
@@ -47,6 +49,7 @@ pub(super) async fn migrate(config: &Config) -> Result<(), OpenError> {
             })?;
         }
     }
+    backfill::lists(&mut client).await?;
     Ok(())
 }
 

@@ -4,9 +4,12 @@
 //! goes over two pools, one of them for leases alone, which nothing may keep waiting.
 
 mod append;
+mod backfill;
 mod directory;
 mod guard;
+mod idempotency;
 mod lane;
+mod lists;
 mod load;
 mod lookup;
 mod migrate;

@@ -1,36 +1,47 @@
 use async_trait::async_trait;
-use domain::{OrgId, PaymentId, Timestamp, WalletId, org};
+use domain::{EnvironmentId, OrgId, PaymentId, Timestamp, WalletId, org};
 use ports::{
     Reads, StoreError,
     journal::Seq,
-    reads::{PaymentCursor, Recorded},
+    reads::{
+        FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
+        Recorded,
+    },
 };
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
 use crate::{
     codec,
+    records::Standing,
     shape::{from_signed, to_signed},
 };
 
 const PAYMENT: &str = "select body from payment where org_id = $1 and payment_id = $2";
 
-const PAYMENTS: &str = "
-    select body from payment
-    where org_id = $1 and (created_at_ms, payment_id) < ($2, $3)
-    order by created_at_ms desc, payment_id desc limit $4";
+const HISTORY: &str = "
+    select journal.seq, journal.at_ms, journal.body
+    from payment cross join unnest(payment.seqs) as event (seq)
+        join journal on journal.org_id = payment.org_id and journal.seq = event.seq
+    where payment.org_id = $1 and payment.payment_id = $2
+    order by journal.seq";
 
 const STANDING: &str = "select body from standing where org_id = $1 order by kind, id";
 
 const JOURNAL: &str = "
     select seq, at_ms, body from journal where org_id = $1 and seq > $2 order by seq limit $3";
 
-const LEDGER: &str = "
-    select journal.seq, journal.at_ms, journal.body
-    from ledger join journal on journal.org_id = ledger.org_id and journal.seq = ledger.seq
-    where ledger.org_id = $1 and ledger.wallet_id = $2 and ledger.seq > $3
-    order by ledger.seq limit $4";
+/// A row of another environment comes without its body: only how far was looked counts of it.
+const FEED: &str = "
+    select event.seq, event.at_ms,
+        case when event.payment_id is null or payment.environment_id = $4 then event.body end,
+        event.payment_id
+    from (
+        select seq, at_ms, body, payment_id from journal
+        where org_id = $1 and seq > $2 order by seq limit $3
+    ) as event
+    left join payment on payment.org_id = $1 and payment.payment_id = event.payment_id
+    order by event.seq";
 
 const OPEN_WORK: &str = "select distinct org_id from payment where open order by org_id";
 
@@ -41,19 +52,29 @@ impl Reads for Postgres {
         Ok(bodies(&rows)?.pop())
     }
 
-    async fn payments(
+    async fn find_payments(
         &self,
         org: OrgId,
-        before: Option<PaymentCursor>,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+        after: Option<PaymentPlace>,
+        offset: u64,
         limit: u32,
-    ) -> Result<Vec<org::Row>, StoreError> {
-        let end = PaymentCursor {
-            created_at: Timestamp::from_millis(i64::MAX),
-            id: PaymentId::new(Uuid::max()),
-        };
-        let PaymentCursor { created_at, id } = before.unwrap_or(end);
-        let (created_at_ms, limit) = (created_at.millis(), i64::from(limit));
-        bodies(&self.read(PAYMENTS, &[org.uuid(), &created_at_ms, id.uuid(), &limit]).await?)
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.list(org, filter, (order, ascending), after, (offset, limit)).await
+    }
+
+    async fn count_payments(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+    ) -> Result<Vec<PaymentCount>, StoreError> {
+        self.count(org, filter).await
+    }
+
+    async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
+        self.read(HISTORY, &[org.uuid(), payment.uuid()]).await?.iter().map(recorded).collect()
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<org::Row>, StoreError> {
@@ -71,16 +92,56 @@ impl Reads for Postgres {
         rows.iter().map(recorded).collect()
     }
 
+    async fn feed(
+        &self,
+        org: OrgId,
+        environment: EnvironmentId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
+        let (from, limit) = (to_signed(after.0), i64::from(limit));
+        let rows = self.read(FEED, &[org.uuid(), &from, &limit, environment.uuid()]).await?;
+        let seen = rows.last().map_or(Ok(from), |row| row.try_get(0)).map_err(unavailable)?;
+        let mut events = Vec::new();
+        for row in &rows {
+            let body: Option<&[u8]> = row.try_get(2).map_err(unavailable)?;
+            let payment: Option<uuid::Uuid> = row.try_get(3).map_err(unavailable)?;
+            if body.is_some() {
+                let payment = payment.map(PaymentId::new);
+                events.push(FeedEvent { recorded: recorded(row)?, payment });
+            }
+        }
+        // What is about no payment says itself, or its wallet or line does, whose it is.
+        if events.iter().any(|event| event.payment.is_none()) {
+            let standing = Standing::of(org, self.standing(org).await?);
+            events.retain(|event| {
+                let of = || standing.environment_of(&event.recorded.event);
+                event.payment.is_some() || of() == Some(environment)
+            });
+        }
+        Ok((events, Seq(from_signed(seen))))
+    }
+
     async fn ledger(
         &self,
         org: OrgId,
         wallet: WalletId,
-        after: Seq,
+        filter: &LedgerFilter,
+        ascending: bool,
+        offset: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let (after, limit) = (to_signed(after.0), i64::from(limit));
-        let rows = self.read(LEDGER, &[org.uuid(), wallet.uuid(), &after, &limit]).await?;
+        let rows = self.entries(org, wallet, filter, ascending, (offset, limit)).await?;
         rows.iter().map(recorded).collect()
+    }
+
+    async fn count_ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        filter: &LedgerFilter,
+    ) -> Result<u64, StoreError> {
+        self.count_entries(org, wallet, filter).await
     }
 
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {

@@ -11,8 +11,17 @@ const FENCE: &str = "
     returning org_head.org_id";
 
 const NEW_PAYMENTS: &str = "
-    insert into payment (org_id, payment_id, created_at_ms, open, failed_hash, body)
-    select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bool[], $5::bytea[], $6::bytea[])
+    insert into payment (org_id, payment_id, environment_id, wallet_id, direction, created_at_ms,
+        metadata, status, updated_at_ms, updated_seq, open, failed_hash, body, seqs)
+    select org_id, payment_id, environment_id, wallet_id, direction, created_at_ms,
+        metadata::jsonb, status, updated_at_ms, updated_seq, open, failed_hash, body,
+        ($16::bigint[])[first_seq:last_seq]
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::bigint[],
+            $7::text[], $8::smallint[], $9::bigint[], $10::bigint[], $11::bool[], $12::bytea[],
+            $13::bytea[], $14::int[], $15::int[])
+        as batch (org_id, payment_id, environment_id, wallet_id, direction, created_at_ms,
+            metadata, status, updated_at_ms, updated_seq, open, failed_hash, body, first_seq,
+            last_seq)
     on conflict do nothing
     returning org_id, payment_id";
 
@@ -57,8 +66,8 @@ const FAILURES: &str = "
     returning hash, node_id, payment_index, creation_time_ns";
 
 const JOURNAL: &str = "
-    insert into journal (org_id, seq, at_ms, body)
-    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[])";
+    insert into journal (org_id, seq, at_ms, payment_id, body)
+    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bytea[])";
 
 const LEDGER: &str = "
     insert into ledger (org_id, wallet_id, seq)
@@ -77,9 +86,14 @@ const NEW_STANDING: &str = "
     on conflict do nothing";
 
 const PAYMENTS: &str = "
-    update payment set open = batch.open, failed_hash = batch.failed_hash, body = batch.body
-    from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bytea[], $5::bytea[])
-        as batch (org_id, payment_id, open, failed_hash, body)
+    update payment
+    set status = batch.status, updated_at_ms = batch.updated_at_ms,
+        updated_seq = batch.updated_seq, open = batch.open, failed_hash = batch.failed_hash,
+        body = batch.body, seqs = payment.seqs || ($11::bigint[])[batch.first_seq:batch.last_seq]
+    from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bool[],
+            $7::bytea[], $8::bytea[], $9::int[], $10::int[])
+        as batch (org_id, payment_id, status, updated_at_ms, updated_seq, open, failed_hash, body,
+            first_seq, last_seq)
     where payment.org_id = batch.org_id and payment.payment_id = batch.payment_id
     returning payment.org_id, payment.payment_id";
 

@@ -4,6 +4,7 @@
 //! stands after the whole batch. A store writes them in the order of [`Batch`]'s fields, and reads
 //! before COMMIT that each statement has touched every row it was given.
 
+mod listing;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +14,16 @@ use domain::{
     NodeId, OrgId, PaymentHash, PaymentId, Preimage, Timestamp, WalletId,
     ledger::Account,
     lightning::FailureId,
-    org::{Event, Outgoing, Row, Unique},
+    org::{Event, Outgoing, Row, RowKey, Unique},
     payment::{AttemptEnd, Epoch},
 };
 use ports::journal::{Append, AppendError, Seq, Taken};
 use uuid::Uuid;
 
 use crate::codec;
+pub(crate) use listing::{
+    Listing, direction_number, direction_of, metadata_json, status_number, status_of,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -67,8 +71,10 @@ pub(crate) struct Head {
 pub(crate) struct PaymentRow {
     pub(crate) org: OrgId,
     pub(crate) payment: PaymentId,
-    pub(crate) wallet: WalletId,
-    pub(crate) created_at: Timestamp,
+    pub(crate) listing: Listing,
+    /// The positions of the events of this batch, of which the last is where it changed last.
+    pub(crate) seqs: Vec<Seq>,
+    pub(crate) updated_seq: Seq,
     /// Whether something is still to be done or awaited: what loading reads.
     pub(crate) open: bool,
     /// The hash of a send that a node has failed or contradicted: the hash may be with another
@@ -133,6 +139,7 @@ pub(crate) struct JournalRow {
     pub(crate) org: OrgId,
     pub(crate) seq: Seq,
     pub(crate) at: Timestamp,
+    pub(crate) payment: Option<PaymentId>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -207,7 +214,9 @@ struct Gathering<'a> {
     batch: Batch,
     heads: BTreeMap<OrgId, Head>,
     new_payments: BTreeSet<(OrgId, PaymentId)>,
-    payments: BTreeMap<(OrgId, PaymentId), &'a Row>,
+    /// With the position after which the row stands so.
+    payments: BTreeMap<(OrgId, PaymentId), (&'a Row, Seq)>,
+    seqs: BTreeMap<(OrgId, PaymentId), Vec<Seq>>,
     standing: BTreeMap<(OrgId, Kind, Uuid), &'a Row>,
     freed: BTreeMap<PaymentHash, FreedHash>,
     claimed: BTreeMap<PaymentHash, ClaimedHash>,
@@ -231,8 +240,12 @@ impl<'a> Gathering<'a> {
                 org: append.org,
                 seq,
                 at: append.at,
+                payment: event.payment(),
                 body: codec::event_to_bytes(event),
             };
+            if let Some(payment) = row.payment {
+                self.seqs.entry((append.org, payment)).or_default().push(seq);
+            }
             self.batch.journal.push(row);
             event.uniques().into_iter().for_each(|unique| self.unique(append, unique));
             let wallets = wallets_moved(event, &append.rows);
@@ -240,7 +253,7 @@ impl<'a> Gathering<'a> {
             self.ledger.extend(rows);
         }
         self.head(append, seq);
-        append.rows.iter().for_each(|row| self.row(append.org, row));
+        append.rows.iter().for_each(|row| self.row(append.org, row, seq));
         for taken in &append.taken {
             let kept = self.taken.entry((taken.node, taken.hash)).or_insert(*taken);
             kept.paid_msat = kept.paid_msat.max(taken.paid_msat);
@@ -256,25 +269,13 @@ impl<'a> Gathering<'a> {
         head.next = next;
     }
 
-    fn row(&mut self, org: OrgId, row: &'a Row) {
-        let (kind, id) = match row {
-            Row::Environment(id, _) => (Kind::Environment, *id.uuid()),
-            Row::Line(id, _) => (Kind::Line, *id.uuid()),
-            Row::Node(id, _) => (Kind::Node, *id.uuid()),
-            Row::Wallet(id, _) => (Kind::Wallet, *id.uuid()),
-            Row::Account(Account::Wallet(id), _) => (Kind::WalletAccount, *id.uuid()),
-            Row::Account(Account::Node(id), _) => (Kind::NodeAccount, *id.uuid()),
-            Row::Account(Account::Clearing, _) => (Kind::ClearingAccount, Uuid::nil()),
-            Row::Outgoing(payment) => {
-                self.payments.insert((org, payment.id), row);
-                return;
-            }
-            Row::Incoming(payment) => {
-                self.payments.insert((org, payment.id), row);
-                return;
-            }
-        };
-        self.standing.insert((org, kind, id), row);
+    fn row(&mut self, org: OrgId, row: &'a Row, seq: Seq) {
+        if let Some((kind, id)) = standing_key(row) {
+            self.standing.insert((org, kind, id), row);
+        }
+        if let Some(payment) = payment_of(row) {
+            self.payments.insert((org, payment), (row, seq));
+        }
     }
 
     fn unique(&mut self, append: &Append, unique: Unique) {
@@ -365,8 +366,9 @@ impl<'a> Gathering<'a> {
     }
 
     fn encode_payments(&mut self) {
-        for ((org, payment), row) in &self.payments {
-            let Some(row) = PaymentRow::of(*org, row) else { continue };
+        for ((org, payment), (row, at)) in &self.payments {
+            let seqs = self.seqs.remove(&(*org, *payment)).unwrap_or_default();
+            let Some(row) = PaymentRow::of(*org, row, seqs, *at) else { continue };
             match self.new_payments.remove(&(*org, *payment)) {
                 true => self.batch.new_payments.push(row),
                 false => self.batch.payments.push(row),
@@ -382,20 +384,45 @@ impl<'a> Gathering<'a> {
 
 impl PaymentRow {
     /// `None` for a row of another kind.
-    fn of(org: OrgId, row: &Row) -> Option<PaymentRow> {
-        let (payment, wallet, created_at, open, failed_hash) = match row {
-            Row::Outgoing(it) => {
-                (it.id, it.terms.wallet, it.created_at, it.is_open(), failed_hash(it))
-            }
-            Row::Incoming(it) => (it.id, it.terms.wallet, it.created_at, it.is_open(), None),
+    fn of(org: OrgId, row: &Row, seqs: Vec<Seq>, at: Seq) -> Option<PaymentRow> {
+        let listing = Listing::of(row)?;
+        let (open, failed_hash) = match row {
+            Row::Outgoing(it) => (it.is_open(), failed_hash(it)),
+            Row::Incoming(it) => (it.is_open(), None),
             Row::Environment(..)
             | Row::Line(..)
             | Row::Node(..)
             | Row::Wallet(..)
             | Row::Account(..) => return None,
         };
-        let body = codec::row_to_bytes(row);
-        Some(PaymentRow { org, payment, wallet, created_at, open, failed_hash, body })
+        let (payment, body) = (listing.payment, codec::row_to_bytes(row));
+        let updated_seq = seqs.last().copied().unwrap_or(at);
+        Some(PaymentRow { org, payment, listing, seqs, updated_seq, open, failed_hash, body })
+    }
+}
+
+/// What a standing row is stored under; `None` for a payment.
+pub(crate) fn standing_key(row: &Row) -> Option<(Kind, Uuid)> {
+    Some(match row {
+        Row::Environment(id, _) => (Kind::Environment, *id.uuid()),
+        Row::Line(id, _) => (Kind::Line, *id.uuid()),
+        Row::Node(id, _) => (Kind::Node, *id.uuid()),
+        Row::Wallet(id, _) => (Kind::Wallet, *id.uuid()),
+        Row::Account(Account::Wallet(id), _) => (Kind::WalletAccount, *id.uuid()),
+        Row::Account(Account::Node(id), _) => (Kind::NodeAccount, *id.uuid()),
+        Row::Account(Account::Clearing, _) => (Kind::ClearingAccount, Uuid::nil()),
+        Row::Outgoing(_) | Row::Incoming(_) => return None,
+    })
+}
+
+fn payment_of(row: &Row) -> Option<PaymentId> {
+    match row.key() {
+        RowKey::Outgoing(payment) | RowKey::Incoming(payment) => Some(payment),
+        RowKey::Environment(_)
+        | RowKey::Line(_)
+        | RowKey::Node(_)
+        | RowKey::Wallet(_)
+        | RowKey::Account(_) => None,
     }
 }
 
@@ -422,9 +449,13 @@ fn wallets_moved<'a>(event: &'a Event, rows: &'a [Row]) -> impl Iterator<Item = 
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
+        | Event::LineDisabled { .. }
+        | Event::LineEnabled { .. }
         | Event::NodeFundsSet { .. }
         | Event::WalletCreated { .. }
         | Event::WalletLimitSet { .. }
+        | Event::WalletRenamed { .. }
+        | Event::WalletDeleted { .. }
         | Event::SendRefused { .. }
         | Event::AttemptStarted { .. }
         | Event::RequestIssued { .. }

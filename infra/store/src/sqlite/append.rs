@@ -6,10 +6,13 @@ use domain::{OrgId, Preimage};
 use ports::journal::AppendError;
 use rusqlite::{Connection, Params, params};
 
-use super::sql::{SqlError, bytes, write};
+use super::{
+    lists::seqs_text,
+    sql::{SqlError, bytes, write},
+};
 use crate::{
     seal::Sealed,
-    shape::{Batch, IncomingHash, PaymentRow, to_signed},
+    shape::{Batch, IncomingHash, PaymentRow, direction_number, status_number, to_signed},
 };
 
 /// The preimage of an invoice as it is stored.
@@ -97,14 +100,29 @@ fn claim_payments(
     let mut payment = Each::prepare(
         open,
         "insert into payment
-             (org_id, payment_id, wallet_id, created_at, open, failed_hash, body)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing",
+             (org_id, payment_id, environment_id, wallet_id, direction, created_at, metadata,
+              status, updated_at, updated_seq, seqs, open, failed_hash, body)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         on conflict do nothing",
     )?;
     for row in &batch.new_payments {
-        let PaymentRow { org, payment: id, wallet, created_at, open, failed_hash, body } = row;
-        let failed_hash = failed_hash.map(|hash| hash.0);
-        let (org_id, created_at) = (bytes(org), created_at.millis());
-        let values = params![org_id, bytes(id), bytes(wallet), created_at, open, failed_hash, body];
+        let PaymentRow { org, payment: id, listing: it, updated_seq, seqs, .. } = row;
+        let values = params![
+            bytes(org),
+            bytes(id),
+            bytes(&it.environment),
+            bytes(&it.wallet),
+            direction_number(it.direction),
+            it.created_at.millis(),
+            it.metadata_json(),
+            status_number(it.status),
+            it.updated_at.millis(),
+            to_signed(updated_seq.0),
+            seqs_text(seqs),
+            row.open,
+            row.failed_hash.map(|hash| hash.0),
+            row.body,
+        ];
         if !payment.touches(values)? {
             lost.insert(*org);
         }
@@ -170,11 +188,14 @@ fn claim_incoming(open: &Connection, row: &IncomingHash, seal: Seal<'_>) -> Resu
 }
 
 fn rows(open: &Connection, batch: &Batch) -> Result<(), AppendError> {
-    let mut journal =
-        Each::prepare(open, "insert into journal (org_id, seq, at, body) values (?1, ?2, ?3, ?4)")?;
+    let mut journal = Each::prepare(
+        open,
+        "insert into journal (org_id, seq, at, payment_id, body) values (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for row in &batch.journal {
         let (seq, at) = (to_signed(row.seq.0), row.at.millis());
-        journal.touches(params![bytes(&row.org), seq, at, row.body])?;
+        let payment = row.payment.as_ref().map(bytes);
+        journal.touches(params![bytes(&row.org), seq, at, payment, row.body])?;
     }
     let mut ledger =
         Each::prepare(open, "insert into ledger (org_id, wallet_id, seq) values (?1, ?2, ?3)")?;
@@ -205,13 +226,26 @@ fn update_payments(open: &Connection, batch: &Batch) -> Result<(), AppendError> 
     let mut missing = BTreeSet::new();
     let mut payment = Each::prepare(
         open,
-        "update payment set open = ?3, failed_hash = ?4, body = ?5
+        "update payment
+         set open = ?3, failed_hash = ?4, body = ?5, status = ?6, updated_at = ?7,
+             updated_seq = ?8, seqs = case ?9 when '' then seqs else seqs || ',' || ?9 end
          where org_id = ?1 and payment_id = ?2",
     )?;
     for row in &batch.payments {
         let failed_hash = row.failed_hash.map(|hash| hash.0);
         let (org, id) = (bytes(&row.org), bytes(&row.payment));
-        if !payment.touches(params![org, id, row.open, failed_hash, row.body])? {
+        let values = params![
+            org,
+            id,
+            row.open,
+            failed_hash,
+            row.body,
+            status_number(row.listing.status),
+            row.listing.updated_at.millis(),
+            to_signed(row.updated_seq.0),
+            seqs_text(&row.seqs),
+        ];
+        if !payment.touches(values)? {
             missing.insert(row.org);
         }
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{KeyId, Network, NodeId, PublicKey, Timestamp};
+use domain::{KeyId, Network, NodeId, OrgId, PublicKey, Timestamp};
 use ports::{
     Directory, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -13,12 +13,16 @@ use super::{
     sql::{SqlError, bytes, id, instant},
 };
 use crate::{
-    records::{same_key, same_node, same_org},
+    records::{
+        ips_of, ips_text, last_uses, permissions_number, permissions_of, same_key, same_node,
+        same_org,
+    },
     seal::{Place, SealKeys, Sealed},
 };
 
 const KEY: &str =
-    "select key_id, org_id, environment_id, name, digest, created_at, revoked_at from api_key";
+    "select key_id, org_id, environment_id, name, digest, created_at, revoked_at, permissions,
+         expires_at, valid_ips, updated_at, last_used_at from api_key";
 const NODE: &str = "select node_id, owner_id, name, address, certificate, macaroon, seal_key,
                         identity, network, stopped from node";
 
@@ -47,7 +51,36 @@ impl Directory for Sqlite {
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         self.read(move |open| {
             let mut find = open.prepare_cached(&format!("{KEY} where digest = ?1"))?;
-            Ok(find.query_row([digest], key).optional()?)
+            let mut found = find.query([digest])?;
+            found.next()?.map(key).transpose()
+        })
+        .await
+    }
+
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read(move |open| {
+            let mut find =
+                open.prepare_cached(&format!("{KEY} where org_id = ?1 order by key_id"))?;
+            let mut found = find.query([bytes(&org)])?;
+            let mut keys = Vec::new();
+            while let Some(row) = found.next()? {
+                keys.push(key(row)?);
+            }
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let used = last_uses(used);
+        self.change(move |open| {
+            let sql = "update api_key set last_used_at = max(coalesce(last_used_at, ?2), ?2)
+                       where key_id = ?1";
+            let mut touch = open.prepare_cached(sql)?;
+            for (id, at) in &used {
+                touch.execute(params![bytes(id), at.millis()])?;
+            }
+            Ok(())
         })
         .await
     }
@@ -55,7 +88,9 @@ impl Directory for Sqlite {
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.change(move |open| {
             // Revoking again does not move the instant.
-            let sql = "update api_key set revoked_at = coalesce(revoked_at, ?2) where key_id = ?1";
+            let sql = "update api_key set revoked_at = coalesce(revoked_at, ?2),
+                           updated_at = case when revoked_at is null then ?2 else updated_at end
+                       where key_id = ?1";
             Ok(open.execute(sql, params![bytes(&id), at.millis()])? == 1)
         })
         .await
@@ -103,13 +138,14 @@ fn add_org(open: &Connection, new: &OrgRecord) -> Result<(), SqlError> {
 }
 
 fn add_key(open: &Connection, new: &KeyRecord) -> Result<(), SqlError> {
-    let stored = open.query_row(&format!("{KEY} where key_id = ?1"), [bytes(&new.id)], key);
-    if let Some(stored) = stored.optional()? {
-        return unchanged(same_key(&stored, new));
+    let mut find = open.prepare(&format!("{KEY} where key_id = ?1"))?;
+    if let Some(row) = find.query([bytes(&new.id)])?.next()? {
+        return unchanged(same_key(&key(row)?, new));
     }
     let sql = "insert into api_key
-                   (key_id, org_id, environment_id, name, digest, created_at, revoked_at)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing";
+                   (key_id, org_id, environment_id, name, digest, created_at, revoked_at,
+                    permissions, expires_at, valid_ips, updated_at, last_used_at)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) on conflict do nothing";
     let values = params![
         bytes(&new.id),
         bytes(&new.org),
@@ -118,6 +154,11 @@ fn add_key(open: &Connection, new: &KeyRecord) -> Result<(), SqlError> {
         new.digest,
         new.created_at.millis(),
         new.revoked_at.map(Timestamp::millis),
+        permissions_number(&new.permissions),
+        new.expires_at.map(Timestamp::millis),
+        ips_text(&new.valid_ips),
+        new.updated_at.millis(),
+        new.last_used_at.map(Timestamp::millis),
     ];
     added(open.execute(sql, values)?)
 }
@@ -160,7 +201,8 @@ fn org(row: &Row<'_>) -> rusqlite::Result<OrgRecord> {
     Ok(OrgRecord { id: id(row.get(0)?), name: row.get(1)?, created_at: instant(row.get(2)?) })
 }
 
-fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
+fn key(row: &Row<'_>) -> Result<KeyRecord, SqlError> {
+    let ips: String = row.get(9)?;
     Ok(KeyRecord {
         id: id(row.get(0)?),
         org: id(row.get(1)?),
@@ -169,6 +211,11 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
         digest: row.get(4)?,
         created_at: instant(row.get(5)?),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(instant),
+        permissions: permissions_of(row.get(7)?)?,
+        expires_at: row.get::<_, Option<i64>>(8)?.map(instant),
+        valid_ips: ips_of(&ips)?,
+        updated_at: instant(row.get(10)?),
+        last_used_at: row.get::<_, Option<i64>>(11)?.map(instant),
     })
 }
 

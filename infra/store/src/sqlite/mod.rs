@@ -4,11 +4,14 @@
 //! the first read. The file lock on the data folder stands for ownership: one process at a time.
 
 mod append;
+mod backfill;
 mod directory;
 mod generation;
 mod guard;
+mod idempotency;
 mod journal;
 mod keys;
+mod lists;
 mod reads;
 mod receipts;
 mod schema;
@@ -56,6 +59,8 @@ pub enum OpenError {
     NoWriteAheadLog(String),
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the database cannot be opened")]
     Sql(#[from] rusqlite::Error),
 }
@@ -83,6 +88,7 @@ impl Sqlite {
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
         let mut connection = schema::open_writer(&path)?;
+        backfill::lists(&mut connection).map_err(StoreError::from)?;
         let empty = is_empty(&connection)?;
         // Before anything of the start is written: with the wrong keys it must not begin.
         let keys = SealKeys::find(seal_keys, folder, empty)?;

@@ -1,18 +1,22 @@
 use async_trait::async_trait;
-use domain::{OrgId, PaymentId, WalletId, org::Row};
+use domain::{EnvironmentId, OrgId, PaymentId, WalletId, org::Row};
 use ports::{
     Reads, StoreError,
     journal::Seq,
-    reads::{PaymentCursor, Recorded},
+    reads::{
+        FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
+        Recorded,
+    },
 };
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, Params, params, params_from_iter};
 
 use super::{
-    Sqlite,
+    Sqlite, lists,
     sql::{SqlError, bytes, id, instant},
 };
 use crate::{
     codec,
+    records::Standing,
     shape::{from_signed, to_signed},
 };
 
@@ -22,13 +26,34 @@ impl Reads for Sqlite {
         self.read(move |open| payment(open, org, id)).await
     }
 
-    async fn payments(
+    async fn find_payments(
         &self,
         org: OrgId,
-        before: Option<PaymentCursor>,
+        filter: &PaymentFilter,
+        order: PaymentOrder,
+        ascending: bool,
+        after: Option<PaymentPlace>,
+        offset: u64,
         limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.read(move |open| payments(open, org, before, limit)).await
+    ) -> Result<Vec<Listed>, StoreError> {
+        let filter = filter.clone();
+        let find = move |open: &Connection| {
+            lists::find(open, org, &filter, (order, ascending), after, (offset, limit))
+        };
+        self.read(find).await
+    }
+
+    async fn count_payments(
+        &self,
+        org: OrgId,
+        filter: &PaymentFilter,
+    ) -> Result<Vec<PaymentCount>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |open| lists::count(open, org, &filter)).await
+    }
+
+    async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
+        self.read(move |open| recorded(open, lists::HISTORY, [bytes(&org), bytes(&payment)])).await
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
@@ -49,21 +74,37 @@ impl Reads for Sqlite {
         .await
     }
 
+    async fn feed(
+        &self,
+        org: OrgId,
+        environment: EnvironmentId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
+        self.read(move |open| feed(open, org, environment, after, limit)).await
+    }
+
     async fn ledger(
         &self,
         org: OrgId,
         wallet: WalletId,
-        after: Seq,
+        filter: &LedgerFilter,
+        ascending: bool,
+        offset: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.read(move |open| {
-            let sql = "select journal.seq, at, body from ledger join journal using (org_id, seq)
-                       where ledger.org_id = ?1 and wallet_id = ?2 and ledger.seq > ?3
-                       order by ledger.seq limit ?4";
-            let (org, wallet) = (bytes(&org), bytes(&wallet));
-            recorded(open, sql, params![org, wallet, to_signed(after.0), limit])
-        })
-        .await
+        let (sql, values) = lists::entries(org, wallet, filter, ascending, (offset, limit));
+        self.read(move |open| recorded(open, &sql, params_from_iter(values))).await
+    }
+
+    async fn count_ledger(
+        &self,
+        org: OrgId,
+        wallet: WalletId,
+        filter: &LedgerFilter,
+    ) -> Result<u64, StoreError> {
+        let filter = *filter;
+        self.read(move |open| lists::count_entries(open, org, wallet, &filter)).await
     }
 
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
@@ -91,21 +132,38 @@ pub(super) fn standing(open: &Connection, org: OrgId) -> Result<Vec<Row>, SqlErr
     rows(open, sql, [bytes(&org)])
 }
 
-fn payments(
+fn feed(
     open: &Connection,
     org: OrgId,
-    before: Option<PaymentCursor>,
+    environment: EnvironmentId,
+    after: Seq,
     limit: u32,
-) -> Result<Vec<Row>, SqlError> {
-    let Some(PaymentCursor { created_at, id }) = before else {
-        let sql = "select body from payment where org_id = ?1
-                   order by created_at desc, payment_id desc limit ?2";
-        return rows(open, sql, params![bytes(&org), limit]);
-    };
-    let sql = "select body from payment
-               where org_id = ?1 and (created_at, payment_id) < (?2, ?3)
-               order by created_at desc, payment_id desc limit ?4";
-    rows(open, sql, params![bytes(&org), created_at.millis(), bytes(&id), limit])
+) -> Result<(Vec<FeedEvent>, Seq), SqlError> {
+    let standing = Standing::of(org, standing(open, org)?);
+    let mut find = open.prepare_cached(
+        "select event.seq, event.at, event.body, event.payment_id, payment.environment_id
+         from (
+             select seq, at, body, payment_id from journal
+             where org_id = ?1 and seq > ?2 order by seq limit ?3
+         ) as event
+         left join payment on payment.org_id = ?1 and payment.payment_id = event.payment_id
+         order by event.seq",
+    )?;
+    let mut found = find.query(params![bytes(&org), to_signed(after.0), limit])?;
+    let (mut events, mut seen) = (Vec::new(), after);
+    while let Some(row) = found.next()? {
+        seen = Seq(from_signed(row.get(0)?));
+        let payment: Option<PaymentId> = row.get::<_, Option<_>>(3)?.map(id);
+        let of: Option<EnvironmentId> = row.get::<_, Option<_>>(4)?.map(id);
+        if payment.is_some() && of != Some(environment) {
+            continue;
+        }
+        let recorded = event_of(row)?;
+        if payment.is_some() || standing.environment_of(&recorded.event) == Some(environment) {
+            events.push(FeedEvent { recorded, payment });
+        }
+    }
+    Ok((events, seen))
 }
 
 pub(super) fn rows(
@@ -128,12 +186,16 @@ fn recorded(open: &Connection, sql: &str, values: impl Params) -> Result<Vec<Rec
     let mut found = find.query(values)?;
     let mut events = Vec::new();
     while let Some(row) = found.next()? {
-        let body = row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?;
-        events.push(Recorded {
-            seq: Seq(from_signed(row.get(0)?)),
-            at: instant(row.get(1)?),
-            event: codec::event_from_bytes(body)?,
-        });
+        events.push(event_of(row)?);
     }
     Ok(events)
+}
+
+fn event_of(row: &rusqlite::Row<'_>) -> Result<Recorded, SqlError> {
+    let body = row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?;
+    Ok(Recorded {
+        seq: Seq(from_signed(row.get(0)?)),
+        at: instant(row.get(1)?),
+        event: codec::event_from_bytes(body)?,
+    })
 }

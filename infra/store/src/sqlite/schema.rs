@@ -4,11 +4,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
 
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_sighting.sql"),
     include_str!("../../migrations/sqlite/0003_foreign.sql"),
     include_str!("../../migrations/sqlite/0004_bytes.sql"),
+    include_str!("../../migrations/sqlite/0005_lists.sql"),
+    include_str!("../../migrations/sqlite/0006_keys.sql"),
 ];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it

@@ -3,16 +3,21 @@
 
 use std::{fs, sync::Arc};
 
-use domain::{Network, Preimage, PublicKey, Timestamp};
+use domain::{
+    Network, OrgId, Permission, Preimage, PublicKey, Timestamp,
+    org::{Line, Row, Wallet},
+};
 use ports::{
-    Directory, Guard, Journal, Placement,
+    Directory, Guard, Journal, Placement, Reads,
     directory::{NodeRecord, OrgRecord},
     guard::Generation,
-    journal::LoadError,
+    journal::{LoadError, Seq},
+    reads::{LedgerFilter, PaymentFilter, PaymentOrder},
 };
 use tempfile::TempDir;
 
 use super::*;
+use crate::codec;
 use crate::testing::{Still, Writer, hash_of, node, numbered};
 
 const KEYS: &str = "a:0101010101010101010101010101010101010101010101010101010101010101";
@@ -203,12 +208,13 @@ async fn reads_use_their_indexes() {
     for sql in [
         "select body from payment where org_id = ?1 and open = 1",
         "select distinct org_id from payment where open = 1 order by org_id",
-        "select body from payment where org_id = ?1 and (created_at, payment_id) < (?2, ?3)
-         order by created_at desc, payment_id desc limit ?4",
         "select body from payment where failed_hash = ?1",
-        "select journal.seq, at, body from ledger join journal using (org_id, seq)
-         where ledger.org_id = ?1 and wallet_id = ?2 and ledger.seq > ?3
-         order by ledger.seq limit ?4",
+        lists::HISTORY,
+        &lists::list_sql(PaymentOrder::Created, true),
+        &lists::list_sql(PaymentOrder::Created, false),
+        &lists::list_sql(PaymentOrder::Updated, true),
+        &lists::list_sql(PaymentOrder::Updated, false),
+        &lists::entries(numbered(1), numbered(1), &LedgerFilter::default(), true, (0, 1)).0,
         "select org_id, payment_id, inbox.node_id, hash, paid_msat
          from inbox join incoming_hash using (hash)
          where paid_msat > booked_msat order by inbox.node_id, hash",
@@ -216,5 +222,114 @@ async fn reads_use_their_indexes() {
         let plan = plan(sql);
         assert!(plan.contains("USING") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         assert!(!plan.contains("SCAN payment\n") && !plan.contains("SCAN inbox\n"), "{plan}");
+    }
+}
+
+/// All that is told of an organisation's payments, wallets and lines.
+async fn told(store: &Sqlite, org: OrgId) -> String {
+    let filter = PaymentFilter::all(numbered(1));
+    let mut told = format!("{:?}", store.standing(org).await.unwrap());
+    for order in [PaymentOrder::Created, PaymentOrder::Updated] {
+        let listed = store.find_payments(org, &filter, order, true, None, 0, 99).await.unwrap();
+        assert!(listed.len() >= 2);
+        told += &format!("{listed:?}");
+    }
+    for number in [10, 20] {
+        let history = store.history(org, numbered(number)).await.unwrap();
+        assert!(!history.is_empty());
+        told += &format!("{history:?}");
+    }
+    told + &format!("{:?}", store.feed(org, numbered(1), Seq(0), 99).await.unwrap())
+}
+
+/// Takes the database back to what it was before payments were listed.
+fn forget_lists(folder: &TempDir) {
+    let database = Connection::open(folder.path().join(DATABASE)).unwrap();
+    let forget = "update payment set environment_id = null, direction = null, status = null,
+            updated_at = null, updated_seq = null, seqs = null, metadata = null;
+        update journal set payment_id = null;
+        insert into backfill values ('lists')";
+    database.execute_batch(forget).unwrap();
+    let mut find = database.prepare("select org_id, kind, id, body from standing").unwrap();
+    let mut rows = find.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let body: Vec<u8> = row.get(3).unwrap();
+        let old = match codec::row_from_bytes(&body).unwrap() {
+            Row::Wallet(id, wallet) => {
+                let (created_at, updated_at) = Default::default();
+                let first_limit_msat = None;
+                Row::Wallet(id, Wallet { first_limit_msat, created_at, updated_at, ..wallet })
+            }
+            Row::Line(id, line) => Row::Line(id, Line { created_at: Default::default(), ..line }),
+            other @ (Row::Environment(..)
+            | Row::Node(..)
+            | Row::Account(..)
+            | Row::Outgoing(_)
+            | Row::Incoming(_)) => other,
+        };
+        let key: ([u8; 16], i64, [u8; 16]) =
+            (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+        let write = "update standing set body = ?4 where org_id = ?1 and kind = ?2 and id = ?3";
+        let body = codec::row_to_bytes(&old);
+        database.execute(write, params![key.0, key.1, key.2, body]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_before_the_lists_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, None).unwrap();
+    let at = Timestamp::from_millis(7);
+    store.begin(numbered(1)).await.unwrap();
+    let mut before = Vec::new();
+    for number in [2, 3] {
+        let (id, name) = (numbered(number), format!("org {number}"));
+        store.add_org(&OrgRecord { id, name, created_at: at }).await.unwrap();
+        let mut writer = Writer::of(store.load(id, numbered(1)).await.unwrap());
+        let secret = u8::try_from(10 * number).unwrap();
+        let mut batch = writer.open_wallet_at(at);
+        batch.extend(writer.limit(500_000, at.plus_millis(1)));
+        batch.extend(writer.send(10, secret, at));
+        batch.extend(writer.receive(20, secret + 1, at));
+        batch.extend(writer.pay(10, at.plus_millis(2)));
+        store.append(&batch).await.unwrap();
+        before.push((id, told(&store, id).await));
+    }
+    drop(store);
+    forget_lists(&folder);
+    for _ in 0..2 {
+        let store = open(&folder, None).unwrap();
+        for (org, expected) in &before {
+            assert_eq!(&told(&store, *org).await, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_from_before_permissions_may_do_what_they_could() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Connection::open(folder.path().join(DATABASE)).unwrap();
+    for migration in &schema::MIGRATIONS[..5] {
+        database.execute_batch(migration).unwrap();
+    }
+    database.pragma_update(None, "user_version", 5).unwrap();
+    let key = "insert into api_key
+            (key_id, org_id, environment_id, name, digest, created_at, revoked_at)
+        values (?1, ?2, ?3, 'till', ?4, 5, ?5)";
+    let bytes = |number: u8| [number; 16];
+    for (number, revoked_at) in [(1, None), (2, Some(9))] {
+        let values = params![bytes(number), bytes(7), bytes(number), [number; 32], revoked_at];
+        database.execute(key, values).unwrap();
+    }
+    drop(database);
+
+    let store = open(&folder, Some(KEYS)).unwrap();
+    let keys = store.keys(OrgId::new(uuid::Uuid::from_bytes(bytes(7)))).await.unwrap();
+    let at = Timestamp::from_millis;
+    assert_eq!(keys.iter().map(|key| key.updated_at).collect::<Vec<_>>(), [at(5), at(9)]);
+    for key in keys {
+        assert_eq!(key.permissions, Permission::USUAL.into());
+        assert_eq!((key.expires_at, key.last_used_at), (None, None));
+        assert!(key.valid_ips.is_empty());
     }
 }

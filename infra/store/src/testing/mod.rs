@@ -13,11 +13,16 @@ use domain::{
     lightning::{FailureId, FailureReason},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line,
-        Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row, SendTerms, Wallet,
+        Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row, SendTerms,
+        Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
-use proptest::{collection::vec, option::of, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    option::of,
+    prelude::*,
+};
 use uuid::Uuid;
 
 pub(crate) fn id<Kind>() -> impl Strategy<Value = Id<Kind>> + Clone {
@@ -60,6 +65,7 @@ fn reason() -> impl Strategy<Value = FailureReason> + Clone {
 
 fn payment_failure() -> impl Strategy<Value = PaymentFailure> + Clone {
     prop_oneof![
+        Just(PaymentFailure::LineDisabled),
         Just(PaymentFailure::InsufficientFunds),
         Just(PaymentFailure::InvoiceAlreadyPaid),
         Just(PaymentFailure::NoUsableNode),
@@ -110,24 +116,26 @@ fn invoice() -> impl Strategy<Value = InvoiceTerms> + Clone {
     )
 }
 
+fn metadata() -> impl Strategy<Value = Metadata> + Clone {
+    btree_map(any::<String>(), any::<String>(), 0..3)
+}
+
 fn send_terms() -> impl Strategy<Value = SendTerms> + Clone {
-    (id(), invoice(), any::<Option<u64>>(), any::<Option<u64>>()).prop_map(
-        |(wallet, invoice, amount_msat, fee_limit_msat)| SendTerms {
-            wallet,
-            invoice,
-            amount_msat,
-            fee_limit_msat,
-        },
-    )
+    let asked = (id(), invoice(), any::<Option<u64>>(), any::<Option<u64>>());
+    (asked, any::<Option<String>>(), metadata()).prop_map(|(asked, description, metadata)| {
+        let (wallet, invoice, amount_msat, fee_limit_msat) = asked;
+        SendTerms { wallet, invoice, amount_msat, fee_limit_msat, description, metadata }
+    })
 }
 
 fn receive_terms() -> impl Strategy<Value = ReceiveTerms> + Clone {
-    (id(), any::<Option<u64>>(), any::<String>(), any::<u32>()).prop_map(
-        |(wallet, amount_msat, description, expiry_seconds)| ReceiveTerms {
+    (id(), any::<Option<u64>>(), any::<String>(), any::<u32>(), metadata()).prop_map(
+        |(wallet, amount_msat, description, expiry_seconds, metadata)| ReceiveTerms {
             wallet,
             amount_msat,
             description,
             expiry_seconds,
+            metadata,
         },
     )
 }
@@ -159,18 +167,23 @@ fn standing_event() -> impl Strategy<Value = Event> {
             limit_msat
         }),
         (id(), msat()).prop_map(|(line, limit_msat)| Event::LineLimitSet { line, limit_msat }),
+        id().prop_map(|line| Event::LineDisabled { line }),
+        id().prop_map(|line| Event::LineEnabled { line }),
         (id(), msat()).prop_map(|(node, funds_msat)| Event::NodeFundsSet { node, funds_msat }),
-        (id(), id(), any::<String>(), backing(), msat()).prop_map(
-            |(wallet, environment, name, backing, limit_msat)| Event::WalletCreated {
+        (id(), id(), any::<String>(), backing(), msat(), metadata()).prop_map(
+            |(wallet, environment, name, backing, limit_msat, metadata)| Event::WalletCreated {
                 wallet,
                 environment,
                 name,
                 backing,
-                limit_msat
+                limit_msat,
+                metadata
             }
         ),
         (id(), msat())
             .prop_map(|(wallet, limit_msat)| Event::WalletLimitSet { wallet, limit_msat }),
+        (id(), any::<String>()).prop_map(|(wallet, name)| Event::WalletRenamed { wallet, name }),
+        id().prop_map(|wallet| Event::WalletDeleted { wallet }),
     ]
 }
 
@@ -276,19 +289,48 @@ fn funds() -> impl Strategy<Value = Funds> + Clone {
     })
 }
 
+fn line() -> impl Strategy<Value = Line> {
+    (id(), funds(), msat(), of(msat()), at(), of(at())).prop_map(
+        |(environment, funds, allocated_msat, first_limit_msat, created_at, disabled_at)| Line {
+            environment,
+            funds,
+            allocated_msat,
+            first_limit_msat,
+            created_at,
+            disabled_at,
+        },
+    )
+}
+
+fn wallet() -> impl Strategy<Value = Wallet> {
+    let made = (id(), any::<String>(), backing(), funds(), metadata());
+    let changed = (any::<Option<String>>(), of(msat()), at(), at(), of(at()));
+    (made, changed).prop_map(|(made, changed)| {
+        let (environment, name, backing, funds, metadata) = made;
+        let (first_name, first_limit_msat, created_at, updated_at, deleted_at) = changed;
+        Wallet {
+            environment,
+            name,
+            backing,
+            funds,
+            metadata,
+            first_name,
+            first_limit_msat,
+            created_at,
+            updated_at,
+            deleted_at,
+        }
+    })
+}
+
 pub(crate) fn row() -> impl Strategy<Value = Row> {
-    let wallet = (id(), any::<String>(), backing(), funds()).prop_map(
-        |(environment, name, backing, funds)| Wallet { environment, name, backing, funds },
-    );
     prop_oneof![
         (id(), any::<String>()).prop_map(|(id, name)| Row::Environment(id, Environment { name })),
-        (id(), id(), funds(), msat()).prop_map(|(id, environment, funds, allocated_msat)| {
-            Row::Line(id, Line { environment, funds, allocated_msat })
-        }),
+        (id(), line()).prop_map(|(id, line)| Row::Line(id, line)),
         (id(), funds(), msat()).prop_map(|(id, funds, allocated_msat)| {
             Row::Node(id, CustomerNode { funds, allocated_msat })
         }),
-        (id(), wallet).prop_map(|(id, wallet)| Row::Wallet(id, wallet)),
+        (id(), wallet()).prop_map(|(id, wallet)| Row::Wallet(id, wallet)),
         (account(), any::<i64>())
             .prop_map(|(account, msat)| Row::Account(account, SignedMsat::new(msat))),
         outgoing().prop_map(|payment| Row::Outgoing(Arc::new(payment))),

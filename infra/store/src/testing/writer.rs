@@ -6,7 +6,7 @@ use domain::{
     InvoiceTerms, Msat, Network, NodeId, PaymentHash, PaymentId, Preimage, PublicKey, Timestamp,
     id::Id,
     lightning::{FailureId, FailureReason},
-    org::{Backing, Command, Org, Payee, ReceiveTerms, SendFacts, SendTerms},
+    org::{Backing, Command, Metadata, Org, Payee, ReceiveTerms, SendFacts, SendTerms},
     payment::Finding,
 };
 use ports::{
@@ -75,6 +75,16 @@ impl Writer {
 
     /// An environment, a line of credit and a wallet, with the numbers 1 to 3.
     pub(crate) fn open_wallet(&mut self) -> Vec<Append> {
+        self.open_wallet_at(Timestamp::default())
+    }
+
+    /// Gives the wallet another limit.
+    pub(crate) fn limit(&mut self, limit: u64, at: Timestamp) -> Option<Append> {
+        let limit_msat = Msat::new(limit).unwrap();
+        self.decide(&Command::SetWalletLimit { wallet: numbered(3), limit_msat }, at)
+    }
+
+    pub(crate) fn open_wallet_at(&mut self, at: Timestamp) -> Vec<Append> {
         let limit_msat = Msat::new(1_000_000_000).unwrap();
         let (environment, line) = (numbered(1), numbered(2));
         let commands = [
@@ -86,11 +96,11 @@ impl Writer {
                 name: "main".to_owned(),
                 backing: Backing::Line(line),
                 limit_msat,
+                metadata: Metadata::new(),
             },
         ];
-        let appends = commands
-            .iter()
-            .map(|command| self.decide(command, Timestamp::default()).expect("a new organisation"));
+        let appends =
+            commands.iter().map(|command| self.decide(command, at).expect("a new organisation"));
         appends.collect()
     }
 
@@ -104,8 +114,14 @@ impl Writer {
             description: String::new(),
             expires_at: at.plus_seconds(3_600),
         };
-        let terms =
-            SendTerms { wallet: numbered(3), invoice, amount_msat: None, fee_limit_msat: Some(10) };
+        let terms = SendTerms {
+            wallet: numbered(3),
+            invoice,
+            amount_msat: None,
+            fee_limit_msat: Some(10),
+            description: None,
+            metadata: Metadata::new(),
+        };
         let facts = Box::new(SendFacts {
             hash_taken: false,
             payee: Payee::Outside,
@@ -160,6 +176,7 @@ impl Writer {
             amount_msat: Some(500),
             description: "tea".to_owned(),
             expiry_seconds: 60,
+            metadata: Metadata::new(),
         };
         let command = Command::Receive {
             payment: numbered(payment),

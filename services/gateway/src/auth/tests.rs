@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{KeyId, NodeId, Timestamp};
+use domain::{KeyId, NodeId, Permission, Timestamp};
 use ports::{
     StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -31,8 +31,13 @@ impl Directory for OneKey {
             environment: EnvironmentId::new(Uuid::from_u128(2)),
             name: String::new(),
             digest,
+            permissions: Permission::USUAL.into(),
+            expires_at: None,
+            valid_ips: Vec::new(),
             created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
             revoked_at: revoked.then(Timestamp::default),
+            last_used_at: None,
         }))
     }
 
@@ -45,6 +50,14 @@ impl Directory for OneKey {
     }
 
     async fn add_key(&self, _: &KeyRecord) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn keys(&self, _: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn touch_keys(&self, _: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -1,10 +1,13 @@
-//! A page of payments of one environment, out of the payments of its organisation.
+//! A page of payments of the caller's environment.
 
 use domain::org::Row;
-use ports::{Reads, StoreError, reads::PaymentCursor};
+use ports::{
+    Reads, StoreError,
+    reads::{Listed, PaymentFilter, PaymentOrder, PaymentPlace},
+};
 use proto::convert::payments::{Cursor, List};
 
-use crate::{auth::Caller, edge::Place, limits};
+use crate::{auth::Caller, limits};
 
 pub(super) struct Page {
     pub(super) rows: Vec<Row>,
@@ -12,66 +15,34 @@ pub(super) struct Page {
     pub(super) next: Option<Cursor>,
 }
 
+/// Newest first; shorter than asked for when the payments are heavy.
 pub(super) async fn page(
     reads: &dyn Reads,
     caller: Caller,
     wanted: &List,
 ) -> Result<Page, StoreError> {
-    let mut page = Filling { caller, wanted, rows: Vec::new(), bytes: 0, seen: wanted.after };
-    let mut ask = wanted.limit.saturating_add(1);
-    for _ in 0..limits::LIST_CHUNKS_MAX {
-        let before =
-            page.seen.map(|seen| PaymentCursor { created_at: seen.created_at, id: seen.payment });
-        let chunk = reads.payments(caller.org, before, ask).await?;
-        let is_last = u32::try_from(chunk.len()).is_ok_and(|read| read < ask);
-        for row in chunk {
-            if !page.take(row) {
-                return Ok(page.more());
-            }
+    let filter = PaymentFilter {
+        wallets: wanted.wallet.map(|wallet| vec![wallet]),
+        ..PaymentFilter::all(caller.environment)
+    };
+    let after = wanted.after.map(|Cursor { created_at, payment }| PaymentPlace {
+        key: created_at.millis(),
+        id: payment,
+    });
+    let ask = wanted.limit.saturating_add(1);
+    let order = PaymentOrder::Created;
+    let found = reads.find_payments(caller.org, &filter, order, false, after, 0, ask).await?;
+    let (mut rows, mut bytes, mut next) = (Vec::new(), 0, None);
+    for Listed { row, id, created_at, .. } in found {
+        let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= wanted.limit);
+        if is_full || bytes > limits::PAGE_BYTES_MAX {
+            return Ok(Page { rows, next });
         }
-        if is_last {
-            return Ok(page.end());
-        }
-        ask = limits::LIST_CHUNK;
+        bytes += weight(&row);
+        next = Some(Cursor { created_at, payment: id });
+        rows.push(row);
     }
-    Ok(page.more())
-}
-
-struct Filling<'a> {
-    caller: Caller,
-    wanted: &'a List,
-    rows: Vec<Row>,
-    bytes: usize,
-    /// The last payment that was looked at.
-    seen: Option<Cursor>,
-}
-
-impl Filling<'_> {
-    /// `false`: it belongs to the next page.
-    fn take(&mut self, row: Row) -> bool {
-        let Some(place) = Place::of(&row) else { return true };
-        let matches = place.environment == self.caller.environment
-            && self.wanted.wallet.is_none_or(|wallet| wallet == place.wallet);
-        if matches {
-            let is_full =
-                u32::try_from(self.rows.len()).is_ok_and(|rows| rows >= self.wanted.limit);
-            if is_full || self.bytes > limits::PAGE_BYTES_MAX {
-                return false;
-            }
-            self.bytes += weight(&row);
-            self.rows.push(row);
-        }
-        self.seen = Some(Cursor { created_at: place.created_at, payment: place.payment });
-        true
-    }
-
-    fn more(self) -> Page {
-        Page { rows: self.rows, next: self.seen }
-    }
-
-    fn end(self) -> Page {
-        Page { rows: self.rows, next: None }
-    }
+    Ok(Page { rows, next: None })
 }
 
 /// About how long the row is on the wire.

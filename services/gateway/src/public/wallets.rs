@@ -4,7 +4,7 @@ use std::{
 };
 
 use domain::Rejection;
-use ports::journal::Seq;
+use ports::{journal::Seq, reads::LedgerFilter};
 use proto::{
     Problem,
     convert::wallets::{self, Ledger, List},
@@ -50,11 +50,12 @@ impl Wallets {
         let caller = self.0.keys.caller(metadata).await?;
         let Ledger { wallet, after_seq, limit } = Ledger::try_from(request)?;
         self.0.check_wallet(caller, wallet).await?;
+        let filter = LedgerFilter { after: Some(Seq(after_seq)), ..LedgerFilter::default() };
         let recorded = self
             .0
             .gateway
             .reads
-            .ledger(caller.org, wallet, Seq(after_seq), limit)
+            .ledger(caller.org, wallet, &filter, true, 0, limit)
             .await
             .map_err(customer::store)?;
         let is_full = u32::try_from(recorded.len()).is_ok_and(|read| read >= limit);

@@ -93,7 +93,13 @@ async fn no_name_moves_a_terminals_cursor() {
         backing: Some(admin::create_wallet_request::Backing::LineId(world.book.line.clone())),
         limit_msat: 1,
     };
-    let key = admin::CreateKeyRequest { id: id(50), organisation_id, environment_id, name: name() };
+    let key = admin::CreateKeyRequest {
+        id: id(50),
+        organisation_id,
+        environment_id,
+        name: name(),
+        ..Default::default()
+    };
     let node = admin::RegisterNodeRequest { name: name(), ..pool_node() };
     let refused = [
         refusal(organisations.create(org).await),
@@ -197,6 +203,7 @@ async fn a_key_is_of_an_environment_that_exists_and_its_secret_is_shown_once() {
         organisation_id: world.book.org.to_string(),
         environment_id: world.book.environment.to_string(),
         name: "till".to_owned(),
+        ..Default::default()
     };
     let made = keys.create(create.clone()).await.unwrap().into_inner();
     assert!(made.secret.starts_with("switchyard_") && made.secret.len() == 75);
@@ -210,6 +217,64 @@ async fn a_key_is_of_an_environment_that_exists_and_its_secret_is_shown_once() {
     let unknown = admin::CreateKeyRequest { id: id(51), organisation_id: id(99), ..create };
     let unknown = refusal(keys.create(unknown).await);
     assert_eq!(unknown, (Code::NotFound, "organisation_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn keys_are_listed_with_what_they_may_do() {
+    let world = World::new().await;
+    world.fake.set_now(1_000);
+    let mut keys = world.keys();
+    let create = admin::CreateKeyRequest {
+        id: id(50),
+        organisation_id: world.book.org.to_string(),
+        environment_id: world.book.environment.to_string(),
+        name: "till".to_owned(),
+        permissions: vec![admin::Permission::Billing.into(), admin::Permission::Read.into()],
+        expires_at_ms: Some(1_001),
+        valid_ips: vec!["10.9.9.9/8".to_owned(), "::1".to_owned()],
+    };
+    keys.create(create.clone()).await.unwrap();
+    keys.revoke(admin::RevokeKeyRequest { id: id(50) }).await.unwrap();
+    let organisation_id = world.book.org.to_string();
+    let list = admin::ListKeysRequest { organisation_id };
+    let listed = keys.list(list.clone()).await.unwrap().into_inner().keys;
+    let till = listed.iter().find(|key| key.id == id(50)).unwrap();
+    let expected = admin::Key {
+        id: id(50),
+        organisation_id: create.organisation_id.clone(),
+        environment_id: create.environment_id.clone(),
+        name: create.name.clone(),
+        created_at_ms: 1_000,
+        permissions: vec![admin::Permission::Read.into(), admin::Permission::Billing.into()],
+        expires_at_ms: Some(1_001),
+        valid_ips: vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()],
+        updated_at_ms: 1_000,
+        revoked_at_ms: Some(1_000),
+        last_used_at_ms: None,
+    };
+    assert_eq!(till, &expected);
+    let usual = [admin::Permission::Read, admin::Permission::Receive, admin::Permission::Write];
+    let first = listed.iter().find(|key| key.id != id(50)).unwrap();
+    assert_eq!(first.permissions().collect::<Vec<_>>(), usual);
+    assert!(listed.iter().all(|key| key.organisation_id == list.organisation_id));
+
+    let unknown = keys.list(admin::ListKeysRequest { organisation_id: id(99) }).await;
+    assert_eq!(refusal(unknown), (Code::NotFound, "organisation_not_found".to_owned()));
+    let wrong = [
+        (admin::CreateKeyRequest { permissions: vec![9], ..create.clone() }, "permission_invalid"),
+        (
+            admin::CreateKeyRequest { valid_ips: vec!["home".to_owned()], ..create.clone() },
+            "valid_ips_invalid",
+        ),
+        (
+            admin::CreateKeyRequest { expires_at_ms: Some(1_000), ..create.clone() },
+            "expiry_in_the_past",
+        ),
+    ];
+    for (request, code) in wrong {
+        let request = admin::CreateKeyRequest { id: id(51), ..request };
+        assert_eq!(refusal(keys.create(request).await), (Code::InvalidArgument, code.to_owned()));
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ async fn admin_refusals(shown: Shown) -> Vec<(Code, String)> {
         refusal(organisations.set_wallet_limit(admin::SetWalletLimitRequest::default()).await),
         refusal(keys.create(admin::CreateKeyRequest::default()).await),
         refusal(keys.revoke(admin::RevokeKeyRequest::default()).await),
+        refusal(keys.list(admin::ListKeysRequest::default()).await),
         refusal(nodes.register(admin::RegisterNodeRequest::default()).await),
         refusal(nodes.list(admin::ListNodesRequest::default()).await),
         refusal(nodes.stop(admin::StopNodeRequest::default()).await),

@@ -1,6 +1,8 @@
 //! What the door opens onto in these tests: organisations in memory, without a store and without
 //! nodes.
 
+mod reads;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -17,12 +19,12 @@ use domain::{
     payment::{Epoch, Finding},
 };
 use ports::{
-    Clock, Directory, Operations, Orgs, Reads, StoreError,
+    Clock, Directory, Operations, Orgs, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
     operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
     orgs::OrgsError,
-    reads::{PaymentCursor, Recorded},
+    reads::Recorded,
 };
 use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
@@ -213,68 +215,6 @@ impl Orgs for Fake {
 }
 
 #[tonic::async_trait]
-impl Reads for Fake {
-    async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
-        Ok(self.row(org, id))
-    }
-
-    async fn payments(
-        &self,
-        org: OrgId,
-        before: Option<PaymentCursor>,
-        limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        let state = self.state();
-        let org = &state.orgs[&org];
-        let mut places: Vec<_> = org
-            .outgoing
-            .values()
-            .map(|sent| PaymentCursor { created_at: sent.created_at, id: sent.id })
-            .filter(|place| before.is_none_or(|before| *place < before))
-            .collect();
-        places.sort_by(|one, other| other.cmp(one));
-        places.truncate(usize::try_from(limit).unwrap());
-        let rows = places.iter().map(|place| Row::Outgoing(org.outgoing[&place.id].clone()));
-        Ok(rows.collect())
-    }
-
-    async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {
-        let state = self.state();
-        let rows = state.orgs.get(&org).map(Org::rows).unwrap_or_default();
-        Ok(rows.into_iter().filter(|row| !is_payment(row)).collect())
-    }
-
-    async fn journal(&self, _: OrgId, _: Seq, _: u32) -> Result<Vec<Recorded>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn ledger(
-        &self,
-        org: OrgId,
-        _: WalletId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<Vec<Recorded>, StoreError> {
-        let state = self.state();
-        let events = state.journal.iter().filter(|(of, _)| *of == org).map(|(_, event)| event);
-        let moving = events.filter(|recorded| {
-            matches!(recorded.event, domain::org::Event::Held { .. })
-                || recorded.event.entry().is_some()
-        });
-        let after = moving.filter(|recorded| recorded.seq > after).cloned();
-        Ok(after.take(usize::try_from(limit).unwrap()).collect())
-    }
-
-    async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
-        Ok(self.state().orgs.keys().copied().collect())
-    }
-}
-
-fn is_payment(row: &Row) -> bool {
-    matches!(row, Row::Outgoing(_) | Row::Incoming(_))
-}
-
-#[tonic::async_trait]
 impl Directory for Fake {
     async fn add_org(&self, org: &OrgRecord) -> Result<(), StoreError> {
         let mut state = self.state();
@@ -304,6 +244,19 @@ impl Directory for Fake {
 
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         Ok(self.state().keys.iter().find(|key| key.digest == digest).cloned())
+    }
+
+    async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(self.state().keys.iter().filter(|key| key.org == org).cloned().collect())
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for key in &mut state.keys {
+            let uses = used.iter().filter(|(id, _)| *id == key.id).map(|(_, at)| Some(*at));
+            key.last_used_at = uses.max().flatten().max(key.last_used_at);
+        }
+        Ok(())
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {

@@ -209,6 +209,7 @@ async fn part(private: &Channel, org: u128, number: u128) -> Part {
             organisation_id: org_id.clone(),
             environment_id: id(1),
             name: "till".to_owned(),
+            ..Default::default()
         })
         .await
         .unwrap()

@@ -243,6 +243,7 @@ async fn key(to: &mut Operator, house: &House, file: &Path) -> Result<(), Failur
         organisation_id: house.organisation_id.clone(),
         environment_id: house.environment_id.clone(),
         name: KEY.to_owned(),
+        ..Default::default()
     };
     let made = client::change(to.keys.create(request)).await?;
     Ok(files::write_secret(file, &made.secret)?)

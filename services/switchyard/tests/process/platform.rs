@@ -112,6 +112,38 @@ fn text(value: &Value) -> String {
 }
 
 #[test]
+fn keys_are_made_with_what_they_may_do_and_listed() {
+    let house = House::start();
+    house.onboard();
+    let at = ["--org", "acme", "--env", "live"];
+    let narrow = ["--permission", "billing", "--permission", "read", "--expires-in-days", "2"];
+    let from = ["--allow", "10.1.2.3/8", "--allow", "::1"];
+    let made = house.ok(&[&["key", "create", "books"], &at[..], &narrow[..], &from[..]].concat());
+    assert_eq!(made["permissions"], serde_json::json!(["read", "billing"]));
+    assert!(text(&made["secret"]).starts_with("switchyard_"));
+    house.ok(&["key", "revoke", made["id"].as_str().unwrap()]);
+
+    let keys = house.ok(&["key", "list", "--org", "acme"]);
+    let named = |name: &str| {
+        let mut all = keys["keys"].as_array().unwrap().iter();
+        all.find(|key| key["name"] == name).unwrap()
+    };
+    let (books, usual) = (named("books"), named("k"));
+    assert_eq!(books["valid_ips"], serde_json::json!(["10.0.0.0/8", "::1/128"]));
+    let lasts = books["expires_at_ms"].as_i64().unwrap() - books["created_at_ms"].as_i64().unwrap();
+    assert!((lasts - 2 * 86_400_000).abs() < 60_000, "{lasts}");
+    assert!(books["revoked_at_ms"].is_i64());
+    assert_eq!(usual["permissions"], serde_json::json!(["read", "receive", "write"]));
+    assert!(usual["expires_at_ms"].is_null() && usual["revoked_at_ms"].is_null());
+    assert!(keys.to_string().find("switchyard_").is_none(), "no secret is shown again");
+
+    let wrong = house.call(&[&["key", "create", "x", "--allow", "home"], &at[..]].concat());
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+    let people = house.call(&["key", "list", "--org", "acme"]);
+    assert!(people.stdout.contains("PERMISSIONS") && people.stdout.contains("read,billing"));
+}
+
+#[test]
 fn a_payment_survives_the_death_of_the_platform() {
     let mut house = House::start();
     house.onboard();

@@ -9,8 +9,8 @@ use crate::{
     Msat,
     lightning::{FailureId, FailureReason},
     org::{
-        Backing, Command, Incoming, IncomingState, InvoiceEnd, Payee, ReceiveTerms, SendFacts,
-        SendTerms,
+        Backing, Command, Incoming, IncomingState, InvoiceEnd, Metadata, Payee, ReceiveTerms,
+        SendFacts, SendTerms,
         tests::house::{self, House},
     },
     payment::{Finding, LookUp},
@@ -178,6 +178,7 @@ fn incoming() -> impl Strategy<Value = Command> {
                     amount_msat: amount.map(Msat::get),
                     description: String::new(),
                     expiry_seconds,
+                    metadata: Metadata::new(),
                 },
                 hash: house::preimage(number).hash(),
                 node: house::node_id(wallet),
@@ -187,35 +188,45 @@ fn incoming() -> impl Strategy<Value = Command> {
             .prop_map(|(payment, paid_msat)| Command::Receipt { payment, paid_msat }),
         9 => (id(), prop_oneof![3 => Just(InvoiceEnd::Cancelled), 1 => Just(InvoiceEnd::Settled)])
             .prop_map(|(payment, end)| Command::InvoiceOver { payment, end }),
-        1 => id().prop_map(|payment| Command::GiveUpClaim { payment }),
+        3 => id().prop_map(|payment| Command::GiveUpClaim { payment }),
         1 => id().prop_map(|payment| Command::Drive { payment }),
     ]
 }
 
 fn admin() -> impl Strategy<Value = Command> {
+    // Mostly the wallets that the steps themselves create, so that the first ones are there for long.
+    let ended = prop_oneof![1 => Just(1_u8), 1 => Just(9_u8), 6 => 2..4_u8];
     let backing = prop_oneof![
         Just(Backing::Line(house::line_id(1))),
         Just(Backing::Node(house::node_id(9))),
     ];
     prop_oneof![
-        amount()
+        1 => amount()
             .prop_map(|limit_msat| Command::SetLineLimit { line: house::line_id(1), limit_msat }),
-        amount()
+        1 => amount()
             .prop_map(|funds_msat| Command::SetNodeFunds { node: house::node_id(9), funds_msat }),
-        (prop_oneof![Just(1_u8), Just(9_u8), Just(2_u8)], amount()).prop_map(
+        1 => (prop_oneof![Just(1_u8), Just(9_u8), Just(2_u8)], amount()).prop_map(
             |(wallet, limit_msat)| {
                 Command::SetWalletLimit { wallet: house::wallet_id(wallet), limit_msat }
             }
         ),
-        (2..4_u8, 1..4_u8, backing, amount()).prop_map(|(wallet, name, backing, limit_msat)| {
+        1 => (2..4_u8, 1..4_u8, backing, amount()).prop_map(|(wallet, name, backing, limit_msat)| {
             Command::CreateWallet {
                 wallet: house::wallet_id(wallet),
                 environment: house::environment_id(1),
                 name: format!("wallet {name}"),
                 backing,
                 limit_msat,
+                metadata: Metadata::new(),
             }
         }),
+        1 => (ended.clone(), 1..4_u8).prop_map(|(wallet, name)| Command::RenameWallet {
+            wallet: house::wallet_id(wallet),
+            name: format!("wallet {name}"),
+        }),
+        1 => ended.prop_map(|wallet| Command::DeleteWallet { wallet: house::wallet_id(wallet) }),
+        1 => Just(Command::DisableLine { line: house::line_id(1) }),
+        3 => Just(Command::EnableLine { line: house::line_id(1) }),
     ]
 }
 
@@ -299,6 +310,8 @@ impl Sent {
                 invoice,
                 amount_msat: named,
                 fee_limit_msat: self.fee_limit.map(Msat::get),
+                description: None,
+                metadata: Metadata::new(),
             },
         }
     }

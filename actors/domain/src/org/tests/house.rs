@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
     Preimage, PublicKey, Rejection, Timestamp, WalletId,
-    org::{Backing, Command, Decision, Event, Org, Row, RowKey, Unique},
+    org::{Backing, Command, Decision, Event, Metadata, Org, Row, RowKey, Unique},
     payment::Epoch,
 };
 
@@ -101,6 +101,7 @@ impl House {
             name: format!("wallet {number}"),
             backing,
             limit_msat: msat(1_000),
+            metadata: Metadata::new(),
         };
         for command in [
             Command::CreateEnvironment { environment, name: "live".to_owned() },
@@ -167,9 +168,13 @@ impl House {
             Command::CreateEnvironment { .. }
             | Command::OpenLine { .. }
             | Command::SetLineLimit { .. }
+            | Command::DisableLine { .. }
+            | Command::EnableLine { .. }
             | Command::SetNodeFunds { .. }
             | Command::CreateWallet { .. }
-            | Command::SetWalletLimit { .. } => return,
+            | Command::SetWalletLimit { .. }
+            | Command::RenameWallet { .. }
+            | Command::DeleteWallet { .. } => return,
             Command::Claim { request, .. } => request.payment,
             Command::Send { payment, .. }
             | Command::Report { payment, .. }

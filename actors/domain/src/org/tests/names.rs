@@ -3,7 +3,7 @@
 use crate::{
     Rejection,
     org::{
-        Backing, Command, Decision, Event, Org, Row,
+        Backing, Command, Decision, Event, Metadata, Org, Row,
         tests::house::{self, House},
     },
 };
@@ -19,6 +19,7 @@ fn wallet(number: u8, environment: u8, name: &str) -> Command {
         name: name.to_owned(),
         backing: Backing::Node(house::node_id(9)),
         limit_msat: house::msat(0),
+        metadata: Metadata::new(),
     }
 }
 
@@ -66,6 +67,7 @@ fn with_double_names() -> Org {
             name,
             backing: Backing::Node(house::node_id(9)),
             limit_msat: house::msat(0),
+            metadata: Metadata::new(),
         };
         house.orgs[0].apply(&created, house.now);
     }

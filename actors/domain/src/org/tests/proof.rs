@@ -11,7 +11,7 @@ use crate::{
     NodeId, Timestamp,
     lightning::{FailureId, FailureReason},
     org::{
-        Command, Decision, Effect, Event, OutgoingState, Payee, SendFacts, SendTerms,
+        Command, Decision, Effect, Event, Metadata, OutgoingState, Payee, SendFacts, SendTerms,
         tests::house::{self, House},
     },
     payment::{Finding, LookUp},
@@ -125,6 +125,8 @@ impl World {
                 invoice,
                 amount_msat: None,
                 fee_limit_msat: Some(10),
+                description: None,
+                metadata: Metadata::new(),
             },
         };
         world.execute(&send);

@@ -48,6 +48,7 @@ fn execute(house: &mut House, post: &mut Post, org: usize, command: &Command) {
     }
     spends_only_what_is_available(&before, &house.orgs[org], &events);
     balances(&events);
+    deletes_only_what_is_empty(&before, &events);
     send_off(post, effects);
     repeat_adds_nothing(house, org, command);
 }
@@ -82,10 +83,27 @@ fn spends_only_what_is_available(before: &Org, after: &Org, events: &[Event]) {
     for event in events {
         if let Event::Held { terms, amount_msat, fee_limit_msat, .. } = event {
             let old = before.wallets.get(&terms.wallet).unwrap();
+            assert!(old.deleted_at.is_none(), "a deleted wallet spends nothing");
+            assert!(!before.is_disabled(old.backing), "a disabled line lends nothing");
             let hold = amount_msat.checked_add(*fee_limit_msat).unwrap();
             assert!(before.spendable(old) >= hold.signed(), "over the limit");
             let new = after.wallets.get(&terms.wallet).unwrap();
             assert!(after.spendable(new) >= SignedMsat::ZERO, "below zero");
+        }
+    }
+}
+
+/// Nothing that is owed, owned or under way loses its wallet.
+fn deletes_only_what_is_empty(before: &Org, events: &[Event]) {
+    for event in events {
+        if let Event::WalletDeleted { wallet: id } = event {
+            let wallet = before.wallets.get(id).unwrap();
+            let Funds { net_msat, held_msat, .. } = wallet.funds;
+            assert_eq!((net_msat, held_msat), (SignedMsat::ZERO, Msat::ZERO));
+            let mut sends = before.outgoing.values();
+            assert!(!sends.any(|it| it.is_open() && it.terms.wallet == *id));
+            let mut receives = before.incoming.values();
+            assert!(!receives.any(|it| it.is_open() && it.terms.wallet == *id));
         }
     }
 }
@@ -124,6 +142,8 @@ fn books_agree(org: &Org) {
         assert_eq!(i128::from(wallet.funds.held_msat.get()), held, "held is the open holds");
         let account = org.accounts.get(&Account::Wallet(*id)).copied().unwrap_or_default();
         assert_eq!(wallet.funds.net_msat.get(), -account.get(), "net is the wallet's account");
+        let has_share = !wallet.funds.limit_msat.is_zero();
+        assert!(!(has_share && wallet.deleted_at.is_some()), "a deleted wallet has no share");
     }
     let open = org.outgoing.values().filter(|payment| payment.is_open()).count();
     assert_eq!(org.open_outgoing, open);
@@ -260,7 +280,7 @@ fn the_steps_reach_every_state() {
     let mut runner = TestRunner::deterministic();
     let (mut outgoing, mut incoming) = ([0; 4], [0; 8]);
     let mut contradicted = 0;
-    for _ in 0..80 {
+    for _ in 0..160 {
         let (mut house, mut post) = (House::open(), Post::new());
         let steps =
             prop::collection::vec(any::step(), 100).new_tree(&mut runner).unwrap().current();

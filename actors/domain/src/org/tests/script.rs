@@ -12,8 +12,8 @@ use crate::{
     Msat, Network, NodeId, PaymentId, Timestamp,
     lightning::{FailureId, FailureReason},
     org::{
-        Backing, ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Outgoing, Payee, ReceiveTerms,
-        SendFacts, SendTerms,
+        Backing, ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, Outgoing, Payee,
+        ReceiveTerms, SendFacts, SendTerms,
         tests::{house, house::House, told},
     },
     payment::{Finding, LookUp},
@@ -100,6 +100,12 @@ impl<'a> Words<'a> {
         self.options.get(key).map(|value| value.parse().unwrap())
     }
 
+    /// What `tag=x` says.
+    fn metadata(&self) -> Metadata {
+        let tag = self.options.get("tag");
+        tag.map(|value| ("tag".to_owned(), value.to_string())).into_iter().collect()
+    }
+
     fn amount(&self, place: usize) -> Msat {
         house::msat(self.plain[place].parse().unwrap())
     }
@@ -129,7 +135,8 @@ fn id(word: &str) -> u8 {
 
 pub(super) fn command(house: &House, org: usize, words: &Words<'_>) -> Command {
     match words.verb {
-        "line" | "limit" | "node" | "wallet" | "share" => admin(words),
+        "line" | "limit" | "disable" | "enable" | "node" | "wallet" | "share" | "rename"
+        | "delete" => admin(words),
         "send" => send(house, words),
         "drive" => Command::Drive { payment: words.payment() },
         "paid" | "failed" | "seen" | "lapsed" | "unsent" => report(house, org, words),
@@ -141,6 +148,7 @@ pub(super) fn command(house: &House, org: usize, words: &Words<'_>) -> Command {
                 description: "x"
                     .repeat(usize::try_from(words.option("text").unwrap_or(1)).unwrap()),
                 expiry_seconds: u32::try_from(words.option("expiry").unwrap_or(60)).unwrap(),
+                metadata: words.metadata(),
             },
             hash: house::preimage(words.id(0)).hash(),
             node: words.node(),
@@ -170,7 +178,8 @@ pub(super) fn command(house: &House, org: usize, words: &Words<'_>) -> Command {
     }
 }
 
-/// `line l2 500`, `limit l1 500`, `node n9 500`, `wallet w2 l1 500`, `share w1 500`.
+/// `line l2 500`, `limit l1 500`, `disable l1`, `enable l1`, `node n9 500`,
+/// `wallet w2 l1 500 name=shop tag=x`, `share w1 500`, `rename w1 shop`, `delete w1`.
 fn admin(words: &Words<'_>) -> Command {
     let environment = house::environment_id(1);
     match words.verb {
@@ -182,19 +191,30 @@ fn admin(words: &Words<'_>) -> Command {
         "limit" => {
             Command::SetLineLimit { line: house::line_id(words.id(0)), limit_msat: words.amount(1) }
         }
+        "disable" => Command::DisableLine { line: house::line_id(words.id(0)) },
+        "enable" => Command::EnableLine { line: house::line_id(words.id(0)) },
         "node" => {
             Command::SetNodeFunds { node: house::node_id(words.id(0)), funds_msat: words.amount(1) }
         }
         "wallet" => Command::CreateWallet {
             wallet: house::wallet_id(words.id(0)),
             environment,
-            name: format!("wallet {}", words.id(0)),
+            name: words
+                .options
+                .get("name")
+                .map_or_else(|| format!("wallet {}", words.id(0)), ToString::to_string),
             backing: match words.plain[1].as_bytes()[0] {
                 b'l' => Backing::Line(house::line_id(words.id(1))),
                 _ => Backing::Node(house::node_id(words.id(1))),
             },
             limit_msat: words.amount(2),
+            metadata: words.metadata(),
         },
+        "rename" => Command::RenameWallet {
+            wallet: house::wallet_id(words.id(0)),
+            name: words.plain[1].to_owned(),
+        },
+        "delete" => Command::DeleteWallet { wallet: house::wallet_id(words.id(0)) },
         _ => Command::SetWalletLimit {
             wallet: house::wallet_id(words.id(0)),
             limit_msat: words.amount(1),
@@ -202,7 +222,8 @@ fn admin(words: &Words<'_>) -> Command {
     }
 }
 
-/// `send p1 w1 fixed=100 amount=100 fee=10 via=n1,n2 hash=1 expires=60000 to=B/p7 on=n9 older=1 taken`;
+/// `send p1 w1 fixed=100 amount=100 fee=10 via=n1,n2 hash=1 expires=60000 to=B/p7 on=n9 older=1 taken
+/// note=x tag=x`;
 /// `fixed` is the invoice's amount, `amount` the caller's.
 fn send(house: &House, words: &Words<'_>) -> Command {
     let number = words.option("hash").map_or(words.id(0), |hash| u8::try_from(hash).unwrap());
@@ -231,6 +252,8 @@ fn send(house: &House, words: &Words<'_>) -> Command {
             invoice,
             amount_msat: words.option("amount"),
             fee_limit_msat: words.option("fee"),
+            description: words.options.get("note").map(ToString::to_string),
+            metadata: words.metadata(),
         },
         facts: Box::new(SendFacts {
             hash_taken: taken,

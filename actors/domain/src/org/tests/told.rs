@@ -69,6 +69,8 @@ pub(super) fn event(event: &Event) -> String {
         Event::LineLimitSet { line, limit_msat } => {
             format!("line {} now {}", backing(Backing::Line(*line)), limit_msat.get())
         }
+        Event::LineDisabled { line } => format!("line {} disabled", backing(Backing::Line(*line))),
+        Event::LineEnabled { line } => format!("line {} enabled", backing(Backing::Line(*line))),
         Event::NodeFundsSet { node, funds_msat } => {
             format!("node {} holds {}", n(*node), funds_msat.get())
         }
@@ -78,6 +80,8 @@ pub(super) fn event(event: &Event) -> String {
         Event::WalletLimitSet { wallet, limit_msat } => {
             format!("wallet {} now {}", w(*wallet), limit_msat.get())
         }
+        Event::WalletRenamed { wallet, name } => format!("wallet {} named {name}", w(*wallet)),
+        Event::WalletDeleted { wallet } => format!("wallet {} deleted", w(*wallet)),
         Event::SendRefused { .. }
         | Event::Held { .. }
         | Event::AttemptStarted { .. }
@@ -132,9 +136,13 @@ fn sending(event: &Event) -> String {
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
+        | Event::LineDisabled { .. }
+        | Event::LineEnabled { .. }
         | Event::NodeFundsSet { .. }
         | Event::WalletCreated { .. }
         | Event::WalletLimitSet { .. }
+        | Event::WalletRenamed { .. }
+        | Event::WalletDeleted { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }
@@ -173,9 +181,13 @@ fn receiving(event: &Event) -> String {
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
+        | Event::LineDisabled { .. }
+        | Event::LineEnabled { .. }
         | Event::NodeFundsSet { .. }
         | Event::WalletCreated { .. }
         | Event::WalletLimitSet { .. }
+        | Event::WalletRenamed { .. }
+        | Event::WalletDeleted { .. }
         | Event::SendRefused { .. }
         | Event::Held { .. }
         | Event::AttemptStarted { .. }

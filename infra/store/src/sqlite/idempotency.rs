@@ -1,0 +1,118 @@
+use async_trait::async_trait;
+use domain::Timestamp;
+use ports::{
+    Idempotency, StoreError,
+    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    Sqlite,
+    sql::{SqlError, bytes},
+};
+
+#[async_trait]
+impl Idempotency for Sqlite {
+    async fn begin(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        now: Timestamp,
+        stale_before: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let scope = scope.clone();
+        self.change(move |open| begin(open, &scope, fingerprint, now, stale_before)).await
+    }
+
+    async fn finish(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+        answer: &StoredAnswer,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (scope, answer) = (scope.clone(), answer.clone());
+        self.change(move |open| {
+            let IdempotencyScope { org, environment, key } = &scope;
+            let sql = "update idempotency set status = ?5, body = ?6
+                       where org_id = ?1 and environment_id = ?2 and key = ?3
+                           and fingerprint = ?4 and status is null";
+            let StoredAnswer { status, body } = answer;
+            let of = (bytes(org), bytes(environment));
+            open.prepare_cached(sql)?.execute(params![
+                of.0,
+                of.1,
+                key,
+                fingerprint,
+                status,
+                body
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn abandon(
+        &self,
+        scope: &IdempotencyScope,
+        fingerprint: [u8; 32],
+    ) -> Result<(), StoreError> {
+        let scope = scope.clone();
+        self.change(move |open| {
+            let IdempotencyScope { org, environment, key } = &scope;
+            let sql = "delete from idempotency
+                       where org_id = ?1 and environment_id = ?2 and key = ?3
+                           and fingerprint = ?4 and status is null";
+            let of = (bytes(org), bytes(environment));
+            open.prepare_cached(sql)?.execute(params![of.0, of.1, key, fingerprint])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn forget_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.change(move |open| {
+            let sql = "delete from idempotency where rowid in (
+                           select rowid from idempotency where began_at < ?1
+                           order by began_at, org_id, environment_id, key limit ?2)";
+            let forgotten = open.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
+            Ok(u64::try_from(forgotten).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+}
+
+/// One writer at a time, so what is read here stands until the commit.
+fn begin(
+    open: &Connection,
+    scope: &IdempotencyScope,
+    fingerprint: [u8; 32],
+    now: Timestamp,
+    stale_before: Timestamp,
+) -> Result<Begun, SqlError> {
+    let IdempotencyScope { org, environment, key } = scope;
+    let mut find = open.prepare_cached(
+        "select fingerprint, began_at, status, body from idempotency
+         where org_id = ?1 and environment_id = ?2 and key = ?3",
+    )?;
+    let known = find.query_row(params![bytes(org), bytes(environment), key], |row| {
+        let answer: (Option<u16>, Option<Vec<u8>>) = (row.get(2)?, row.get(3)?);
+        Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, i64>(1)?, answer))
+    });
+    match known.optional()? {
+        Some((other, _, _)) if other != fingerprint => return Ok(Begun::OtherRequest),
+        Some((_, _, (Some(status), Some(body)))) => {
+            return Ok(Begun::Done(StoredAnswer { status, body }));
+        }
+        Some((_, began_at, _)) if began_at >= stale_before.millis() => return Ok(Begun::Running),
+        Some(_) | None => {}
+    }
+    let mut take = open.prepare_cached(
+        "insert into idempotency (org_id, environment_id, key, fingerprint, began_at)
+         values (?1, ?2, ?3, ?4, ?5)
+         on conflict do update set began_at = excluded.began_at",
+    )?;
+    let of = (bytes(org), bytes(environment));
+    take.execute(params![of.0, of.1, key, fingerprint, now.millis()])?;
+    Ok(Begun::New)
+}
