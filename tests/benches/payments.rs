@@ -79,7 +79,7 @@ pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
 impl<'a> Scene<'a> {
     async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
         let on_postgres = postgres.is_some();
-        let setup = Setup { postgres, huge_liquidity: true, failpoints: None };
+        let setup = Setup { postgres, huge_liquidity: true, ..Setup::default() };
         let world = World::start(setup).await?;
         let mut scene = Scene {
             bench,

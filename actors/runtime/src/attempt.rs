@@ -86,6 +86,7 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
         node.end(job.org, job.payment);
         house.health.ended(job.node);
         if let Some(finding) = finding {
+            tracing::debug!(payment = %job.payment, attempt = job.attempt, "there is news of an attempt");
             learn(&house, job, &finding, started);
             report(&house, job, finding).await;
         }

@@ -30,7 +30,7 @@ pub(crate) fn commit(organisation: &Span) -> Span {
 
 /// A call to a node, from the commit that allows it to the news that it brings.
 pub(crate) fn node(name: &str, call: &'static str, payment: PaymentId) -> Span {
-    debug_span!("node", node = name, call, payment_id = %payment).or_current()
+    debug_span!("node", node_name = name, call, payment_id = %payment).or_current()
 }
 
 /// Says on the span of the request which payment it is about.

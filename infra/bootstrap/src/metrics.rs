@@ -36,6 +36,11 @@ impl Metrics {
         Ok(Metrics(handle))
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(handle: PrometheusHandle) -> Metrics {
+        Metrics(handle)
+    }
+
     /// In the text format of Prometheus.
     pub fn text(&self) -> String {
         self.0.render()

@@ -166,3 +166,83 @@ async fn show_readiness(State(watch): State<Arc<Watch>>) -> impl IntoResponse {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{document}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    struct Ill;
+
+    #[async_trait]
+    impl Watched for Ill {
+        async fn observe(&self) {
+            metrics::gauge!("switchyard_looked").increment(1.0);
+        }
+
+        async fn checks(&self) -> Vec<Check> {
+            let failure = Some("it does not answer".to_owned());
+            vec![Check { name: "lease", failure: None }, Check { name: "store", failure }]
+        }
+    }
+
+    async fn get(address: std::net::SocketAddr, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().to_owned(), body.trim_end().to_owned())
+    }
+
+    #[tokio::test]
+    async fn readiness_says_which_check_fails_from_the_first_moment_to_the_last() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let watching = Watching::begin(listener, Metrics::keep().unwrap());
+        let not_ready = |checks: Value| {
+            ("503".to_owned(), json!({ "checks": checks, "ready": false }).to_string())
+        };
+        let starting = not_ready(json!({ "running": "it is starting" }));
+        assert_eq!(get(address, "/readyz").await, starting);
+        assert_eq!(get(address, "/healthz").await, ("200".to_owned(), "ok".to_owned()));
+        assert_eq!(get(address, "/metrics").await.0, "200");
+
+        watching.of(Arc::new(Ill));
+        let checks = json!({ "lease": "ok", "running": "ok", "store": "it does not answer" });
+        assert_eq!(get(address, "/readyz").await, not_ready(checks));
+
+        watching.is_stopping();
+        let stopping = not_ready(json!({ "running": "it is stopping" }));
+        assert_eq!(get(address, "/readyz").await, stopping);
+        assert_eq!(get(address, "/healthz").await.0, "200");
+        watching.end().await;
+        TcpStream::connect(address).await.unwrap_err();
+    }
+
+    /// Whoever asks again and again costs one look a second.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_can_make_it_look_more_than_once_a_second() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let watch = Arc::new(Watch {
+            metrics: Metrics::of(recorder.handle()),
+            watched: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            looked: Mutex::default(),
+        });
+        assert!(watch.watched.set(Arc::new(Ill)).is_ok());
+        let _here = metrics::set_default_local_recorder(&recorder);
+        for _ in 0..10 {
+            let _ = show_metrics(State(watch.clone())).await;
+        }
+        assert!(watch.metrics.text().contains("switchyard_looked 1\n"));
+        tokio::time::advance(LOOK_EVERY).await;
+        let _ = show_metrics(State(watch.clone())).await;
+        assert!(watch.metrics.text().contains("switchyard_looked 2\n"));
+    }
+}

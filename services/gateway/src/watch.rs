@@ -265,3 +265,77 @@ fn class<O>(answer: &http::Response<O>) -> Option<ErrorClass> {
         500.. => Some(ErrorClass::Bug),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        body::Body,
+        extract::Request,
+        middleware::{Next, from_fn},
+        response::Response,
+        routing::get,
+    };
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    /// As the REST face does it: the path that was matched, and the class of a refusal.
+    async fn name_route(request: Request, next: Next) -> Response {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        assert!(request.extensions().get::<RequestId>().is_some(), "everything in it knows its id");
+        let mut answer = next.run(request).await;
+        path.map(|path| answer.extensions_mut().insert(path));
+        answer
+    }
+
+    fn http(method: &str, path: &str) -> http::Request<Body> {
+        http::Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn labels_are_of_what_there_is_never_of_what_was_asked_for() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let rejected = async || {
+            let mut answer = Response::new(Body::empty());
+            answer.extensions_mut().insert(ErrorClass::Rejected);
+            answer
+        };
+        let router = Router::new()
+            .route("/v1/things/{id}", get(async || "a thing").post(rejected))
+            .layer(from_fn(name_route));
+        let mut watched = WatchLayer::new().layer(router);
+        for (method, path) in [
+            ("GET", "/v1/things/1"),
+            ("GET", "/v1/things/2"),
+            ("POST", "/v1/things/3"),
+            ("BREW", "/v1/things/4"),
+            ("GET", "/secret/5"),
+            ("POST", "/switchyard.v1.Payments/Send"),
+            ("POST", "/switchyard.v1.Payments/Send6"),
+        ] {
+            watched.call(http(method, path)).await.unwrap();
+        }
+        let text = recorder.handle().render();
+        let counted = text.lines().filter(|line| line.starts_with("switchyard_requests_total{"));
+        let mut counted: Vec<_> = counted.filter(|line| !line.ends_with(" 0")).collect();
+        counted.sort_unstable();
+        let wanted = [
+            r#"switchyard_requests_total{route="/switchyard.v1.Payments/Send",class="not_found"} 1"#,
+            r#"switchyard_requests_total{route="GET /v1/things/{id}",class="ok"} 2"#,
+            r#"switchyard_requests_total{route="OTHER /v1/things/{id}",class="invalid"} 1"#,
+            r#"switchyard_requests_total{route="POST /v1/things/{id}",class="rejected"} 1"#,
+            r#"switchyard_requests_total{route="none",class="not_found"} 2"#,
+        ];
+        assert_eq!(counted, wanted);
+    }
+
+    #[test]
+    fn every_call_of_the_wire_is_known() {
+        let calls = proto::calls();
+        for call in ["/switchyard.v1.Payments/Send", "/switchyard.admin.v1.Nodes/Register"] {
+            assert!(calls.iter().any(|known| known == call), "{calls:?}");
+        }
+    }
+}
