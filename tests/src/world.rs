@@ -222,6 +222,11 @@ impl World {
         self.setup.failpoints = failpoints;
     }
 
+    /// Gives the platform other flags for the next start.
+    pub fn give_flags(&mut self, flags: &[&str]) {
+        self.setup.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     pub fn platform(&mut self) -> &mut Process {
         self.platform.as_mut().expect("the platform was started")
     }
