@@ -67,7 +67,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     Ok(vec![first, idle, busy, slow, hot, later])
 }
 
-/// W2 with metrics and every trace, between two runs without: machines drift.
+/// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
 pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
     let url = bench.postgres.url_to(&bench.postgres.new_database());
     let (_collector, endpoint) = collector::start(bench)?;

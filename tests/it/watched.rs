@@ -31,6 +31,7 @@ async fn watched(collector: &Collector) -> (World, Customer) {
     let flags = [
         ["--metrics-listen", "127.0.0.1:0"],
         ["--otlp-endpoint", &endpoint],
+        ["--trace-ratio", "1"],
         ["--log-format", "json"],
         ["--log", TRACE_OURS],
     ];
@@ -96,6 +97,23 @@ async fn one_payment_is_one_trace_from_the_edge_through_organisation_and_commit_
     assert_eq!(story.trace_ids.len(), 1);
     assert_ne!(story.trace_ids, [TRACE_ID]);
     assert_eq!(story.spans.len(), 6, "{}", story.tree);
+}
+
+#[tokio::test]
+async fn of_traces_that_are_not_kept_nothing_is_made() {
+    let collector = Collector::start().await.expect("there is a port");
+    let endpoint = format!("http://{}", collector.address);
+    let flags = ["--otlp-endpoint", &endpoint, "--trace-ratio", "0"].map(str::to_owned).into();
+    let setup = Setup { flags, ..Setup::default() };
+    let mut world = World::start(setup).await.expect("the world starts");
+    let customer = world.customer("acme", 1_000_000_000).await.expect("customers can be made");
+    pay(&world, &customer, false).await;
+    // The caller keeps its own, and ours is a part of it.
+    let kept = pay(&world, &customer, true).await;
+    world.stop_platform().await.expect("it stops well");
+    let spans = collector.spans();
+    assert_eq!(Story::of(&spans, &kept.id).spans.len(), 6);
+    assert_eq!(spans.len(), 6, "{spans:?}");
 }
 
 /// The value of a metric, by its name and labels as they are shown.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! They are at `debug`, so that where nobody traces they cost one comparison; what is logged on their
-//! way is then still of the request ([`Span::or_current`]).
+//! way is then still of the request ([`Span::or_current`]). What no request began is not traced.
 
 use domain::{PaymentId, org::Command};
 use tracing::{Span, debug_span, field::display};
@@ -25,7 +25,8 @@ pub(crate) fn organisation(command: &Command) -> Span {
 
 /// From the journal lane's queue to the outcome of the transaction.
 pub(crate) fn commit(organisation: &Span) -> Span {
-    debug_span!(parent: organisation, "commit")
+    // Inside of it, as whether a trace is kept is asked of the span around.
+    organisation.in_scope(|| debug_span!("commit"))
 }
 
 /// A call to a node, from the commit that allows it to the news that it brings.

@@ -1,6 +1,15 @@
 //! Traces, sent to a collector over OTLP. Off unless an endpoint is configured.
+//!
+//! Whether a trace is kept is decided once, where it begins ([`Kept`]): the spans of one that is not
+//! kept are not made at all, as making them costs more than sending them.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
@@ -13,10 +22,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, Visitor},
 };
-use tracing::{Level, Subscriber};
+use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
     Layer,
-    filter::{FilterFn, filter_fn},
+    layer::{Context, Filter},
     registry::LookupSpan,
 };
 
@@ -25,6 +34,12 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
 /// The crates whose spans a trace is made of. Libraries have spans too, far more and of no use here.
 const TRACED: &[&str] = &["gateway", "runtime"];
+
+/// A trace begins with a span of this name, at the edge.
+const FIRST: &str = "request";
+
+/// The edge gives this target to the first span if its caller keeps the trace that it belongs to.
+const CALLER_KEEPS: &str = "gateway::traced";
 
 /// Where a collector listens: `http://host:4317`, or `https://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +68,15 @@ impl<'de> Deserialize<'de> for Endpoint {
     }
 }
 
-/// The share of traces that is kept, of those that begin here: 1 is all of them. A caller that sends
-/// the context of its own trace has decided.
+/// The share of traces that is kept, of those that begin here: 1 is all of them. Those of a caller that
+/// keeps the trace of its own are always kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio(f64);
 
+/// To make and to send every trace would be dear beside the payments that they show.
 impl Default for Ratio {
     fn default() -> Ratio {
-        Ratio(1.0)
+        Ratio(0.1)
     }
 }
 
@@ -119,6 +135,7 @@ pub enum TracesError {
 /// Spans on their way to the collector.
 pub struct Traces {
     provider: SdkTracerProvider,
+    ratio: Ratio,
 }
 
 impl Traces {
@@ -128,13 +145,10 @@ impl Traces {
     /// # Errors
     ///
     /// What was configured cannot be an address.
-    pub fn begin(
-        Endpoint(endpoint): &Endpoint,
-        Ratio(ratio): Ratio,
-    ) -> Result<Traces, TracesError> {
+    pub fn begin(Endpoint(endpoint): &Endpoint, ratio: Ratio) -> Result<Traces, TracesError> {
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
         let resource = Resource::builder().with_service_name("switchyard").build();
-        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio)));
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(resource)
@@ -142,7 +156,7 @@ impl Traces {
             .build();
         // The edge reads the context that callers send.
         global::set_text_map_propagator(TraceContextPropagator::new());
-        Ok(Traces { provider })
+        Ok(Traces { provider, ratio })
     }
 
     /// What turns spans of ours into spans of OpenTelemetry.
@@ -156,7 +170,7 @@ impl Traces {
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_target(false)
-            .with_filter(ours())
+            .with_filter(Kept::new(self.ratio))
     }
 
     /// Sends what is left.
@@ -172,17 +186,75 @@ impl Traces {
     }
 }
 
-/// Events stay in the log.
-fn ours() -> FilterFn {
-    filter_fn(|metadata| {
-        let room = metadata.target().split("::").next().unwrap_or_default();
-        metadata.is_span() && *metadata.level() <= Level::DEBUG && TRACED.contains(&room)
-    })
+/// Which spans become part of a trace: the first one if its trace is kept, and below it all of ours.
+struct Kept {
+    /// Of 2^64.
+    threshold: u128,
+    drawn: AtomicU64,
+}
+
+impl Kept {
+    fn new(Ratio(ratio): Ratio) -> Kept {
+        // Distinct for each process, so that those of one fleet do not keep the same ones.
+        let seed = RandomState::new().hash_one(FIRST);
+        Kept { threshold: of_all(ratio), drawn: AtomicU64::new(seed) }
+    }
+
+    /// One draw, by SplitMix64: evenly spread, and nobody gains by guessing it.
+    fn draw(&self) -> bool {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut drawn = self.drawn.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u128::from(drawn ^ (drawn >> 31)) < self.threshold
+    }
+}
+
+/// The part of 2^64, in millionths.
+fn of_all(ratio: f64) -> u128 {
+    let millionths = format!("{ratio:.6}").replace('.', "").parse::<u128>().unwrap_or(0);
+    (millionths << 64) / 1_000_000
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let room = metadata.target().split("::").next().unwrap_or_default();
+    // What is said stays in the log.
+    metadata.is_span() && *metadata.level() <= Level::DEBUG && TRACED.contains(&room)
+}
+
+impl<S> Filter<S> for Kept
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, around: &Context<'_, S>) -> bool {
+        match (is_ours(metadata), metadata.name() == FIRST) {
+            (false, _) => false,
+            (true, true) => metadata.target() == CALLER_KEEPS || self.draw(),
+            (true, false) => around.lookup_current().is_some(),
+        }
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::DEBUG)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_traces_are_kept() {
+        for (ratio, from, to) in [(0.0, 0, 0), (0.1, 900, 1_100), (1.0, 10_000, 10_000)] {
+            let kept = Kept::new(Ratio(ratio));
+            let count = (0..10_000).filter(|_| kept.draw()).count();
+            assert!((from..=to).contains(&count), "{count} of 10,000 at {ratio}");
+        }
+    }
 
     #[test]
     fn an_endpoint_has_a_scheme_and_a_host() {

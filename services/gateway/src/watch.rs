@@ -11,7 +11,7 @@ use axum::extract::MatchedPath;
 use domain::ErrorClass;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
-use opentelemetry::{global, propagation::Extractor};
+use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt as _};
 use proto::Problem;
 use tokio::time::Instant;
 use tonic::{
@@ -19,7 +19,10 @@ use tonic::{
     codegen::{Service, http},
 };
 use tower_layer::Layer;
-use tracing::{Instrument as _, Span, error_span, field::Empty};
+use tracing::{
+    Instrument as _, Span, error_span,
+    field::{Empty, display},
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::{Builder, Uuid};
 
@@ -117,22 +120,36 @@ where
     }
 }
 
-/// At the level of the worst line that may be written, so that each has its request.
+/// The span of everything that is done for a request, at the level of the worst line that may be
+/// written, so that each has its request. Where the caller keeps the trace that it belongs to, ours is
+/// kept as a part of it, whatever the share of those that begin here.
 fn span<I>(id: RequestId, request: &http::Request<I>, call: Option<&str>) -> Span {
+    let request_id = display(id.0);
+    let Some(theirs) = trace_of_caller(request.headers()) else {
+        return error_span!("request", request_id, route = call, payment_id = Empty, class = Empty,);
+    };
     let span = error_span!(
+        target: "gateway::traced",
         "request",
-        request_id = %id.0,
+        request_id,
         route = call,
         payment_id = Empty,
         class = Empty,
     );
-    if request.headers().contains_key(TRACE_PARENT) {
-        let headers = Headers(request.headers());
-        let theirs = global::get_text_map_propagator(|propagator| propagator.extract(&headers));
-        // Where nobody traces there is nothing to be a part of.
-        let _ = span.set_parent(theirs);
-    }
+    // Where nobody traces there is nothing to be a part of.
+    let _ = span.set_parent(theirs);
     span
+}
+
+/// The caller's own trace, if it keeps it.
+fn trace_of_caller(headers: &http::HeaderMap) -> Option<opentelemetry::Context> {
+    if !headers.contains_key(TRACE_PARENT) {
+        return None;
+    }
+    let headers = Headers(headers);
+    let theirs = global::get_text_map_propagator(|propagator| propagator.extract(&headers));
+    let is_kept = theirs.span().span_context().is_sampled();
+    is_kept.then_some(theirs)
 }
 
 struct Headers<'a>(&'a http::HeaderMap);

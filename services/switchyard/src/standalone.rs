@@ -50,7 +50,7 @@ pub(crate) struct Flags {
     /// Collector of traces, OTLP over gRPC, as http://host:4317 [default: no traces].
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<traces::Endpoint>,
-    /// The share of traces that is kept, from 0 to 1 [default: 1].
+    /// The share of traces that is kept, from 0 to 1 [default: 0.1].
     #[arg(long, value_name = "RATIO")]
     trace_ratio: Option<traces::Ratio>,
     /// TOML; unknown keys are refused.
