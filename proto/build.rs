@@ -14,7 +14,10 @@ fn main() -> std::io::Result<()> {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-changed=build.rs");
+    let folder = std::env::var_os("OUT_DIR").expect("cargo says where");
+    let descriptors = std::path::Path::new(&folder).join("descriptors.bin");
     tonic_prost_build::configure()
+        .file_descriptor_set_path(descriptors)
         // These carry spending power; a redacted `Debug` is written by hand.
         .skip_debug([
             "switchyard.admin.v1.RegisterNodeRequest",

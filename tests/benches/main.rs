@@ -14,6 +14,7 @@
 mod bare;
 mod bare_postgres;
 mod bare_sqlite;
+mod collector;
 mod cpu;
 mod echo;
 mod latency;
@@ -44,6 +45,9 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Makes this program the other end of the bare tonic call.
 pub(crate) const SERVE_ECHO: &str = "--serve-echo";
 
+/// Makes this program a collector of traces.
+pub(crate) const SERVE_COLLECTOR: &str = "--serve-collector";
+
 /// The workloads in the order in which they run. Each may answer with several lines of the table.
 ///
 /// They run on a runtime with one thread, which is enough to call other processes. One that runs
@@ -51,6 +55,7 @@ pub(crate) const SERVE_ECHO: &str = "--serve-echo";
 const WORKLOADS: &[(&str, Measure)] = &[
     ("echo", |bench| Box::pin(echo::run(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("watched", |bench| Box::pin(payments::watched(bench))),
     ("W3", |bench| Box::pin(ready(ledger::run(bench)))),
     ("W5", |bench| Box::pin(ready(routing::run(bench)))),
     ("W7a", |bench| Box::pin(payments::on_sqlite(bench))),
@@ -95,6 +100,10 @@ fn main() -> ExitCode {
 fn run() -> Outcome<bool> {
     if std::env::args().any(|argument| argument == SERVE_ECHO) {
         Runtime::new()?.block_on(echo::serve())?;
+        return Ok(true);
+    }
+    if std::env::args().any(|argument| argument == SERVE_COLLECTOR) {
+        Runtime::new()?.block_on(collector::serve())?;
         return Ok(true);
     }
     let Arguments { only, timing, curve } = arguments()?;

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use crate::cpu::{self, Meter};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::table::{Check, Workload};
-use crate::{Bench, Outcome, bare};
+use crate::{Bench, Outcome, bare, collector};
 
 const CALLERS: usize = 512;
 const CHANNELS: usize = 4;
@@ -67,6 +67,25 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     Ok(vec![first, idle, busy, slow, hot, later])
 }
 
+/// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
+pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
+    let url = bench.postgres.url_to(&bench.postgres.new_database());
+    let (_collector, endpoint) = collector::start(bench)?;
+    let mut scene = Scene::set(bench, Some(url)).await?;
+    let everyone = scene.customers.clone();
+    let before = scene.pay("unwatched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
+    let flags = ["--metrics-listen", "127.0.0.1:0", "--otlp-endpoint", &endpoint];
+    scene.begin_again(&flags).await?;
+    let mut watched = scene.pay("watched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
+    scene.begin_again(&[]).await?;
+    let mut after = scene.pay("unwatched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
+    let without = (before.rate + after.rate) / 2.0;
+    let what = "rate / the same without telemetry";
+    watched.checks.push(Check::at_least(what, watched.rate / without, 0.92, 0.96));
+    after.checks.push(scene.audit().await);
+    Ok(vec![before, watched, after])
+}
+
 /// W7a: W2 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::set(bench, None).await?;
@@ -79,7 +98,7 @@ pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
 impl<'a> Scene<'a> {
     async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
         let on_postgres = postgres.is_some();
-        let setup = Setup { postgres, huge_liquidity: true, failpoints: None };
+        let setup = Setup { postgres, huge_liquidity: true, ..Setup::default() };
         let world = World::start(setup).await?;
         let mut scene = Scene {
             bench,
@@ -95,6 +114,15 @@ impl<'a> Scene<'a> {
         customers.extend(scene.world.customers("customer", bare::ORGANISATIONS - FIRST).await?);
         scene.customers = Arc::new(customers);
         Ok(scene)
+    }
+
+    /// Stops the platform and starts it with these flags, on what it has left.
+    async fn begin_again(&mut self, flags: &[&str]) -> Outcome<()> {
+        self.world.stop_platform().await?;
+        self.world.give_flags(flags);
+        self.world.start_platform().await?;
+        self.world.usable(POOL.len()).await;
+        Ok(())
     }
 
     fn meter(&self) -> Meter<'_> {

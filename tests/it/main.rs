@@ -16,4 +16,5 @@ mod nodes;
 mod own_nodes;
 mod restored;
 mod starts;
+mod watched;
 mod wire;

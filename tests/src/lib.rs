@@ -1,6 +1,8 @@
 //! What the suites stand on: real processes, started on ports of their own and stopped with the test.
 
 pub mod cli;
+pub mod collector;
+pub mod plain_http;
 pub mod postgres;
 pub mod process;
 pub mod world;

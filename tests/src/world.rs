@@ -37,6 +37,7 @@ use uuid::Uuid;
 use crate::process::{Process, switchyard};
 
 const USABLE_WITHIN: Duration = Duration::from_secs(60);
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Calls under way when many things are set up.
@@ -67,6 +68,8 @@ pub struct Setup {
     pub huge_liquidity: bool,
     /// Where to stop the process, as the crate `fail` reads it; needs a binary built for it.
     pub failpoints: Option<String>,
+    /// More flags for the platform.
+    pub flags: Vec<String>,
 }
 
 pub struct World {
@@ -162,7 +165,7 @@ impl World {
         let ready_file = data.join("ready.json");
         let mut command = Command::new(switchyard());
         command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        command.arg("--data").arg(&data);
+        command.arg("--data").arg(&data).args(&self.setup.flags);
         // The end of the log must say where it died, not how it got there.
         command.env("RUST_BACKTRACE", "0");
         if let Some(url) = &self.setup.postgres {
@@ -187,6 +190,23 @@ impl World {
         self.platform = None;
     }
 
+    /// Asks the platform to stop, waits until it has, and answers with its whole log.
+    ///
+    /// # Errors
+    ///
+    /// It does not stop, or not well.
+    pub async fn stop_platform(&mut self) -> Result<String, String> {
+        let mut platform = self.platform.take().expect("the platform was started");
+        let pid = platform.pid().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        told.map_err(|error| error.to_string())?;
+        match platform.ends_within(STOPS_WITHIN).await {
+            Some(status) if status.success() => Ok(platform.log()),
+            Some(status) => Err(format!("{status}: {}", platform.said())),
+            None => Err(format!("it does not stop: {}", platform.said())),
+        }
+    }
+
     /// kill -9 of the network, and its start on what it has left behind.
     ///
     /// # Errors
@@ -200,6 +220,11 @@ impl World {
     /// Arms other failpoints for the next start.
     pub fn arm(&mut self, failpoints: Option<String>) {
         self.setup.failpoints = failpoints;
+    }
+
+    /// Gives the platform other flags for the next start.
+    pub fn give_flags(&mut self, flags: &[&str]) {
+        self.setup.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     pub fn platform(&mut self) -> &mut Process {

@@ -16,6 +16,7 @@ use ports::{
     orgs::OrgsError,
 };
 use tokio::time::{Duration, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::{
     health::Lesson,
@@ -24,6 +25,7 @@ use crate::{
     node::NodeHandle,
     reconcile::{self, ReconcileError},
     sighting::Shown,
+    spans,
 };
 
 #[derive(Clone, Copy)]
@@ -49,6 +51,16 @@ pub(crate) enum Task {
     LookUpOnceLapsed(Timestamp),
 }
 
+impl Task {
+    fn name(&self) -> &'static str {
+        match self {
+            Task::Pay(_) => "pay",
+            Task::LookUp => "look_up",
+            Task::LookUpOnceLapsed(_) => "look_up_once_lapsed",
+        }
+    }
+}
+
 /// Starts the task unless the same attempt is being followed already.
 pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
     let Some(node) = house.node(job.node) else {
@@ -59,8 +71,9 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
         return;
     }
     house.health.started(job.node);
+    let span = spans::node(&node.record.name, task.name(), job.payment);
     let house = house.clone();
-    tokio::spawn(async move {
+    let work = async move {
         let started = house.now();
         let finding = match task {
             Task::Pay(request) => pay(&house, &node, job, &request).await,
@@ -73,10 +86,12 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
         node.end(job.org, job.payment);
         house.health.ended(job.node);
         if let Some(finding) = finding {
+            tracing::debug!(payment = %job.payment, attempt = job.attempt, "there is news of an attempt");
             learn(&house, job, &finding, started);
             report(&house, job, finding).await;
         }
-    });
+    };
+    tokio::spawn(work.instrument(span));
 }
 
 /// What has been seen of the attempt by this task.

@@ -7,6 +7,7 @@ use domain::{
     org::{ClaimAnswer, ClaimRequest, Command, Effect},
 };
 use ports::{journal::Question, lightning::PayRequest};
+use tracing::Instrument as _;
 
 use crate::{
     attempt::{self, Job},
@@ -43,7 +44,7 @@ pub(crate) fn perform(house: &Arc<House>, org: OrgId, effect: Effect) {
         }
         Effect::StopNode { node, payment } => {
             let why = format!("it contradicted the record of payment {payment}");
-            tokio::spawn(stop_node(house.clone(), node, why));
+            tokio::spawn(stop_node(house.clone(), node, why).in_current_span());
         }
         Effect::MakeInvoice { payment, node, hash, amount_msat, description, expires_at } => {
             let job = invoice::Job { org, payment, node, hash };
@@ -55,10 +56,11 @@ pub(crate) fn perform(house: &Arc<House>, org: OrgId, effect: Effect) {
             invoice::start(house, job, invoice::Task::Cancel);
         }
         Effect::Claim { payee, request, text } => {
-            tokio::spawn(claim(house.clone(), payee, request, text));
+            tokio::spawn(claim(house.clone(), payee, request, text).in_current_span());
         }
         Effect::AnswerClaim { payer, payment, answer } => {
-            tokio::spawn(answer_claim(house.clone(), payer, payment, answer));
+            let work = answer_claim(house.clone(), payer, payment, answer);
+            tokio::spawn(work.in_current_span());
         }
     }
 }

@@ -23,7 +23,9 @@ use crate::{
     journal_lane::LaneHandle,
     lease::Lease,
     lookup::LookUps,
+    meters::Meters,
     node::NodeHandle,
+    open_payments::OpenPayments,
     org::Order,
     orgs::Backings,
     registry::{Registry, Seated},
@@ -73,6 +75,8 @@ pub(crate) struct House {
     pub(crate) health: Health,
     pub(crate) sightings: Sightings,
     pub(crate) backings: Backings,
+    pub(crate) open_payments: OpenPayments,
+    pub(crate) meters: Meters,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
     frozen: Mutex<Option<String>>,
     root: OnceLock<(ActorCell, Router)>,
@@ -88,10 +92,11 @@ impl House {
         frozen: Option<String>,
     ) -> House {
         let turns = Turns::default();
+        let lanes = sockets.journal.lanes();
         House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
             turns,
-            lanes: (0..sockets.journal.lanes()).map(|_| LaneHandle::default()).collect(),
+            lanes: (0..lanes).map(|_| LaneHandle::default()).collect(),
             sockets,
             settings,
             lease,
@@ -100,6 +105,8 @@ impl House {
             health: Health::default(),
             sightings: Sightings::default(),
             backings: Backings::default(),
+            open_payments: OpenPayments::default(),
+            meters: Meters::new(lanes),
             nodes: RwLock::default(),
             frozen: Mutex::new(frozen),
             root: OnceLock::new(),

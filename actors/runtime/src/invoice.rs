@@ -8,8 +8,9 @@ use domain::{
 };
 use ports::lightning::NodeError;
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
-use crate::{house::House, limits, node::NodeHandle, org::Order};
+use crate::{house::House, limits, node::NodeHandle, org::Order, spans};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Job {
@@ -33,8 +34,13 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
     if !node.begin(job.org, job.payment) {
         return;
     }
+    let call = match task {
+        Task::Make { .. } => "make_invoice",
+        Task::Cancel => "cancel_invoice",
+    };
+    let span = spans::node(&node.record.name, call, job.payment);
     let house = house.clone();
-    tokio::spawn(async move {
+    let work = async move {
         let mut pause = limits::RETRY_FIRST;
         let command = loop {
             if let Some(command) = once(&house, &node, job, &task).await {
@@ -48,7 +54,8 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
         if let Err(error) = house.execute(job.org, Order::from(command)).await {
             tracing::warn!(payment = %job.payment, %error, "news of an invoice will be asked for again");
         }
-    });
+    };
+    tokio::spawn(work.instrument(span));
 }
 
 async fn once(house: &Arc<House>, node: &NodeHandle, job: Job, task: &Task) -> Option<Command> {

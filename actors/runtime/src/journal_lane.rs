@@ -18,10 +18,13 @@ use ports::{
     journal::{Append, AppendError, LoadError, Loaded},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
+use tracing::Span;
 
 use crate::{
     lease::Lease,
     limits,
+    meters::{LaneMeters, counted},
     turns::{Turn, Turns},
 };
 
@@ -42,6 +45,8 @@ pub(crate) struct Submission {
     pub(crate) org: OrgId,
     /// `None`: nothing changes, but the answer must not overtake what came before.
     pub(crate) append: Option<Append>,
+    /// Lasts until the outcome is known.
+    pub(crate) span: Span,
     pub(crate) release: Release,
 }
 
@@ -60,6 +65,7 @@ pub(crate) struct JournalLane {
     pub(crate) turns: Turns,
     /// How many submissions wait, for admission at the door.
     pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) meters: LaneMeters,
 }
 
 #[derive(Default)]
@@ -172,16 +178,20 @@ impl JournalLane {
 
     fn append(&self, myself: &ActorRef<LaneMessage>, mut batch: Vec<Submission>) {
         let (journal, lane) = (self.journal.clone(), myself.clone());
+        let meters = self.meters.clone();
         let writing: Vec<bool> =
             batch.iter().map(|submission| submission.append.is_some()).collect();
         let appends: Vec<Append> =
             batch.iter_mut().filter_map(|submission| submission.append.take()).collect();
+        meters.batch.record(counted(appends.len()));
         tokio::spawn(async move {
+            let began = Instant::now();
             let mut outcome = journal.append(&appends).await;
             if let Err(AppendError::Aborted(why)) = &outcome {
                 tracing::warn!(%why, "a transaction was aborted; trying once more");
                 outcome = journal.append(&appends).await;
             }
+            meters.done(began.elapsed(), &outcome);
             // Handed back, so that the innocent can be tried again.
             let writers = batch.iter_mut().zip(writing).filter(|(_, writes)| *writes);
             for ((submission, _), append) in writers.zip(appends) {
@@ -277,7 +287,9 @@ impl JournalLane {
 
     fn release(&self, submission: Submission, outcome: Result<(), Undone>) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        (submission.release)(outcome);
+        let Submission { span, release, .. } = submission;
+        drop(span);
+        release(outcome);
     }
 }
 
@@ -311,12 +323,17 @@ impl LaneHandle {
         let _ = self.actor().cast(LaneMessage::Submit(submission));
     }
 
+    /// How many submissions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.count().load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.count().load(Ordering::Acquire) >= limits::LANE_QUEUE_MAX
+        self.waiting() >= limits::LANE_QUEUE_MAX
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.count().load(Ordering::Acquire) == 0
+        self.waiting() == 0
     }
 
     fn count(&self) -> Arc<AtomicUsize> {

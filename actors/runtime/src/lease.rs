@@ -84,6 +84,14 @@ impl Lease {
         }
     }
 
+    /// For the operator: how long answers from memory may still be given.
+    pub(crate) fn millis_left(&self) -> i64 {
+        match self.is_over() {
+            true => 0,
+            false => self.ends_after.load(Ordering::Acquire) - self.elapsed_millis(),
+        }
+    }
+
     fn elapsed_millis(&self) -> i64 {
         let elapsed: Duration = self.started.elapsed();
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)

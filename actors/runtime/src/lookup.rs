@@ -6,9 +6,16 @@ use ports::{
     Journal, StoreError,
     journal::{Known, Question},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-use crate::{limits, turns::Turns};
+use crate::{
+    limits,
+    meters::{LookUpMeters, counted},
+    turns::Turns,
+};
 
 type Asked = (Question, oneshot::Sender<Result<Known, StoreError>>);
 
@@ -35,6 +42,7 @@ impl LookUps {
 }
 
 async fn ask(journal: Arc<dyn Journal>, turns: Turns, mut questions: mpsc::Receiver<Asked>) {
+    let meters = LookUpMeters::default();
     let mut asked = Vec::new();
     while questions.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await > 0 {
         let turn = match turns.begin(asked.len()) {
@@ -47,7 +55,10 @@ async fn ask(journal: Arc<dyn Journal>, turns: Turns, mut questions: mpsc::Recei
             asked.push(more);
         }
         let batch: Vec<Question> = asked.iter().map(|(question, _)| *question).collect();
+        meters.batch.record(counted(batch.len()));
+        let began = Instant::now();
         let answer = journal.look_up(&batch).await;
+        meters.took.record(began.elapsed());
         drop(turn);
         match answer {
             Ok(known) => {
@@ -57,6 +68,7 @@ async fn ask(journal: Arc<dyn Journal>, turns: Turns, mut questions: mpsc::Recei
                 }
             }
             Err(error) => {
+                meters.failed.increment(1);
                 for (_, reply) in asked.drain(..) {
                     let _ = reply.send(Err(error.clone()));
                 }

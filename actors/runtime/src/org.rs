@@ -19,12 +19,15 @@ use ports::{
     orgs::OrgsError,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tracing::Span;
 
 use crate::{
     effect,
     house::House,
     journal_lane::{LaneMessage, Release, Submission, Undone},
     limits,
+    meters::Ended,
+    spans,
     tree::Post,
 };
 
@@ -39,11 +42,14 @@ pub(crate) struct Order {
     pub(crate) preimage: Option<Preimage>,
     /// The receipt of the inbox that the command books.
     pub(crate) taken: Option<Taken>,
+    /// What it is a part of.
+    pub(crate) span: Span,
 }
 
 impl From<Command> for Order {
     fn from(command: Command) -> Order {
-        Order { command, remember: None, since: None, preimage: None, taken: None }
+        let span = Span::none();
+        Order { command, remember: None, since: None, preimage: None, taken: None, span }
     }
 }
 
@@ -59,6 +65,15 @@ impl Order {
 
 /// The payment that the command was about, as committed.
 pub(crate) type Answer = Result<Option<Row>, OrgsError>;
+
+/// What a decision sends out once it is committed.
+struct Leaving {
+    news: Vec<Row>,
+    ended: Vec<Ended>,
+    effects: Vec<Effect>,
+    answer: Answer,
+    span: Span,
+}
 
 pub(crate) enum OrgMessage {
     Execute(Box<Order>, Option<RpcReplyPort<Answer>>),
@@ -99,6 +114,9 @@ impl Actor for OrgActor {
         let load = ractor::call!(lane, |reply| LaneMessage::Load(self.id, reply))?;
         let loaded = load?;
         self.house.takes_post(myself.get_id(), Post::Org(self.id));
+        self.house.meters.loaded();
+        let outgoing = loaded.org.outgoing.values();
+        outgoing.for_each(|payment| self.house.open_payments.see(self.id, payment));
         Ok(OrgState { org: loaded.org, seq: loaded.seq, settled: VecDeque::new() })
     }
 
@@ -127,10 +145,7 @@ impl Actor for OrgActor {
             OrgMessage::Recall(payment, reply) => {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
                 let answer = Ok(payment_row(&state.org, payment));
-                self.submit(
-                    None,
-                    self.release(&myself, Vec::new(), Vec::new(), answer, Some(reply)),
-                );
+                self.answer(&myself, answer, Some(reply));
             }
             OrgMessage::Tick => self.tick(&myself, state),
             OrgMessage::Settled(until) => state.settled.push_back((until, self.house.now())),
@@ -150,7 +165,7 @@ impl OrgActor {
         let now = self.house.now();
         if order.is_stale(now) {
             let answer = Err(OrgsError::Unavailable("it took too long; ask again".to_owned()));
-            self.submit(None, self.release(myself, Vec::new(), Vec::new(), answer, reply));
+            self.answer(myself, answer, reply);
             return;
         }
         order.remember.into_iter().for_each(|row| state.org.remember(row));
@@ -158,8 +173,7 @@ impl OrgActor {
         let decision = match state.org.decide(&order.command, now) {
             Ok(decision) => decision,
             Err(rejection) => {
-                let answer = Err(rejection.into());
-                self.submit(None, self.release(myself, Vec::new(), Vec::new(), answer, reply));
+                self.answer(myself, Err(rejection.into()), reply);
                 return;
             }
         };
@@ -170,7 +184,8 @@ impl OrgActor {
         let changes = !events.is_empty() || order.taken.is_some();
         let expected = state.seq;
         state.seq = Seq(expected.0 + u64::try_from(events.len()).expect("a decision is small"));
-        let news = rows.clone();
+        let ended = Ended::of(&events, &rows);
+        let leaving = Leaving { news: rows.clone(), ended, effects, answer, span: order.span };
         let append = changes.then(|| Append {
             org: self.id,
             epoch: state.org.epoch,
@@ -181,7 +196,8 @@ impl OrgActor {
             rows,
             taken: order.taken.into_iter().collect(),
         });
-        self.submit(append, self.release(myself, news, effects, answer, reply));
+        let span = if changes { spans::commit(&leaving.span) } else { Span::none() };
+        self.submit(append, span, self.release(myself, leaving, reply));
     }
 
     fn tick(&self, myself: &ActorRef<OrgMessage>, state: &mut OrgState) {
@@ -209,23 +225,39 @@ impl OrgActor {
                 let _ = myself.cast(OrgMessage::Settled(now));
             }
         };
-        self.submit(None, Box::new(told));
+        self.submit(None, Span::none(), Box::new(told));
     }
 
-    fn submit(&self, append: Option<Append>, release: Release) {
-        self.house.lane(self.id).submit(Submission { org: self.id, append, release });
+    /// An answer that changes nothing, in its turn.
+    fn answer(
+        &self,
+        myself: &ActorRef<OrgMessage>,
+        answer: Answer,
+        reply: Option<RpcReplyPort<Answer>>,
+    ) {
+        let leaving = Leaving {
+            news: Vec::new(),
+            ended: Vec::new(),
+            effects: Vec::new(),
+            answer,
+            span: Span::none(),
+        };
+        self.submit(None, Span::none(), self.release(myself, leaving, reply));
+    }
+
+    fn submit(&self, append: Option<Append>, span: Span, release: Release) {
+        self.house.lane(self.id).submit(Submission { org: self.id, append, span, release });
     }
 
     /// What leaves once the outcome is known: nothing before, and after a failure only the answer.
     fn release(
         &self,
         myself: &ActorRef<OrgMessage>,
-        news: Vec<Row>,
-        mut effects: Vec<Effect>,
-        answer: Answer,
+        leaving: Leaving,
         mut reply: Option<RpcReplyPort<Answer>>,
     ) -> Release {
         let (house, org, myself) = (self.house.clone(), self.id, myself.clone());
+        let Leaving { news, ended, mut effects, answer, span } = leaving;
         if broken::is(Rule::IntentIsDurable) {
             effects.drain(..).for_each(|effect| effect::perform(&house, org, effect));
         }
@@ -236,8 +268,11 @@ impl OrgActor {
             let _ = reply.send(answer.clone());
         }
         Box::new(move |outcome| {
+            let _inside = span.enter();
             let answer = match outcome {
                 Ok(()) => {
+                    ended.iter().for_each(|ended| house.meters.ended(*ended));
+                    news.iter().for_each(|row| house.open_payments.tell(org, row));
                     effects.into_iter().for_each(|effect| effect::perform(&house, org, effect));
                     news.iter().for_each(|row| house.waiters.tell(org, row));
                     answer
@@ -274,7 +309,7 @@ fn payment_row(org: &Org, id: PaymentId) -> Option<Row> {
 }
 
 /// The payment that a command is about.
-fn subject(command: &Command) -> Option<PaymentId> {
+pub(crate) fn subject(command: &Command) -> Option<PaymentId> {
     match command {
         Command::CreateEnvironment { .. }
         | Command::OpenLine { .. }

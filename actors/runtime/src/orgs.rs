@@ -18,8 +18,9 @@ use ports::{
     orgs::OrgsError,
 };
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use crate::{house::House, org::Order, platform::Platform};
+use crate::{house::House, org::Order, platform::Platform, spans};
 
 /// What each wallet draws on. It never changes, so it is read once.
 #[derive(Default)]
@@ -56,7 +57,9 @@ impl Orgs for Platform {
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         // The caller may hang up; what has begun is finished.
-        let sent = tokio::spawn(async move { house.send(org, payment, terms).await });
+        spans::is_about(payment);
+        let work = async move { house.send(org, payment, terms).await };
+        let sent = tokio::spawn(work.in_current_span());
         let Row::Outgoing(outgoing) = news.hear_out(finish(sent).await?, deadline).await else {
             return Err(Rejection::IdReused.into());
         };
@@ -73,7 +76,9 @@ impl Orgs for Platform {
         let deadline = Instant::now() + within;
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
-        let asked = tokio::spawn(async move { house.receive(org, payment, terms).await });
+        spans::is_about(payment);
+        let work = async move { house.receive(org, payment, terms).await };
+        let asked = tokio::spawn(work.in_current_span());
         let Row::Incoming(incoming) = news.hear_out(finish(asked).await?, deadline).await else {
             return Err(Rejection::IdReused.into());
         };
@@ -82,7 +87,8 @@ impl Orgs for Platform {
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
         let house = self.house.clone();
-        finish(tokio::spawn(async move { house.administer(org, command).await })).await
+        let work = async move { house.administer(org, command).await };
+        finish(tokio::spawn(work.in_current_span())).await
     }
 
     async fn wait(
@@ -91,6 +97,7 @@ impl Orgs for Platform {
         payment: PaymentId,
         within: Duration,
     ) -> Result<Row, OrgsError> {
+        spans::is_about(payment);
         self.house.wait(org, payment, within).await
     }
 }

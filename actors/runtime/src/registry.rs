@@ -18,6 +18,7 @@ use crate::{
     house::House,
     limits,
     org::{Answer, Order, OrgActor, OrgMessage},
+    spans,
 };
 
 #[derive(Default)]
@@ -56,7 +57,8 @@ impl House {
 
     /// Executes a command on the organisation as it was loaded then, and on no later load.
     pub(crate) async fn execute_on(&self, seated: &Seated, order: Order) -> Answer {
-        let order = Order { since: Some(seated.since), ..order };
+        let span = spans::organisation(&order.command);
+        let order = Order { since: Some(seated.since), span, ..order };
         self.ask(seated, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
     }
 
@@ -146,6 +148,16 @@ impl Registry {
         let mut living: Vec<_> = living.collect();
         living.sort_by_key(|(org, _)| *org);
         living
+    }
+
+    /// How many are in memory, and how many wait for a person.
+    pub(crate) fn census(&self, now: Timestamp) -> (usize, usize) {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let seats = seats.values();
+        seats.fold((0, 0), |(live, quarantined), seat| match seat.living() {
+            Some(_) => (live + 1, quarantined),
+            None => (live, quarantined + usize::from(seat.is_quarantined(now))),
+        })
     }
 
     pub(crate) fn stop_where(&self, wanted: impl Fn(OrgId) -> bool) {

@@ -71,6 +71,7 @@ impl Tree {
         if self.house.is_closed() {
             return;
         }
+        self.house.meters.restarts(post, error.is_some());
         let house = self.house.clone();
         match post {
             Post::Org(org) => {
@@ -102,6 +103,7 @@ async fn start_lane(house: &Arc<House>, root: &ActorCell, index: usize) -> Resul
         lease: house.lease.clone(),
         turns: house.turns.clone(),
         waiting: lane.reset(),
+        meters: house.meters.lane(index),
     };
     let (actor, _) = Actor::spawn_linked(None, actor, (), root.clone()).await?;
     house.takes_post(actor.get_id(), Post::Lane(index));

@@ -14,7 +14,7 @@ use std::{
 use domain::Network;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::log;
+use crate::{log, traces};
 
 /// What one source says. It may leave out anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -29,10 +29,13 @@ pub struct Settings {
     pub network: Option<Network>,
     pub log: Option<String>,
     pub log_format: Option<log::Format>,
+    pub metrics_listen: Option<SocketAddr>,
+    pub otlp_endpoint: Option<traces::Endpoint>,
+    pub trace_ratio: Option<traces::Ratio>,
 }
 
 /// The configuration in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Everything that this process keeps is in here.
     pub data: PathBuf,
@@ -45,6 +48,11 @@ pub struct Config {
     pub network: Network,
     pub log: String,
     pub log_format: log::Format,
+    /// For whoever watches the process; `None`: nobody does.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The collector of traces; `None`: there are none.
+    pub otlp_endpoint: Option<traces::Endpoint>,
+    pub trace_ratio: traces::Ratio,
 }
 
 /// Where to listen. A place that somebody asked for is never exchanged for another.
@@ -154,6 +162,9 @@ impl Settings {
             network: self.network.or(under.network),
             log: self.log.or(under.log),
             log_format: self.log_format.or(under.log_format),
+            metrics_listen: self.metrics_listen.or(under.metrics_listen),
+            otlp_endpoint: self.otlp_endpoint.or(under.otlp_endpoint),
+            trace_ratio: self.trace_ratio.or(under.trace_ratio),
         }
     }
 
@@ -168,6 +179,9 @@ impl Settings {
             network: self.network.unwrap_or(Network::Regtest),
             log: self.log.unwrap_or_else(|| log::FOR_SERVERS.to_owned()),
             log_format: self.log_format.unwrap_or_default(),
+            metrics_listen: self.metrics_listen,
+            otlp_endpoint: self.otlp_endpoint,
+            trace_ratio: self.trace_ratio.unwrap_or_default(),
         })
     }
 }
@@ -309,6 +323,24 @@ mod tests {
         let error = load("data = 'd'", &pairs, Settings::default()).unwrap_err();
         assert!(error.contains("SWITCHYARD_STORE") && !error.contains("secret"), "{error}");
         assert_eq!(load("", &[], Settings::default()).unwrap_err()[..14], *"no data folder");
+    }
+
+    #[test]
+    fn nobody_watches_unless_somebody_asks_for_it() {
+        let config = load("data = 'd'", &[], Settings::default()).unwrap();
+        assert_eq!((config.metrics_listen, config.otlp_endpoint), (None, None));
+        let pairs = [
+            ("SWITCHYARD_METRICS_LISTEN", "127.0.0.1:9400"),
+            ("SWITCHYARD_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+            ("SWITCHYARD_TRACE_RATIO", "0.1"),
+        ];
+        let config = load("data = 'd'\ntrace_ratio = 0.5", &pairs, Settings::default()).unwrap();
+        assert_eq!(config.metrics_listen, Some("127.0.0.1:9400".parse().unwrap()));
+        assert_eq!(config.otlp_endpoint, Some("http://127.0.0.1:4317".parse().unwrap()));
+        assert_eq!(config.trace_ratio, "0.1".parse().unwrap());
+        for file in ["data = 'd'\ntrace_ratio = 2", "data = 'd'\notlp_endpoint = 'x'"] {
+            load(file, &[], Settings::default()).unwrap_err();
+        }
     }
 
     #[test]

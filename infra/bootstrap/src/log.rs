@@ -6,7 +6,11 @@ use std::{
 };
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt,
+};
+
+use crate::traces::Traces;
 
 /// Our own crates speak at `info`, libraries only when something is wrong.
 pub const FOR_SERVERS: &str = "info,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,\
@@ -45,16 +49,46 @@ pub enum LogError {
 }
 
 /// Starts the log of this process. Call once.
+///
+/// # Errors
+///
+/// The filter cannot be read, or there is a log already.
 pub fn start(filter: &str, format: Format) -> Result<(), LogError> {
-    let parsed = EnvFilter::try_new(filter)
+    begin(registry().with(layer(filter, format)?))
+}
+
+/// Starts the log, and the traces beside it. Call once.
+///
+/// # Errors
+///
+/// The filter cannot be read, or there is a log already.
+pub fn start_traced(filter: &str, format: Format, traces: &Traces) -> Result<(), LogError> {
+    begin(registry().with(layer(filter, format)?).with(traces.layer()))
+}
+
+fn begin(subscriber: impl SubscriberInitExt) -> Result<(), LogError> {
+    subscriber.try_init().map_err(|_| LogError::Started)
+}
+
+fn layer(filter: &str, format: Format) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LogError> {
+    let filter = EnvFilter::try_new(filter)
         .map_err(|error| LogError::Filter { filter: filter.to_owned(), why: error.to_string() })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    let started = match format {
-        Format::Text => log.with_target(false).try_init(),
-        Format::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|_| LogError::Started)
+    Ok(match format {
+        Format::Text => fmt::layer()
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(io::stderr)
+            .with_target(false)
+            .with_filter(filter)
+            .boxed(),
+        // What is known of the request and its payment stands beside what the line says.
+        Format::Json => json_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .flatten_span_list_on_top_level(true)
+            .with_opentelemetry_ids(true)
+            .with_filter(filter)
+            .boxed(),
+    })
 }

@@ -1,10 +1,11 @@
 //! Hosts the actor tree: one store, every registered node, and what an operator may ask of them.
 
 mod operations;
+mod watched;
 
 use std::sync::Arc;
 
-use bootstrap::random;
+use bootstrap::{random, watch::Watched};
 use domain::{Msat, Network, Preimage, SessionId};
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
@@ -12,6 +13,7 @@ use ports::{
     Reads, Receipts, directory::NodeRecord, lightning::NodeError,
 };
 use runtime::{Platform, Settings, Sockets};
+use tokio::sync::Mutex;
 
 /// Fee cap of a send that names none: half a percent, and never less than ten satoshi.
 const DEFAULT_FEE_PPM: u32 = 5_000;
@@ -39,6 +41,7 @@ pub enum StartError {
 pub struct Engine {
     platform: Platform,
     operations: Arc<operations::Operator>,
+    watched: Arc<dyn Watched>,
 }
 
 impl Engine {
@@ -65,6 +68,11 @@ impl Engine {
         };
         let session = SessionId::new(random::uuid()?);
         let platform = Platform::start(sockets, settings, session).await?;
+        let watched = Arc::new(watched::Gauges {
+            platform: platform.clone(),
+            guard: store.clone(),
+            asked: Mutex::default(),
+        });
         let operations = Arc::new(operations::Operator {
             platform: platform.clone(),
             directory: store.clone(),
@@ -72,7 +80,7 @@ impl Engine {
             network: config.network,
             clock: config.clock,
         });
-        Ok(Engine { platform, operations })
+        Ok(Engine { platform, operations, watched })
     }
 
     pub fn orgs(&self) -> Arc<dyn Orgs> {
@@ -81,6 +89,11 @@ impl Engine {
 
     pub fn operations(&self) -> Arc<dyn Operations> {
         self.operations.clone()
+    }
+
+    /// Its gauges, and whether it is ready.
+    pub fn watched(&self) -> Arc<dyn Watched> {
+        self.watched.clone()
     }
 
     /// Returns when another process has taken over, and this one is of no more use.

@@ -12,6 +12,7 @@ mod problem;
 mod public;
 mod serve;
 mod typed;
+mod watch;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use tonic::{
         server::{Router, TcpIncoming},
     },
 };
+use tower_layer::{Identity, Stack};
 
 use crate::{
     Gateway, admin,
@@ -28,7 +29,11 @@ use crate::{
     edge::Edge,
     limits, public,
     typed::Typed,
+    watch::WatchLayer,
 };
+
+/// What is around every request.
+type Watched = Stack<WatchLayer, Identity>;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the listener failed: {0}")]
@@ -76,8 +81,9 @@ pub async fn serve_admin(
     run(listener, router, watch::Sender::new(false), shutdown).await
 }
 
-fn server(longest_work: Duration) -> Server {
+fn server(longest_work: Duration) -> Server<Watched> {
     Server::builder()
+        .layer(WatchLayer::new())
         .timeout(longest_work + limits::TRANSPORT_MARGIN)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
@@ -87,7 +93,7 @@ fn server(longest_work: Duration) -> Server {
 
 async fn run(
     listener: TcpListener,
-    router: Router,
+    router: Router<Watched>,
     stop: watch::Sender<bool>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use bootstrap::{ConfigError, Exit, files::FileError, log::LogError, random::NoRandomness};
+use bootstrap::{
+    ConfigError, Exit, TelemetryError, files::FileError, log::LogError, random::NoRandomness,
+};
 
 const SAME_ID: &str = "same_id";
 
@@ -105,6 +107,18 @@ impl From<ConfigError> for Failure {
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         Failure::new(Exit::Invalid, "configuration_invalid", error.to_string())
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Failure {
+        match error {
+            TelemetryError::Log(error) => error.into(),
+            TelemetryError::Traces(error) => {
+                Failure::new(Exit::Invalid, "configuration_invalid", chain(&error))
+            }
+            TelemetryError::Metrics(error) => Failure::bug(error),
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use bootstrap::{
-    Config, Exit, Listen, StoreChoice, SystemClock,
+    Config, Exit, Listen, StoreChoice, SystemClock, Telemetry,
     files::{self, FolderLock},
     random,
+    watch::Watching,
 };
 use engine::{Engine, StartError, Store};
 use gateway::{AdminToken, Gateway, ServeError};
@@ -20,10 +21,11 @@ use crate::{
 
 const SEAL_KEYS: &str = "SWITCHYARD_SEAL_KEYS";
 
-/// Ports that are ours from now on, for customers and for the operator.
+/// Ports that are ours from now on: for customers, for the operator, for whoever watches.
 pub(crate) struct Listeners {
     public: TcpListener,
     admin: TcpListener,
+    metrics: Option<TcpListener>,
 }
 
 /// A running platform. Stop it with `stop`; killed, it loses nothing that was acknowledged.
@@ -33,6 +35,9 @@ pub(crate) struct Platform {
     stop: watch::Sender<bool>,
     ready: ready::Platform,
     ready_file: std::path::PathBuf,
+    /// Until everything else has stopped.
+    watching: Option<Watching>,
+    telemetry: Telemetry,
     _lock: FolderLock,
 }
 
@@ -41,6 +46,7 @@ impl Listeners {
         Ok(Listeners {
             public: bind(config.listen.address()).await?,
             admin: bind(config.admin_listen.address()).await?,
+            metrics: bind_metrics(config).await?,
         })
     }
 
@@ -49,7 +55,12 @@ impl Listeners {
         Ok(Listeners {
             public: bind_near(config.listen).await?,
             admin: bind_near(config.admin_listen).await?,
+            metrics: bind_metrics(config).await?,
         })
+    }
+
+    fn metrics_address(&self) -> Result<Option<SocketAddr>, Failure> {
+        self.metrics.as_ref().map(TcpListener::local_addr).transpose().map_err(Failure::bug)
     }
 }
 
@@ -57,6 +68,13 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::new(Exit::Unavailable, "address_unusable", format!("{address}: {error}"))
     })
+}
+
+async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    match config.metrics_listen {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind_near(listen: Listen) -> Result<TcpListener, Failure> {
@@ -72,6 +90,7 @@ impl Platform {
         config: &Config,
         lock: FolderLock,
         listeners: Listeners,
+        telemetry: Telemetry,
     ) -> Result<Platform, Failure> {
         // The lock is ours: a ready file can only be of an earlier life.
         files::remove(&config.ready_file)?;
@@ -83,6 +102,7 @@ impl Platform {
             address: listeners.public.local_addr().map_err(Failure::bug)?,
             admin_address: listeners.admin.local_addr().map_err(Failure::bug)?,
             admin_token_file: token_file,
+            metrics_address: listeners.metrics_address()?,
             data: config.data.clone(),
             pid: std::process::id(),
             network: config.network.name().to_owned(),
@@ -93,6 +113,10 @@ impl Platform {
             let address = ready.admin_address;
             tracing::warn!(%address, "the operator's token travels unencrypted");
         }
+        let watching = match (listeners.metrics, telemetry.metrics.clone()) {
+            (Some(listener), Some(metrics)) => Some(Watching::begin(listener, metrics)),
+            (None, _) | (_, None) => None,
+        };
         let (engine, gateway) = open_store(config).await?;
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
@@ -102,7 +126,10 @@ impl Platform {
         let with_token = ready::WithToken { platform: &ready, admin_token: &secret };
         ready::write(&config.ready_file, &with_token)?;
         let ready_file = config.ready_file.clone();
-        Ok(Platform { engine, servers, stop, ready, ready_file, _lock: lock })
+        if let Some(watching) = &watching {
+            watching.of(engine.watched());
+        }
+        Ok(Platform { engine, servers, stop, ready, ready_file, watching, telemetry, _lock: lock })
     }
 
     pub(crate) fn ready(&self) -> &ready::Platform {
@@ -129,6 +156,9 @@ impl Platform {
     /// Takes no more calls, lets those under way end, and puts everything down in order.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         files::remove(&self.ready_file)?;
+        if let Some(watching) = &self.watching {
+            watching.is_stopping();
+        }
         self.stop.send_replace(true);
         while let Some(ended) = self.servers.join_next().await {
             if let Ok(Err(error)) = ended {
@@ -136,6 +166,10 @@ impl Platform {
             }
         }
         self.engine.stop().await;
+        if let Some(watching) = self.watching {
+            watching.end().await;
+        }
+        self.telemetry.end().await;
         Ok(())
     }
 }

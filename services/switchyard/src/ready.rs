@@ -88,6 +88,9 @@ pub(crate) struct Platform {
     /// For the operator's calls.
     pub(crate) admin_address: SocketAddr,
     pub(crate) admin_token_file: PathBuf,
+    /// For whoever watches: metrics, health and readiness, if anybody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_address: Option<SocketAddr>,
     pub(crate) data: PathBuf,
     pub(crate) pid: u32,
     pub(crate) network: String,

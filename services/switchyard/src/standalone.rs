@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use bootstrap::{
-    Config, Exit, Settings, Signals, StoreChoice, config,
+    Config, Exit, Settings, Signals, StoreChoice, Telemetry, config,
     files::{self, FolderLock},
-    log,
+    log, traces,
 };
 use clap::Args;
 use domain::Network;
@@ -44,14 +44,23 @@ pub(crate) struct Flags {
     /// text or json.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<log::Format>,
+    /// Where metrics, /healthz and /readyz are, without a token; port 0: a free one [default: nowhere].
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
+    /// Collector of traces, OTLP over gRPC, as http://host:4317 [default: no traces].
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<traces::Endpoint>,
+    /// The share of traces that is kept, from 0 to 1 [default: 0.1].
+    #[arg(long, value_name = "RATIO")]
+    trace_ratio: Option<traces::Ratio>,
     /// TOML; unknown keys are refused.
     #[arg(long, env = "SWITCHYARD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl Flags {
-    /// The configuration in force, its data folder made and its log started.
-    pub(crate) fn load(self, defaults: Settings) -> Result<Config, Failure> {
+    /// The configuration in force, its data folder made and everything started that watches.
+    pub(crate) fn load(self, defaults: Settings) -> Result<(Config, Telemetry), Failure> {
         let flags = Settings {
             data: self.data,
             listen: self.listen,
@@ -61,26 +70,29 @@ impl Flags {
             network: self.network,
             log: self.log,
             log_format: self.log_format,
+            metrics_listen: self.metrics_listen,
+            otlp_endpoint: self.otlp_endpoint,
+            trace_ratio: self.trace_ratio,
         };
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let mut config = Config::load(flags, environment, self.config.as_deref(), defaults)?;
-        log::start(&config.log, config.log_format)?;
+        let telemetry = Telemetry::start(&config)?;
         files::private_folder(&config.data)?;
         // Absolute: the ready file is read from other folders.
         let unusable = |error| files::FileError::Io { path: config.data.clone(), source: error };
         config.data = config.data.canonicalize().map_err(unusable)?;
-        Ok(config)
+        Ok((config, telemetry))
     }
 }
 
 pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
-    let config = flags.load(Settings::default())?;
+    let (config, telemetry) = flags.load(Settings::default())?;
     let mut signals = Signals::catch().map_err(Failure::bug)?;
     let lock = FolderLock::take(&config.data)?;
     let listeners = Listeners::bind(&config).await?;
-    let starting = Platform::start(&config, lock, listeners);
+    let starting = Platform::start(&config, lock, listeners, telemetry);
     let mut platform = tokio::select! {
         started = starting => started?,
         _ = signals.asked() => return Ok(Exit::Interrupted),

@@ -42,6 +42,7 @@ Switchyard is running beside a simulated Lightning network of six nodes.
 
   customers call   {address} (gRPC, switchyard.v1)
   operators call   {admin} (gRPC, switchyard.admin.v1)
+  metrics          {metrics}
   data folder      {data}
   API key          in {key_file}
   admin token      in {token}
@@ -51,12 +52,20 @@ Switchyard is running beside a simulated Lightning network of six nodes.
 ",
         address = platform.address,
         admin = platform.admin_address,
+        metrics = metrics(platform),
         data = quoted(&platform.data),
         token = quoted(&platform.admin_token_file),
         credit = sat(CREDIT_WALLET_MSAT),
         line = sat(LINE_MSAT),
         own = sat(NODE_WALLET_MSAT),
     )
+}
+
+fn metrics(platform: &ready::Platform) -> String {
+    match platform.metrics_address {
+        Some(address) => format!("http://{address}/metrics, /healthz, /readyz"),
+        None => "not kept".to_owned(),
+    }
 }
 
 fn more(binary: &Path, data: &Path) -> String {

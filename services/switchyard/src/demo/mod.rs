@@ -4,7 +4,7 @@ mod guide;
 mod network;
 mod onboard;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use bootstrap::{Exit, Settings, Signals, files::FolderLock};
 
@@ -26,9 +26,10 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
     let defaults = Settings {
         data: Some(PathBuf::from(DATA)),
         log: Some(LOG.to_owned()),
+        metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         ..Settings::default()
     };
-    let config = flags.load(defaults)?;
+    let (config, telemetry) = flags.load(defaults)?;
     let mut signals = Signals::catch().map_err(Failure::bug)?;
     let lock = FolderLock::take(&config.data)?;
     let listeners = Listeners::bind_near(&config).await?;
@@ -36,7 +37,7 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
     out.say("starting the simulated Lightning network");
     let mut network = network::Child::start(&config.data).await?;
     out.say("starting the platform");
-    let starting = Platform::start(&config, lock, listeners);
+    let starting = Platform::start(&config, lock, listeners, telemetry);
     let mut platform = tokio::select! {
         started = starting => started?,
         _ = signals.asked() => return Ok(Exit::Interrupted),

@@ -1,6 +1,9 @@
 //! What `make run` starts: the line that it prints pays, and a new start finds everything there.
 
-use std::{net::TcpListener, process::Command};
+use std::{
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -27,6 +30,8 @@ fn the_printed_line_pays_and_a_restart_loses_nothing() {
     };
 
     let demo = start();
+    let metrics = demo.ready["ready"]["metrics_address"].as_str().unwrap();
+    assert!(TcpStream::connect(metrics).is_ok(), "somebody may watch");
     assert_eq!(paste(&demo), Some(0));
     assert_eq!(paste(&demo), Some(1), "the invoice is paid already");
     let house = demo.ready["demo"].clone();
@@ -55,7 +60,7 @@ fn a_port_that_was_asked_for_is_not_exchanged() {
     let data = folder.path().to_str().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for flag in ["--listen", "--admin-listen"] {
+    for flag in ["--listen", "--admin-listen", "--metrics-listen"] {
         let run = switchyard(&["--json", "demo", "--data", data, flag, &address]).run();
         let code = run.json()["error"]["code"].clone();
         assert_eq!((run.code, code), (4, "address_unusable".into()), "{}", run.stderr);
