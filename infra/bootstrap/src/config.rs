@@ -212,7 +212,8 @@ impl fmt::Debug for StoreChoice {
 
 /// A network by its name, for flags.
 pub fn parse_network(name: &str) -> Result<Network, String> {
-    Network::from_name(name).ok_or_else(|| "must be mainnet, testnet, signet or regtest".to_owned())
+    Network::from_name(name)
+        .ok_or_else(|| "must be mainnet, testnet, signet, mutinynet or regtest".to_owned())
 }
 
 fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Network>, D::Error> {

@@ -35,7 +35,7 @@ pub(crate) struct Flags {
     /// sqlite (in the data folder) or postgres://… [default: sqlite].
     #[arg(long)]
     store: Option<StoreChoice>,
-    /// mainnet, testnet, signet or regtest [default: regtest].
+    /// mainnet, testnet, signet, mutinynet or regtest [default: regtest].
     #[arg(long, value_parser = config::parse_network)]
     network: Option<Network>,
     /// What the log on stderr says, as in RUST_LOG.
