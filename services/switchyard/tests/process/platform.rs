@@ -17,13 +17,19 @@ pub(crate) struct House {
     folder: TempDir,
     network: Process,
     pub(crate) platform: Option<Process>,
+    name: &'static str,
 }
 
 impl House {
     pub(crate) fn start() -> House {
+        House::start_on("regtest", "regtest")
+    }
+
+    /// The simulated nodes are on a chain, the platform on the network that goes by the name.
+    pub(crate) fn start_on(chain: &str, name: &'static str) -> House {
         let folder = tempfile::tempdir().unwrap();
-        let network = start_network(folder.path());
-        let mut house = House { folder, network, platform: None };
+        let network = start_network(folder.path(), chain);
+        let mut house = House { folder, network, platform: None, name };
         house.start_platform();
         house
     }
@@ -33,7 +39,8 @@ impl House {
         let any = "127.0.0.1:0";
         let args =
             ["standalone", "--listen", any, "--admin-listen", any, "--log", "error", "--data"];
-        let args: Vec<&str> = args.into_iter().chain([data.to_str().unwrap()]).collect();
+        let on = [data.to_str().unwrap(), "--network", self.name];
+        let args: Vec<&str> = args.into_iter().chain(on).collect();
         self.platform = Some(Process::start(&args, &data.join("ready.json")));
     }
 
@@ -111,9 +118,9 @@ fn network_folder(folder: &Path) -> PathBuf {
     folder.join("network")
 }
 
-fn start_network(folder: &Path) -> Process {
+fn start_network(folder: &Path, chain: &str) -> Process {
     let data = network_folder(folder);
-    let args = ["sim", "run", "--data", data.to_str().unwrap()];
+    let args = ["sim", "run", "--network", chain, "--data", data.to_str().unwrap()];
     Process::start(&args, &data.join("ready.json"))
 }
 

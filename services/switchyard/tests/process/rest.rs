@@ -128,3 +128,26 @@ fn a_merchant_pays_is_paid_and_reads_it_all_by_rest_also_after_a_crash() {
     assert_eq!((deleted.status, &deleted.body["error"]["type"]), (400, &json!("wallet_not_empty")));
     assert_eq!(house.ok(&["audit"])["clean"], true);
 }
+
+/// Its nodes and its invoices say signet, as every signet's do; we say mutinynet.
+#[test]
+fn mutinynet_pays_over_the_nodes_of_its_signet() {
+    let house = House::start_on("signet", "mutinynet");
+    house.onboard();
+    let rest = Rest::of(&house);
+    let invoice = house.outside_invoice(&["--amount-msat", "5000"]);
+    assert!(invoice.starts_with("lntbs"), "{invoice}");
+    let own = json!({
+        "id": "01a20ae0-e07d-73ad-b7aa-21f132985457", "environment_id": rest.environment,
+        "line_of_credit_id": wallet(&house, "credit")["line_id"], "name": "sandbox",
+        "network": "mutinynet", "limit": 0,
+    });
+    let made = rest.ask("POST", "/wallets", "return=representation", &own);
+    assert_eq!((made.status, &made.body["network"]), (201, &json!("mutinynet")), "{}", made.body);
+    let send = json!({
+        "id": "01a20ae0-e07d-73ad-b7aa-21f132985458", "currency": "btc", "type": "bolt11",
+        "wallet_id": wallet(&house, "credit")["id"], "data": { "payment_request": invoice },
+    });
+    let paid = rest.ask("POST", &rest.payments(""), "return=representation, wait=30", &send);
+    assert_eq!((paid.status, &paid.body["status"]), (201, &json!("completed")), "{}", paid.body);
+}
