@@ -185,9 +185,14 @@ pub(super) async fn sandbox(
     own.ok_or(Rejection::LineNotFound(line))?;
     let set = limit_msat.map(|limit_msat| Command::SetLineLimit { line, limit_msat });
     let disable = disables.then_some(Command::DisableLine { line });
+    let mut has_changed = false;
     for command in [set, disable].into_iter().flatten() {
-        let orgs = &edge.gateway.orgs;
-        orgs.administer(caller.org, command).await.map_err(customer::orgs)?;
+        let asked = edge.gateway.orgs.administer(caller.org, command).await;
+        asked.map_err(|error| match (Refusal::from(customer::orgs(error)), has_changed) {
+            (refusal, false) => refusal,
+            (refusal, true) => refusal.after_a_write(),
+        })?;
+        has_changed = true;
     }
     Ok(written::<()>(&Prefer::default(), false, None))
 }

@@ -99,7 +99,9 @@ async fn keyed(
     settle(edge, &scope, fingerprint, response).await
 }
 
-/// Keeps what was answered, or frees the key where nothing was done for certain.
+/// Keeps what was answered, or frees the key where nothing was done for certain. The answer stands even
+/// where it cannot be kept: then a repeat hears that the key runs, and later is carried out again, which
+/// its id makes safe.
 async fn settle(
     edge: &Edge,
     scope: &IdempotencyScope,
@@ -110,7 +112,9 @@ async fn settle(
     if !response.status().is_success() {
         // A refusal has done nothing, and what perhaps was done is found by its id: the same request
         // may be tried again under the same key.
-        store.abandon(scope, fingerprint).await.map_err(customer::store)?;
+        if let Err(error) = store.abandon(scope, fingerprint).await {
+            tracing::warn!(%error, "an idempotency key could not be freed");
+        }
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -118,8 +122,9 @@ async fn settle(
         Refusal::new(ErrorClass::Bug, "internal", "the answer is larger than an answer can be")
     })?;
     let answer = StoredAnswer { status: parts.status.as_u16(), body: body.to_vec() };
-    let now = edge.gateway.clock.now();
-    store.finish(scope, fingerprint, &answer, now).await.map_err(customer::store)?;
+    if let Err(error) = store.finish(scope, fingerprint, &answer, edge.gateway.clock.now()).await {
+        tracing::warn!(%error, "an answer could not be kept");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

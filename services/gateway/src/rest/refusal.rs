@@ -60,6 +60,18 @@ impl Refusal {
             .with_context(serde_json::json!({ "fields": [field] }))
     }
 
+    /// Something was done before this went wrong: it must not read as if nothing had been.
+    pub(super) fn after_a_write(self) -> Refusal {
+        match Retryable::of(self.0.class) {
+            Retryable::No => self,
+            Retryable::SameId => Refusal::new(
+                ErrorClass::Uncertain,
+                "outcome_unknown",
+                "perhaps carried out; repeat it with the same id, or read by id",
+            ),
+        }
+    }
+
     pub(super) fn not_found(kind: &'static str, what: impl ToString) -> Refusal {
         Refusal::new(ErrorClass::NotFound, kind, what.to_string() + " not found")
     }

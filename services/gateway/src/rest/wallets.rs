@@ -100,7 +100,7 @@ pub(super) async fn create(
     };
     administer(&edge, caller, wallet, command).await?;
     let object = match prefer.representation {
-        true => Some(told(&edge, caller, wallet).await?),
+        true => Some(told(&edge, caller, wallet).await.map_err(Refusal::after_a_write)?),
         false => None,
     };
     Ok(written(&prefer, is_repeat, object))

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -37,6 +37,8 @@ pub(crate) const NODE: u128 = 0x4e;
 pub(crate) struct Fake {
     state: Mutex<State>,
     pub(crate) keys_kept: Mutex<BTreeMap<IdempotencyScope, Kept>>,
+    /// Answers cannot be kept.
+    pub(crate) forgets: AtomicBool,
     now: AtomicI64,
     changed: Notify,
 }

@@ -1,6 +1,6 @@
 //! Reading and remembering, in memory.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use domain::{
     EnvironmentId, OrgId, PaymentId, Timestamp, WalletId,
@@ -277,6 +277,9 @@ impl Idempotency for Fake {
         answer: &StoredAnswer,
         _: Timestamp,
     ) -> Result<(), StoreError> {
+        if self.forgets.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it went away".to_owned()));
+        }
         let mut kept = self.keys_kept.lock().unwrap();
         kept.get_mut(scope).unwrap().answer = Some(answer.clone());
         Ok(())

@@ -81,3 +81,21 @@ async fn a_thousand_posts_under_one_key_are_done_once() {
         assert_eq!(answer.refusal(), (409, "idempotency_key_running"));
     }
 }
+
+/// Saying that nothing was done would be a lie, and make somebody pay twice under another id.
+#[tokio::test]
+async fn an_answer_that_cannot_be_kept_is_given_all_the_same() {
+    let world = World::new().await;
+    world.fake.forgets.store(true, std::sync::atomic::Ordering::Relaxed);
+    let keyed = world.rest(&world.book).with("idempotency-key", "7");
+    let path = world.book.of_env("/payments");
+    let body = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    assert_eq!(keyed.post(&path, &body).await.status, 202);
+    assert!(world.fake.has_payment(world.book.org, payment(1)));
+    let running = keyed.post(&path, &body).await;
+    assert_eq!(running.refusal(), (409, "idempotency_key_running"));
+    // Whoever took it is given up for lost, and the repeat finds the payment.
+    world.fake.set_now(crate::world::BEGIN_MS + 91_000);
+    let taken_over = keyed.post(&path, &body).await;
+    assert_eq!((taken_over.status, taken_over.header("idempotency-hit")), (202, "true"));
+}
