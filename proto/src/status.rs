@@ -3,11 +3,11 @@
 //! | class | gRPC | retryable |
 //! |---|---|---|
 //! | Invalid | INVALID_ARGUMENT | no |
-//! | Denied | UNAUTHENTICATED | no |
+//! | Denied | UNAUTHENTICATED; PERMISSION_DENIED for a key that may not | no |
 //! | NotFound | NOT_FOUND | no |
 //! | Rejected | FAILED_PRECONDITION | no |
 //! | Conflict | ALREADY_EXISTS | no |
-//! | Unavailable | UNAVAILABLE | same_id |
+//! | Unavailable | UNAVAILABLE; RESOURCE_EXHAUSTED for a key that calls too often | same_id |
 //! | Uncertain | DEADLINE_EXCEEDED | same_id |
 //! | Bug | INTERNAL | no |
 //!
@@ -122,8 +122,8 @@ impl Retryable {
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Status {
         let message = shortened(&problem.message);
-        let details = rpc::Details::of(&problem, message).encode_to_vec();
-        let grpc = code(problem.class);
+        let grpc = code_of(&problem);
+        let details = rpc::Details::of(&problem, grpc, message).encode_to_vec();
         let mut status = Status::with_details(grpc, message, details.into());
         let metadata = status.metadata_mut();
         // A code of ours is plain ASCII; one that is not would only lose its name.
@@ -133,6 +133,15 @@ impl From<Problem> for Status {
         let retryable = problem.retryable().word();
         metadata.insert(RETRYABLE_KEY, MetadataValue::from_static(retryable));
         status
+    }
+}
+
+/// The class decides, but for two that gRPC tells apart and the class does not.
+fn code_of(problem: &Problem) -> Code {
+    match problem.code.as_ref() {
+        "access_rights" | "address_not_allowed" => Code::PermissionDenied,
+        "rate_limited" => Code::ResourceExhausted,
+        _ => code(problem.class),
     }
 }
 
@@ -211,7 +220,7 @@ fn shortened(message: &str) -> &str {
 
 /// google.rpc, as far as we speak it.
 mod rpc {
-    use super::{DOMAIN, ERROR_INFO, HashMap, Message, Problem, code};
+    use super::{Code, DOMAIN, ERROR_INFO, HashMap, Message, Problem};
 
     /// google.rpc.Status.
     #[derive(Clone, PartialEq, Message)]
@@ -245,7 +254,7 @@ mod rpc {
     }
 
     impl Details {
-        pub(super) fn of(problem: &Problem, message: &str) -> Details {
+        pub(super) fn of(problem: &Problem, grpc: Code, message: &str) -> Details {
             let retryable = problem.retryable().word().to_owned();
             let info = ErrorInfo {
                 reason: problem.code.clone().into_owned(),
@@ -253,7 +262,7 @@ mod rpc {
                 metadata: HashMap::from([("retryable".to_owned(), retryable)]),
             };
             Details {
-                code: code(problem.class).into(),
+                code: grpc.into(),
                 message: message.to_owned(),
                 details: vec![Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() }],
             }

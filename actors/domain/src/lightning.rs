@@ -61,6 +61,9 @@ pub enum Network {
     Mainnet,
     Testnet,
     Signet,
+    /// A public signet with blocks of its own. On the wire it cannot be told from other signets: its
+    /// invoices and its nodes say signet.
+    Mutinynet,
     Regtest,
 }
 
@@ -71,14 +74,25 @@ impl Network {
             Network::Mainnet => "mainnet",
             Network::Testnet => "testnet",
             Network::Signet => "signet",
+            Network::Mutinynet => "mutinynet",
             Network::Regtest => "regtest",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Network> {
-        [Network::Mainnet, Network::Testnet, Network::Signet, Network::Regtest]
+        use Network::{Mainnet, Mutinynet, Regtest, Signet, Testnet};
+
+        [Mainnet, Testnet, Signet, Mutinynet, Regtest]
             .into_iter()
             .find(|network| network.name() == name)
+    }
+
+    /// The network as invoices and nodes name it.
+    pub fn chain(self) -> Network {
+        match self {
+            Network::Mutinynet => Network::Signet,
+            Network::Mainnet | Network::Testnet | Network::Signet | Network::Regtest => self,
+        }
     }
 }
 
@@ -126,5 +140,21 @@ impl FailureReason {
             Self::Refused | Self::Unreachable => true,
             Self::Error | Self::IncorrectPaymentDetails | Self::Canceled => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_is_found_by_its_name_and_mutinynet_is_a_signet() {
+        for name in ["mainnet", "testnet", "signet", "mutinynet", "regtest"] {
+            let network = Network::from_name(name).unwrap();
+            assert_eq!(network.name(), name);
+            let on_the_wire = if name == "mutinynet" { "signet" } else { name };
+            assert_eq!(network.chain().name(), on_the_wire);
+        }
+        assert_eq!(Network::from_name("moon"), None);
     }
 }

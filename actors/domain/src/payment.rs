@@ -57,6 +57,18 @@ pub struct Epoch(pub u64);
 /// bound, so that a node that forgets every request cannot be asked for ever.
 pub const REQUESTS_PER_ATTEMPT_MAX: usize = 16;
 
+/// Fee cap of a send that names none: one percent of the amount, and never less than one satoshi.
+pub const FEE_LIMIT_DEFAULT_PPM: u32 = 10_000;
+pub const FEE_LIMIT_DEFAULT_MIN_MSAT: Msat = match Msat::new(1_000) {
+    Some(one_sat) => one_sat,
+    None => Msat::ZERO,
+};
+
+/// What a send that names no fee cap may cost at most.
+pub fn default_fee_limit(amount_msat: Msat) -> Msat {
+    amount_msat.per_million_ceil(FEE_LIMIT_DEFAULT_PPM).max(FEE_LIMIT_DEFAULT_MIN_MSAT)
+}
+
 /// One call for an attempt, journaled before it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {

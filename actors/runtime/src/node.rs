@@ -209,7 +209,7 @@ impl NodeActor {
     async fn check(&self, status: &NodeStatus) -> Result<(), String> {
         let record = &self.node.record;
         // A node whose identity or network differs from what was registered gets nothing (rule 17).
-        if status.identity != record.identity || status.network != Some(record.network) {
+        if status.identity != record.identity || status.network != Some(record.network.chain()) {
             let why = format!("it now answers as {} on {:?}", status.identity, status.network);
             if !self.node.is_stopped() {
                 effect::stop_node(self.house.clone(), record.id, why.clone()).await;

@@ -7,6 +7,7 @@
 use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -27,6 +28,8 @@ pub struct Settings {
     pub store: Option<StoreChoice>,
     #[serde(default, deserialize_with = "network")]
     pub network: Option<Network>,
+    #[serde(default, deserialize_with = "rate")]
+    pub calls_per_second: Option<NonZeroU32>,
     pub log: Option<String>,
     pub log_format: Option<log::Format>,
     pub metrics_listen: Option<SocketAddr>,
@@ -46,6 +49,8 @@ pub struct Config {
     pub ready_file: PathBuf,
     pub store: StoreChoice,
     pub network: Network,
+    /// What one API key may call in the long run.
+    pub calls_per_second: NonZeroU32,
     pub log: String,
     pub log_format: log::Format,
     /// For whoever watches the process; `None`: nobody does.
@@ -85,6 +90,8 @@ pub enum ConfigError {
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
+/// Far above what a busy merchant needs, far below what one organisation can decide.
+const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5_000).expect("not zero");
 const READY_FILE: &str = "ready.json";
 const PREFIX: &str = "SWITCHYARD_";
 
@@ -160,6 +167,7 @@ impl Settings {
             ready_file: self.ready_file.or(under.ready_file),
             store: self.store.or(under.store),
             network: self.network.or(under.network),
+            calls_per_second: self.calls_per_second.or(under.calls_per_second),
             log: self.log.or(under.log),
             log_format: self.log_format.or(under.log_format),
             metrics_listen: self.metrics_listen.or(under.metrics_listen),
@@ -177,6 +185,7 @@ impl Settings {
             admin_listen: self.admin_listen.map_or(Listen::Usual(ADMIN_LISTEN), Listen::Asked),
             store: self.store.unwrap_or(StoreChoice::Sqlite),
             network: self.network.unwrap_or(Network::Regtest),
+            calls_per_second: self.calls_per_second.unwrap_or(CALLS_PER_SECOND),
             log: self.log.unwrap_or_else(|| log::FOR_SERVERS.to_owned()),
             log_format: self.log_format.unwrap_or_default(),
             metrics_listen: self.metrics_listen,
@@ -226,11 +235,28 @@ impl fmt::Debug for StoreChoice {
 
 /// A network by its name, for flags.
 pub fn parse_network(name: &str) -> Result<Network, String> {
-    Network::from_name(name).ok_or_else(|| "must be mainnet, testnet, signet or regtest".to_owned())
+    Network::from_name(name)
+        .ok_or_else(|| "must be mainnet, testnet, signet, mutinynet or regtest".to_owned())
 }
 
 fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Network>, D::Error> {
     parse_network(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// A number, also as the text that it is in the environment.
+fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(i64),
+        Text(String),
+    }
+
+    let number = match Given::deserialize(from)? {
+        Given::Number(number) => NonZeroU32::new(u32::try_from(number).unwrap_or(0)),
+        Given::Text(text) => text.parse().ok(),
+    };
+    number.map(Some).ok_or_else(|| D::Error::custom("must be a whole number of calls, at least 1"))
 }
 
 /// Kubernetes puts the addresses of services named `switchyard…` into the environment of pods.
@@ -289,6 +315,20 @@ mod tests {
         assert_eq!(config.admin_listen, Listen::Usual(ADMIN_LISTEN));
         assert_eq!(config.network, Network::Signet);
         assert_eq!(config.store, StoreChoice::Sqlite);
+        assert_eq!(config.calls_per_second, CALLS_PER_SECOND);
+    }
+
+    #[test]
+    fn a_rate_is_a_number_in_the_file_and_a_text_in_the_environment() {
+        let file = "data = 'd'\ncalls_per_second = 7\n";
+        assert_eq!(load(file, &[], Settings::default()).unwrap().calls_per_second.get(), 7);
+        let pairs = [("SWITCHYARD_CALLS_PER_SECOND", "8")];
+        assert_eq!(load(file, &pairs, Settings::default()).unwrap().calls_per_second.get(), 8);
+        for wrong in ["0", "-1", "4294967296", "'many'"] {
+            let file = format!("data = 'd'\ncalls_per_second = {wrong}\n");
+            let error = load(&file, &[], Settings::default()).unwrap_err();
+            assert!(error.contains("at least 1"), "{error}");
+        }
     }
 
     #[test]

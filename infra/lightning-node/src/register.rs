@@ -62,7 +62,7 @@ pub async fn inspect(
 async fn identity(lnd: &Lnd, expected: Network) -> Result<PublicKey, RegisterError> {
     let info = lnd.info().await.map_err(|error| refusal(lnd, error))?;
     let found = network(&info);
-    if Network::from_name(found) != Some(expected) {
+    if Network::from_name(found) != Some(expected.chain()) {
         return Err(RegisterError::WrongNetwork { expected, found: found.to_owned() });
     }
     public_key(&info.identity_pubkey)

@@ -324,7 +324,7 @@ pub fn status(status: PaymentStatus) -> v1::PaymentStatus {
     }
 }
 
-fn incoming_failure(payment: &Incoming) -> Option<v1::Failure> {
+pub fn incoming_failure(payment: &Incoming) -> Option<v1::Failure> {
     match (payment.state, &payment.invoice) {
         (IncomingState::Failed, None) => {
             Some(failure("invoice_not_made", "the node could not make the invoice"))
@@ -345,7 +345,7 @@ fn incoming_failure(payment: &Incoming) -> Option<v1::Failure> {
     }
 }
 
-fn payment_failure(why: PaymentFailure) -> v1::Failure {
+pub fn payment_failure(why: PaymentFailure) -> v1::Failure {
     match why {
         PaymentFailure::LineDisabled => {
             failure("line_of_credit_disabled", "the wallet's line of credit is disabled")
@@ -367,7 +367,7 @@ fn payment_failure(why: PaymentFailure) -> v1::Failure {
     }
 }
 
-fn node_failure(reason: FailureReason) -> v1::Failure {
+pub fn node_failure(reason: FailureReason) -> v1::Failure {
     match reason {
         FailureReason::Timeout => failure("timeout", "no route worked in the time allowed"),
         FailureReason::NoRoute => {

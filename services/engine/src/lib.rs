@@ -6,7 +6,10 @@ mod watched;
 use std::sync::Arc;
 
 use bootstrap::{random, watch::Watched};
-use domain::{Msat, Network, Preimage, SessionId};
+use domain::{
+    Network, Preimage, SessionId,
+    payment::{FEE_LIMIT_DEFAULT_MIN_MSAT, FEE_LIMIT_DEFAULT_PPM},
+};
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
     Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Placement,
@@ -14,10 +17,6 @@ use ports::{
 };
 use runtime::{Platform, Settings, Sockets};
 use tokio::sync::Mutex;
-
-/// Fee cap of a send that names none: half a percent, and never less than ten satoshi.
-const DEFAULT_FEE_PPM: u32 = 5_000;
-const DEFAULT_FEE_MIN_MSAT: u64 = 10_000;
 
 /// One store, seen through every socket that it fills.
 pub trait Store: Journal + Receipts + Reads + Directory + Guard + Placement + Idempotency {}
@@ -63,8 +62,8 @@ impl Engine {
         };
         let settings = Settings {
             network: config.network,
-            default_fee_ppm: DEFAULT_FEE_PPM,
-            default_fee_min_msat: Msat::new(DEFAULT_FEE_MIN_MSAT).expect("below the supply"),
+            default_fee_ppm: FEE_LIMIT_DEFAULT_PPM,
+            default_fee_min_msat: FEE_LIMIT_DEFAULT_MIN_MSAT,
         };
         let session = SessionId::new(random::uuid()?);
         let platform = Platform::start(sockets, settings, session).await?;

@@ -1,13 +1,15 @@
 //! Who is calling: an API key for one environment, or the operator's token.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hint::black_box,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use domain::{EnvironmentId, ErrorClass, OrgId};
-use ports::Directory;
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use domain::{EnvironmentId, ErrorClass, KeyId, OrgId, Permission, Timestamp};
+use ports::{Clock, Directory, directory::KeyRecord};
 use proto::Problem;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -15,69 +17,173 @@ use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
 use crate::{limits, problem::customer};
 
+const API_KEY: &str = "x-api-key";
+
 /// Begins every secret, so that one that leaked is recognised.
 const SECRET_PREFIX: &str = "switchyard_";
 
-/// What a key may see: one environment of one organisation.
+/// Who calls: one environment of one organisation, and what the key may do there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) org: OrgId,
     pub(crate) environment: EnvironmentId,
+    pub(crate) key: KeyId,
+    pub(crate) permissions: Permissions,
     digest: [u8; 32],
+}
+
+/// What a key may do. Small, so that it can be handed around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Permissions(u8);
+
+impl Permissions {
+    pub(crate) fn of(given: &BTreeSet<Permission>) -> Permissions {
+        Permissions(given.iter().fold(0, |bits, permission| bits | bit(*permission)))
+    }
+
+    pub(crate) fn has(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
+}
+
+fn bit(permission: Permission) -> u8 {
+    match permission {
+        Permission::Read => 1,
+        Permission::Receive => 2,
+        Permission::Write => 4,
+        Permission::Billing => 8,
+    }
 }
 
 /// Keys looked up a moment ago. Unknown keys are not remembered: a new key works at once.
 pub(crate) struct Keys {
     directory: Arc<dyn Directory>,
-    known: Mutex<HashMap<[u8; 32], (Caller, Instant)>>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<HashMap<[u8; 32], Remembered>>,
+    /// When keys were used since that was last written down.
+    used: Mutex<HashMap<KeyId, Timestamp>>,
+}
+
+struct Remembered {
+    key: Arc<KeyRecord>,
+    since: Instant,
 }
 
 impl Keys {
-    pub(crate) fn new(directory: Arc<dyn Directory>) -> Keys {
-        Keys { directory, known: Mutex::default() }
+    pub(crate) fn new(directory: Arc<dyn Directory>, clock: Arc<dyn Clock>) -> Keys {
+        Keys { directory, clock, known: Mutex::default(), used: Mutex::default() }
     }
 
+    /// Whoever the key in the metadata belongs to, once the guard has let the call in.
     pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Problem> {
-        let secret = secret(metadata)?;
+        let key = self.by_secret(metadata.as_ref()).await?;
+        self.check_not_expired(&key)?;
+        Ok(caller(&key))
+    }
+
+    /// Whoever the key in the headers belongs to, calling from that address.
+    pub(crate) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        from: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let key = self.by_secret(headers).await?;
+        self.check_not_expired(&key)?;
+        check_address(&key, from)?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.insert(key.id, self.clock.now());
+        Ok(caller(&key))
+    }
+
+    /// The same caller, unless the key has been revoked or has expired since.
+    pub(crate) async fn again(&self, known: Caller) -> Result<Caller, Problem> {
+        let key = self.by_digest(known.digest).await?;
+        self.check_not_expired(&key)?;
+        Ok(caller(&key))
+    }
+
+    /// Writes down when keys were last used. What fails is tried again with the next use.
+    pub(crate) async fn write_down_use(&self) {
+        let used = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *used)
+        };
+        let mut used: Vec<_> = used.into_iter().collect();
+        used.sort_unstable();
+        for some in used.chunks(limits::KEYS_WRITTEN_AT_ONCE) {
+            if let Err(error) = self.directory.touch_keys(some).await {
+                tracing::warn!(%error, "the use of keys could not be written down");
+                return;
+            }
+        }
+    }
+
+    async fn by_secret(&self, headers: &HeaderMap) -> Result<Arc<KeyRecord>, Problem> {
+        let secret = secret(headers)?;
         if secret.len() > limits::SECRET_BYTES_MAX {
             return Err(wrong());
         }
         self.by_digest(digest(secret)).await
     }
 
-    /// The same caller, unless the key has been revoked since.
-    pub(crate) async fn again(&self, caller: Caller) -> Result<Caller, Problem> {
-        self.by_digest(caller.digest).await
-    }
-
-    async fn by_digest(&self, digest: [u8; 32]) -> Result<Caller, Problem> {
+    async fn by_digest(&self, digest: [u8; 32]) -> Result<Arc<KeyRecord>, Problem> {
         // What is looked up is as old as the moment before it was asked for.
         let asked_at = Instant::now();
-        if let Some(caller) = self.remembered(&digest, asked_at) {
-            return Ok(caller);
+        if let Some(key) = self.remembered(&digest, asked_at) {
+            return Ok(key);
         }
         let found = self.directory.key(digest).await.map_err(customer::store)?;
         let Some(key) = found.filter(|key| key.revoked_at.is_none()) else {
             return Err(wrong());
         };
-        let caller = Caller { org: key.org, environment: key.environment, digest };
-        self.remember(caller, asked_at);
-        Ok(caller)
+        let key = Arc::new(key);
+        self.remember(key.clone(), asked_at);
+        Ok(key)
     }
 
-    fn remembered(&self, digest: &[u8; 32], now: Instant) -> Option<Caller> {
+    fn check_not_expired(&self, key: &KeyRecord) -> Result<(), Problem> {
+        match key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
+            true => Err(Problem::new(ErrorClass::Denied, "key_expired", "the key has expired")),
+            false => Ok(()),
+        }
+    }
+
+    fn remembered(&self, digest: &[u8; 32], now: Instant) -> Option<Arc<KeyRecord>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (caller, since) = known.get(digest)?;
-        is_fresh(*since, now).then_some(*caller)
+        let Remembered { key, since } = known.get(digest)?;
+        is_fresh(*since, now).then(|| key.clone())
     }
 
-    fn remember(&self, caller: Caller, since: Instant) {
+    fn remember(&self, key: Arc<KeyRecord>, since: Instant) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= limits::KEYS_CACHED_MAX {
-            known.retain(|_, (_, since)| is_fresh(*since, Instant::now()));
+            known.retain(|_, known| is_fresh(known.since, Instant::now()));
         }
         if known.len() < limits::KEYS_CACHED_MAX {
-            known.insert(caller.digest, (caller, since));
+            known.insert(key.digest, Remembered { key, since });
+        }
+    }
+}
+
+fn caller(key: &KeyRecord) -> Caller {
+    Caller {
+        org: key.org,
+        environment: key.environment,
+        key: key.id,
+        permissions: Permissions::of(&key.permissions),
+        digest: key.digest,
+    }
+}
+
+/// An address that is not known is none of those allowed.
+fn check_address(key: &KeyRecord, from: Option<IpAddr>) -> Result<(), Problem> {
+    let from = from.map(|from| from.to_canonical());
+    let is_allowed = |from: &IpAddr| key.valid_ips.iter().any(|net| net.contains(from));
+    match key.valid_ips.is_empty() || from.as_ref().is_some_and(is_allowed) {
+        true => Ok(()),
+        false => {
+            let message = "the key may not be used from this address";
+            Err(Problem::new(ErrorClass::Denied, "address_not_allowed", message))
         }
     }
 }
@@ -139,7 +245,7 @@ pub(crate) struct TokenGuard(pub(crate) AdminToken);
 
 impl Interceptor for TokenGuard {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        match bearer(request.metadata()) {
+        match bearer(request.metadata().as_ref()) {
             Some(shown) if self.0.is(shown) => Ok(request),
             Some(_) => Err(wrong().into()),
             None => Err(missing("the operator's token", "authorization: Bearer").into()),
@@ -147,16 +253,23 @@ impl Interceptor for TokenGuard {
     }
 }
 
-fn secret(metadata: &MetadataMap) -> Result<&str, Problem> {
-    match metadata.get("x-api-key") {
+fn secret(headers: &HeaderMap) -> Result<&str, Problem> {
+    for name in [API_KEY, AUTHORIZATION.as_str()] {
+        // Which of two would count is not for us to guess.
+        if headers.get_all(name).iter().nth(1).is_some() {
+            let message = format!("the header {name} must be given once");
+            return Err(Problem::new(ErrorClass::Invalid, "duplicate_credentials", message));
+        }
+    }
+    match headers.get(API_KEY) {
         Some(key) => key.to_str().map_err(|_| wrong()),
-        None => bearer(metadata)
+        None => bearer(headers)
             .ok_or_else(|| missing("an API key", "x-api-key, or authorization: Bearer")),
     }
 }
 
-fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    let (scheme, token) = metadata.get("authorization")?.to_str().ok()?.split_once(' ')?;
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

@@ -23,11 +23,13 @@ use crate::{
     auth::{Caller, Keys},
     limits,
     problem::customer,
+    rate::Rates,
 };
 
 pub(crate) struct Edge {
     pub(crate) gateway: Gateway,
     pub(crate) keys: Keys,
+    pub(crate) rates: Rates,
     /// Watches that may still begin.
     pub(crate) watches: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -44,7 +46,8 @@ struct NodeNames {
 impl Edge {
     pub(crate) fn new(gateway: Gateway, stopping: watch::Receiver<bool>) -> Edge {
         Edge {
-            keys: Keys::new(gateway.directory.clone()),
+            keys: Keys::new(gateway.directory.clone(), gateway.clock.clone()),
+            rates: Rates::new(gateway.rate_limit),
             gateway,
             watches: Arc::new(Semaphore::new(limits::WATCHES_MAX)),
             stopping,

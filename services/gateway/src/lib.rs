@@ -1,4 +1,4 @@
-//! The door of Switchyard: gRPC for callers with an API key, and for the operator on a listener of
+//! The door of Switchyard: REST and gRPC for callers with an API key, and gRPC for the operator on a listener of
 //! its own. Stateless: it parses, authenticates, asks an organisation or the store, and translates.
 //!
 //! A caller that hangs up cancels nothing: what was asked of an organisation is decided and
@@ -10,6 +10,8 @@ mod edge;
 mod limits;
 mod problem;
 mod public;
+mod rate;
+mod rest;
 mod serve;
 mod typed;
 mod watch;
@@ -17,9 +19,10 @@ mod watch;
 use std::sync::Arc;
 
 use domain::Network;
-use ports::{Clock, Directory, Operations, Orgs, Reads};
+use ports::{Clock, Directory, Idempotency, Operations, Orgs, Reads};
 
 pub use auth::{AdminToken, TokenTooShort};
+pub use rate::RateLimit;
 pub use serve::{ServeError, serve_admin, serve_public};
 
 /// What the door opens onto.
@@ -28,7 +31,9 @@ pub struct Gateway {
     pub orgs: Arc<dyn Orgs>,
     pub reads: Arc<dyn Reads>,
     pub directory: Arc<dyn Directory>,
+    pub idempotency: Arc<dyn Idempotency>,
     pub operations: Arc<dyn Operations>,
     pub clock: Arc<dyn Clock>,
     pub network: Network,
+    pub rate_limit: RateLimit,
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The largest message taken in: far above the longest invoice, far below what would hurt.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
 
+/// A body of that size arrives in far less, also over a bad line; a slow sender is cut off.
+pub(crate) const BODY_WITHIN_SECONDS: u64 = 20;
+
 /// Headers of one request: room for a key and tracing, nothing more.
 pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 16 * 1_024;
 
@@ -31,6 +34,10 @@ pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const KEY_TRUSTED_FOR: Duration = Duration::from_secs(4);
 pub(crate) const KEYS_CACHED_MAX: usize = 10_000;
 
+/// How often the use of keys is written down, for people who look for keys that nobody uses.
+pub(crate) const KEPT_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const KEYS_WRITTEN_AT_ONCE: usize = 1_000;
+
 /// Longer than any secret that was handed out.
 pub(crate) const SECRET_BYTES_MAX: usize = 256;
 
@@ -42,6 +49,37 @@ pub(crate) const NODE_NAMES_TRUSTED_FOR: Duration = Duration::from_secs(10);
 
 /// Wallets whose environment is remembered: about 6 MB.
 pub(crate) const WALLETS_CACHED_MAX: usize = 100_000;
+
+/// A receive's 202 waits so long for the invoice, so that a caller who polls finds it at once.
+pub(crate) const INVOICE_WAIT: Duration = Duration::from_secs(2);
+
+/// Calls between two looks for keys that have not called for a while.
+pub(crate) const RATES_SWEPT_EVERY: usize = 100_000;
+
+/// A request under an `Idempotency-Key` that began longer ago has lost its process: no answer takes
+/// longer than [`ANSWER_WITHIN`].
+pub(crate) const IDEMPOTENCY_RUNS_MS: i64 = 90_000;
+
+/// Answers under an `Idempotency-Key` are kept 30 days, as the contract says.
+pub(crate) const ANSWERS_KEPT_MS: i64 = 30 * 86_400_000;
+
+/// Every half minute: as many as one key can make in that time.
+pub(crate) const ANSWERS_FORGOTTEN_AT_ONCE: u32 = 100_000;
+
+/// Longer than any UUID or hash that serves as such a key.
+pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Events on their way to one reader of a stream.
+pub(crate) const EVENTS_UNREAD_MAX: usize = 256;
+
+/// A reader that takes nothing for so long is cut off, and comes back with its cursor.
+pub(crate) const EVENTS_READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often the journal is looked at for an idle stream.
+pub(crate) const EVENTS_EVERY: Duration = Duration::from_millis(500);
+
+/// A comment is sent on an idle stream, so that nothing between us takes it for dead.
+pub(crate) const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// How often a watched payment is looked at while it has not ended.
 pub(crate) const WATCH_EVERY: Duration = Duration::from_secs(1);

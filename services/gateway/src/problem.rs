@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use domain::ErrorClass;
 use proto::Problem;
 use tokio::time::timeout;
@@ -29,6 +30,20 @@ pub(crate) async fn answer_within<T>(
     };
     report(call, &problem);
     Err(problem.into())
+}
+
+/// The class of an error as HTTP has it.
+pub(crate) fn http(class: ErrorClass) -> StatusCode {
+    match class {
+        ErrorClass::Invalid | ErrorClass::Rejected => StatusCode::BAD_REQUEST,
+        ErrorClass::Denied => StatusCode::UNAUTHORIZED,
+        ErrorClass::NotFound => StatusCode::NOT_FOUND,
+        ErrorClass::Conflict => StatusCode::CONFLICT,
+        ErrorClass::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        // Not 503: that one says that nothing was done.
+        ErrorClass::Uncertain => StatusCode::GATEWAY_TIMEOUT,
+        ErrorClass::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// As loud as its class asks for.

@@ -15,7 +15,7 @@ use proto::{
 };
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tonic::{
-    service::interceptor::InterceptedService,
+    service::{Routes, interceptor::InterceptedService},
     transport::{
         Server,
         server::{Router, TcpIncoming},
@@ -27,7 +27,7 @@ use crate::{
     Gateway, admin,
     auth::{AdminToken, TokenGuard},
     edge::Edge,
-    limits, public,
+    limits, public, rest,
     typed::Typed,
     watch::WatchLayer,
 };
@@ -49,12 +49,37 @@ pub async fn serve_public(
     let edge = Arc::new(Edge::new(gateway, stop.subscribe()));
     let payments = PaymentsServer::new(public::Payments(edge.clone()));
     let wallets = WalletsServer::new(public::Wallets(edge.clone()));
-    let lines = LinesServer::new(public::Lines(edge));
-    let router = server(limits::ANSWER_WITHIN)
+    let lines = LinesServer::new(public::Lines(edge.clone()));
+    let grpc = Routes::default()
         .add_service(Typed(payments.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
         .add_service(Typed(wallets.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
         .add_service(Typed(lines.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)));
-    run(listener, router, stop, shutdown).await
+    let both = Routes::from(rest::beside(grpc, edge.clone()));
+    // HTTP/1.1 is for REST; gRPC over it is refused by its own clients.
+    let router = server(limits::ANSWER_WITHIN).accept_http1(true).add_routes(both);
+    let keeping = tokio::spawn(keep(edge.clone()));
+    let served = run(listener, router, stop, shutdown).await;
+    // It ends with the listener.
+    let _ = keeping.await;
+    edge.keys.write_down_use().await;
+    served
+}
+
+/// Writes down when keys were used, and forgets answers that were kept for long enough.
+async fn keep(edge: Arc<Edge>) {
+    loop {
+        tokio::select! {
+            () = sleep(limits::KEPT_EVERY) => {}
+            () = edge.stopped() => return,
+        }
+        edge.keys.write_down_use().await;
+        let before = edge.gateway.clock.now().plus_millis(-limits::ANSWERS_KEPT_MS);
+        let idempotency = &edge.gateway.idempotency;
+        match idempotency.forget_before(before, limits::ANSWERS_FORGOTTEN_AT_ONCE).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "kept answers could not be forgotten"),
+        }
+    }
 }
 
 /// Serves the operator, who shows the token, until `shutdown`.

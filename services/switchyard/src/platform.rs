@@ -9,7 +9,7 @@ use bootstrap::{
     watch::Watching,
 };
 use engine::{Engine, StartError, Store};
-use gateway::{AdminToken, Gateway, ServeError};
+use gateway::{AdminToken, Gateway, RateLimit, ServeError};
 use ports::Clock;
 use store::{Postgres, SealKeys, Sqlite, postgres, sqlite};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -238,10 +238,12 @@ async fn start_engine<S: Store + 'static>(
     let gateway = Gateway {
         orgs: engine.orgs(),
         reads: store.clone(),
-        directory: store,
+        directory: store.clone(),
+        idempotency: store,
         operations: engine.operations(),
         clock,
         network: config.network,
+        rate_limit: RateLimit::per_second(config.calls_per_second),
     };
     Ok((engine, gateway))
 }

@@ -1,6 +1,6 @@
 //! `switchyard standalone`: the whole platform in one process.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use bootstrap::{
     Config, Exit, Settings, Signals, StoreChoice, Telemetry, config,
@@ -35,9 +35,12 @@ pub(crate) struct Flags {
     /// sqlite (in the data folder) or postgres://… [default: sqlite].
     #[arg(long)]
     store: Option<StoreChoice>,
-    /// mainnet, testnet, signet or regtest [default: regtest].
+    /// mainnet, testnet, signet, mutinynet or regtest [default: regtest].
     #[arg(long, value_parser = config::parse_network)]
     network: Option<Network>,
+    /// What one API key may call in a second in the long run; twice that at once [default: 5000].
+    #[arg(long, value_name = "N")]
+    calls_per_second: Option<NonZeroU32>,
     /// What the log on stderr says, as in RUST_LOG.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -68,6 +71,7 @@ impl Flags {
             ready_file: self.ready_file,
             store: self.store,
             network: self.network,
+            calls_per_second: self.calls_per_second,
             log: self.log,
             log_format: self.log_format,
             metrics_listen: self.metrics_listen,

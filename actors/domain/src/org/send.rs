@@ -177,7 +177,7 @@ fn check_request(
     if terms.description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
         return Err(Rejection::TextTooLong(DESCRIPTION_BYTES_MAX));
     }
-    if invoice.network != facts.network {
+    if invoice.network != facts.network.chain() {
         return Err(Rejection::WrongNetwork {
             expected: facts.network.name(),
             found: invoice.network.name(),

@@ -295,6 +295,7 @@ enum NetworkForm {
     Testnet,
     Signet,
     Regtest,
+    Mutinynet,
 }
 
 impl Durable for Network {

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{KeyId, NodeId, Permission, Timestamp};
+use domain::{KeyId, NodeId, Timestamp};
 use ports::{
     StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -18,6 +18,7 @@ use super::*;
 struct OneKey {
     revoked: Mutex<bool>,
     asked: AtomicUsize,
+    touched: Mutex<Vec<(KeyId, Timestamp)>>,
 }
 
 #[tonic::async_trait]
@@ -31,12 +32,12 @@ impl Directory for OneKey {
             environment: EnvironmentId::new(Uuid::from_u128(2)),
             name: String::new(),
             digest,
-            permissions: Permission::USUAL.into(),
-            expires_at: None,
-            valid_ips: Vec::new(),
             created_at: Timestamp::default(),
-            updated_at: Timestamp::default(),
             revoked_at: revoked.then(Timestamp::default),
+            permissions: [Permission::Read].into(),
+            expires_at: None,
+            valid_ips: vec!["10.0.0.0/8".parse().unwrap()],
+            updated_at: Timestamp::default(),
             last_used_at: None,
         }))
     }
@@ -53,16 +54,17 @@ impl Directory for OneKey {
         Ok(())
     }
 
+    async fn revoke_key(&self, _: KeyId, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn keys(&self, _: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn touch_keys(&self, _: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.touched.lock().unwrap().extend_from_slice(used);
         Ok(())
-    }
-
-    async fn revoke_key(&self, _: KeyId, _: Timestamp) -> Result<bool, StoreError> {
-        Ok(false)
     }
 
     async fn add_node(&self, _: &NodeRecord) -> Result<(), StoreError> {
@@ -78,6 +80,14 @@ impl Directory for OneKey {
     }
 }
 
+struct Midnight;
+
+impl Clock for Midnight {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+}
+
 fn with_key(secret: &'static str) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     metadata.insert("x-api-key", secret.parse().unwrap());
@@ -87,7 +97,7 @@ fn with_key(secret: &'static str) -> MetadataMap {
 #[tokio::test(start_paused = true)]
 async fn a_revoked_key_stops_within_five_seconds() {
     let directory = Arc::new(OneKey::default());
-    let keys = Keys::new(directory.clone());
+    let keys = Keys::new(directory.clone(), Arc::new(Midnight));
     let good = with_key("good");
     let caller = keys.caller(&good).await.unwrap();
     assert_eq!(keys.caller(&good).await, Ok(caller));
@@ -101,11 +111,34 @@ async fn a_revoked_key_stops_within_five_seconds() {
     assert_eq!(keys.again(caller).await.unwrap_err(), wrong());
 }
 
+/// Also when an address of version 4 comes in the clothes of version 6.
+#[tokio::test(start_paused = true)]
+async fn a_key_is_let_in_from_its_addresses_and_its_use_is_noted() {
+    let directory = Arc::new(OneKey::default());
+    let keys = Keys::new(directory.clone(), Arc::new(Midnight));
+    let good = with_key("good");
+    for (from, may) in [
+        (Some("10.1.2.3"), true),
+        (Some("::ffff:10.1.2.3"), true),
+        (Some("11.1.2.3"), false),
+        (Some("::1"), false),
+        (None, false),
+    ] {
+        let from = from.map(|from| from.parse().unwrap());
+        let admitted = keys.admit(good.as_ref(), from).await;
+        assert_eq!(admitted.is_ok(), may, "{from:?}");
+    }
+    keys.write_down_use().await;
+    keys.write_down_use().await;
+    let once = [(KeyId::new(Uuid::nil()), Timestamp::default())];
+    assert_eq!(*directory.touched.lock().unwrap(), once);
+}
+
 /// Unknown keys are asked for each time, so that a new key works at once.
 #[tokio::test(start_paused = true)]
 async fn unknown_keys_are_not_remembered() {
     let directory = Arc::new(OneKey::default());
-    let keys = Keys::new(directory.clone());
+    let keys = Keys::new(directory.clone(), Arc::new(Midnight));
     for asked in 1..=3 {
         assert_eq!(keys.caller(&with_key("bad")).await, Err(wrong()));
         assert_eq!(directory.asked.load(Ordering::Relaxed), asked);

@@ -1,13 +1,11 @@
 //! What the door opens onto in these tests: organisations in memory, without a store and without
 //! nodes.
 
-mod reads;
-
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +16,7 @@ use domain::{
     org::{Command, Incoming, Org, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
     payment::{Epoch, Finding},
 };
+use ports::idempotency::IdempotencyScope;
 use ports::{
     Clock, Directory, Operations, Orgs, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -26,22 +25,28 @@ use ports::{
     orgs::OrgsError,
     reads::Recorded,
 };
+use sha2::Digest;
 use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
+
+use crate::kept::Kept;
 
 pub(crate) const NODE: u128 = 0x4e;
 
 #[derive(Default)]
 pub(crate) struct Fake {
     state: Mutex<State>,
+    pub(crate) keys_kept: Mutex<BTreeMap<IdempotencyScope, Kept>>,
+    /// Answers cannot be kept.
+    pub(crate) forgets: AtomicBool,
     now: AtomicI64,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    orgs: BTreeMap<OrgId, Org>,
-    journal: Vec<(OrgId, Recorded)>,
+pub(crate) struct State {
+    pub(crate) orgs: BTreeMap<OrgId, Org>,
+    pub(crate) journal: Vec<(OrgId, Recorded)>,
     records: Vec<OrgRecord>,
     keys: Vec<KeyRecord>,
     nodes: Vec<NodeRecord>,
@@ -50,7 +55,7 @@ struct State {
 }
 
 impl Fake {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
@@ -85,6 +90,45 @@ impl Fake {
         self.state().orgs[&org].outgoing.contains_key(&payment)
     }
 
+    /// The node has made the invoice.
+    pub(crate) fn make_invoice(&self, org: OrgId, payment: PaymentId, text: &str) {
+        let mut invoice = lightning_node::bolt11::parse(text).unwrap();
+        invoice.hash = self.state().orgs[&org].incoming[&payment].hash;
+        self.execute(org, &Command::InvoiceMade { payment, invoice }).unwrap();
+    }
+
+    /// Money has arrived.
+    pub(crate) fn pay_in(&self, org: OrgId, payment: PaymentId, msat: u64) {
+        let paid_msat = Msat::new(msat).unwrap();
+        self.execute(org, &Command::Receipt { payment, paid_msat }).unwrap();
+    }
+
+    /// As an operator changes it.
+    pub(crate) fn change_key(&self, id: &str, change: impl FnOnce(&mut KeyRecord)) {
+        let mut state = self.state();
+        let key = state.keys.iter_mut().find(|key| key.id.to_string() == id);
+        change(key.unwrap());
+    }
+
+    /// Another key, with another secret, that differs as little as wanted.
+    pub(crate) fn add_copy_of_key(
+        &self,
+        id: &str,
+        number: u128,
+        secret: &str,
+        change: impl FnOnce(&mut KeyRecord),
+    ) {
+        let mut copy = self.key_of(id);
+        copy.id = KeyId::new(Uuid::from_u128(number));
+        copy.digest = sha2::Sha256::digest(secret).into();
+        change(&mut copy);
+        self.state().keys.push(copy);
+    }
+
+    pub(crate) fn key_of(&self, id: &str) -> KeyRecord {
+        self.state().keys.iter().find(|key| key.id.to_string() == id).cloned().unwrap()
+    }
+
     pub(crate) fn has_wallet(&self, org: OrgId, wallet: WalletId) -> bool {
         self.state().orgs[&org].wallets.contains_key(&wallet)
     }
@@ -106,7 +150,7 @@ impl Fake {
         Ok(org.clone())
     }
 
-    fn row(&self, org: OrgId, id: PaymentId) -> Option<Row> {
+    pub(crate) fn row(&self, org: OrgId, id: PaymentId) -> Option<Row> {
         let state = self.state();
         let org = state.orgs.get(&org)?;
         let sent = org.outgoing.get(&id).map(|payment| Row::Outgoing(payment.clone()));

@@ -5,7 +5,11 @@ mod admin;
 mod auth;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod kept;
 mod lists;
 mod payments;
+#[cfg(test)]
+mod rest;
 #[cfg(test)]
 mod world;

@@ -1,13 +1,13 @@
 //! Both listeners on free ports, two organisations, three environments, and a key for each.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use bitcoin::{
     hashes::{Hash, sha256},
     secp256k1::{Secp256k1, SecretKey},
 };
 use domain::{EnvironmentId, Network, OrgId, PaymentId, Preimage, WalletId};
-use gateway::{AdminToken, Gateway, serve_admin, serve_public};
+use gateway::{AdminToken, Gateway, RateLimit, serve_admin, serve_public};
 use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 use proto::{
     Problem,
@@ -39,6 +39,8 @@ pub(crate) const BEGIN_MS: i64 = 1_700_000_000_000;
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) public: Channel,
+    /// Where REST is.
+    pub(crate) public_at: String,
     pub(crate) private: Channel,
     pub(crate) book: Part,
     /// Another environment of the same organisation.
@@ -47,6 +49,18 @@ pub(crate) struct World {
     pub(crate) stranger: Part,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
+}
+
+/// What may be otherwise in a test.
+pub(crate) struct How {
+    pub(crate) network: Network,
+    pub(crate) rate_limit: RateLimit,
+}
+
+impl Default for How {
+    fn default() -> How {
+        How { network: Network::Regtest, rate_limit: RateLimit::per_second(NonZeroU32::MAX) }
+    }
 }
 
 /// One environment with what is in it.
@@ -102,6 +116,10 @@ impl Part {
 
 impl World {
     pub(crate) async fn new() -> World {
+        World::with(How::default()).await
+    }
+
+    pub(crate) async fn with(how: How) -> World {
         let fake = Arc::new(Fake::default());
         fake.set_now(BEGIN_MS);
         fake.add_node_of(domain::NodeId::new(Uuid::from_u128(NODE)), None);
@@ -109,9 +127,11 @@ impl World {
             orgs: fake.clone(),
             reads: fake.clone(),
             directory: fake.clone(),
+            idempotency: fake.clone(),
             operations: fake.clone(),
             clock: fake.clone(),
-            network: Network::Regtest,
+            network: how.network,
+            rate_limit: how.rate_limit,
         };
         let (public, public_at) = listener().await;
         let (private, private_at) = listener().await;
@@ -129,8 +149,8 @@ impl World {
         let book = part(&private, 1, 1).await;
         let shop = part(&private, 1, 2).await;
         let stranger = part(&private, 2, 3).await;
-        let public = Channel::from_shared(public_at).unwrap().connect_lazy();
-        World { fake, public, private, book, shop, stranger, stop, served }
+        let public = Channel::from_shared(public_at.clone()).unwrap().connect_lazy();
+        World { fake, public, public_at, private, book, shop, stranger, stop, served }
     }
 
     pub(crate) fn organisations(&self) -> OrganisationsClient<Shown> {

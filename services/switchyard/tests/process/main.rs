@@ -6,5 +6,6 @@ mod config;
 mod demo;
 mod help;
 mod platform;
+mod rest;
 mod sim;
 mod support;

@@ -13,32 +13,49 @@ use crate::support::{Call, Process, Run, switchyard};
 
 const SAT: u64 = 1_000;
 
-struct House {
+pub(crate) struct House {
     folder: TempDir,
     network: Process,
-    platform: Option<Process>,
+    pub(crate) platform: Option<Process>,
+    name: &'static str,
 }
 
 impl House {
-    fn start() -> House {
+    pub(crate) fn start() -> House {
+        House::start_on("regtest", "regtest")
+    }
+
+    /// The simulated nodes are on a chain, the platform on the network that goes by the name.
+    pub(crate) fn start_on(chain: &str, name: &'static str) -> House {
         let folder = tempfile::tempdir().unwrap();
-        let network = start_network(folder.path());
-        let mut house = House { folder, network, platform: None };
+        let network = start_network(folder.path(), chain);
+        let mut house = House { folder, network, platform: None, name };
         house.start_platform();
         house
     }
 
-    fn start_platform(&mut self) {
+    pub(crate) fn start_platform(&mut self) {
         let data = self.data();
         let any = "127.0.0.1:0";
         let args =
             ["standalone", "--listen", any, "--admin-listen", any, "--log", "error", "--data"];
-        let args: Vec<&str> = args.into_iter().chain([data.to_str().unwrap()]).collect();
+        let on = [data.to_str().unwrap(), "--network", self.name];
+        let args: Vec<&str> = args.into_iter().chain(on).collect();
         self.platform = Some(Process::start(&args, &data.join("ready.json")));
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("platform")
+    }
+
+    /// Where customers call.
+    pub(crate) fn address(&self) -> String {
+        let address = text(&self.platform.as_ref().unwrap().ready["address"]);
+        address.trim_start_matches("http://").to_owned()
+    }
+
+    pub(crate) fn key(&self) -> String {
+        fs::read_to_string(self.folder.path().join("key")).unwrap().trim().to_owned()
     }
 
     fn call(&self, args: &[&str]) -> Run {
@@ -54,21 +71,21 @@ impl House {
     }
 
     /// The document of a command that must go well.
-    fn ok(&self, args: &[&str]) -> Value {
+    pub(crate) fn ok(&self, args: &[&str]) -> Value {
         let all: Vec<&str> = ["--json"].into_iter().chain(args.iter().copied()).collect();
         let run = self.call(&all);
         assert_eq!(run.code, 0, "{args:?}: {} {}", run.stdout, run.stderr);
         run.json()
     }
 
-    fn outside_invoice(&self, more: &[&str]) -> String {
+    pub(crate) fn outside_invoice(&self, more: &[&str]) -> String {
         let args: Vec<&str> =
             ["sim", "invoice", "alice"].into_iter().chain(more.iter().copied()).collect();
         text(&self.ok(&args)["invoice"])
     }
 
     /// One organisation, a line, both kinds of wallet, and a key in the folder.
-    fn onboard(&self) {
+    pub(crate) fn onboard(&self) {
         self.ok(&["org", "create", "acme"]);
         self.ok(&["env", "create", "live", "--org", "acme"]);
         let limit = (1_000_000 * SAT).to_string();
@@ -101,13 +118,13 @@ fn network_folder(folder: &Path) -> PathBuf {
     folder.join("network")
 }
 
-fn start_network(folder: &Path) -> Process {
+fn start_network(folder: &Path, chain: &str) -> Process {
     let data = network_folder(folder);
-    let args = ["sim", "run", "--data", data.to_str().unwrap()];
+    let args = ["sim", "run", "--network", chain, "--data", data.to_str().unwrap()];
     Process::start(&args, &data.join("ready.json"))
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 

@@ -1,0 +1,134 @@
+//! The OpenAPI document, made from the routes, and where it is served.
+
+use axum::{Router, body::Bytes, http::header, response::IntoResponse, routing::get};
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
+        PathItem, Ref, RefOr, Required, ResponseBuilder, Schema, Type,
+        extensions::ExtensionsBuilder,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::SchemaType,
+        security::{
+            ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+        },
+    },
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{
+    guard::{self, Need},
+    refusal::ErrorEnvelope,
+};
+
+/// Every route may answer these, in the one envelope.
+const ALWAYS: [&str; 8] = ["400", "401", "403", "404", "429", "500", "503", "504"];
+/// So may routes that take a body.
+const WITH_BODY: [&str; 5] = ["408", "409", "413", "415", "422"];
+
+const DOCUMENT: &str = "/openapi.json";
+const ERROR: &str = "Error";
+
+/// Adds what all operations share to the operations of one path.
+pub(super) fn complete(item: &mut PathItem, need: Need) {
+    let PathItem { get, post, patch, delete, .. } = item;
+    if let Some(post) = post {
+        post.parameters.get_or_insert_default().push(idempotency_key());
+    }
+    for operation in [get, post, patch, delete].into_iter().flatten() {
+        let writes = operation.request_body.is_some();
+        let also = WITH_BODY.iter().filter(|_| writes);
+        for status in ALWAYS.iter().chain(also) {
+            let error = RefOr::Ref(Ref::from_response_name(ERROR));
+            operation.responses.responses.insert((*status).to_owned(), error);
+        }
+        operation.parameters.iter_mut().flatten().for_each(never_null);
+        tag(operation, need);
+    }
+}
+
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("idempotency-key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The same request under the same key is done once and answered the same for 30 days; \
+             another request under it is refused.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
+        .build()
+}
+
+/// A parameter that need not be given is left out; there is no way to write `null` in a query.
+fn never_null(parameter: &mut Parameter) {
+    let schema_type = match parameter.schema.as_mut() {
+        Some(RefOr::T(Schema::Object(object))) => &mut object.schema_type,
+        Some(RefOr::T(Schema::Array(array))) => &mut array.schema_type,
+        Some(_) | None => return,
+    };
+    if let SchemaType::Array(types) = schema_type
+        && let Some(only) = types.iter().find(|one| **one != Type::Null)
+    {
+        *schema_type = SchemaType::Type(only.clone());
+    }
+}
+
+fn tag(operation: &mut Operation, need: Need) {
+    let words: Vec<_> =
+        need.permissions().iter().map(|permission| guard::word(*permission)).collect();
+    let extensions = ExtensionsBuilder::new().add("x-permissions", json!(words)).build();
+    operation.extensions = Some(extensions);
+    let one_of = ["api_key", "bearer"];
+    let either = one_of.map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+    operation.security = Some(either.to_vec());
+}
+
+/// The whole document, as it is served and as its copy is kept in the repository.
+pub(super) fn text(paths: OpenApi) -> String {
+    let envelope =
+        ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name(ERROR)))).build();
+    let error = ResponseBuilder::new()
+        .description(
+            "Not carried out, or nobody can say yet: `retryable` tells what a repeat may do.",
+        )
+        .content("application/json", envelope)
+        .build();
+    let api_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key")));
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let mut schemas = Vec::new();
+    ErrorEnvelope::schemas(&mut schemas);
+    let components = ComponentsBuilder::new()
+        .schema(ERROR, ErrorEnvelope::schema())
+        .schemas_from_iter(schemas)
+        .response(ERROR, error)
+        .security_scheme("api_key", api_key)
+        .security_scheme("bearer", bearer)
+        .build();
+    let info = InfoBuilder::new()
+        .title("Switchyard")
+        .version("1")
+        .description(Some(
+            "Payments over Lightning. Every id of something new is chosen by the caller: a repeat with \
+             the same id and body is answered with the same thing and never done twice. Every error \
+             has one envelope.",
+        ))
+        .build();
+    let mut document = OpenApiBuilder::new().info(info).components(Some(components)).build();
+    document = document.nest("/v1", paths);
+    let mut text = document.to_pretty_json().expect("the document is plain JSON");
+    text.push('\n');
+    text
+}
+
+pub(super) fn router(text: String) -> Router {
+    let document = Bytes::from(text);
+    let openapi = get(move || {
+        let document = document.clone();
+        async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() }
+    });
+    // The page comes with everything that it shows: nothing is fetched from elsewhere.
+    let page = SwaggerUi::new("/docs").config(Config::from(DOCUMENT));
+    Router::new().route(DOCUMENT, openapi).merge(page)
+}

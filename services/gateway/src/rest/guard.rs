@@ -1,0 +1,122 @@
+//! Who calls, whether what the path names is theirs, how often they may, and what for.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{RawPathParams, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::{ErrorClass, Permission};
+use tonic::transport::server::TcpConnectInfo;
+
+use super::{
+    once,
+    refusal::Refusal,
+    request::{Asker, Ids},
+};
+use crate::{auth::Caller, edge::Edge};
+
+/// What a key must be allowed to do for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Read,
+    Write,
+    /// Receives; a handler that can tell a send from a receive asks again for the send.
+    ReceiveOrWrite,
+}
+
+impl Need {
+    /// Any of these will do.
+    pub(super) fn permissions(self) -> &'static [Permission] {
+        match self {
+            Need::Read => &[Permission::Read],
+            Need::Write => &[Permission::Write],
+            Need::ReceiveOrWrite => &[Permission::Receive, Permission::Write],
+        }
+    }
+}
+
+/// The contract's name of a permission.
+pub(super) fn word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Read => "Read",
+        Permission::Receive => "Receive",
+        Permission::Write => "Write",
+        Permission::Billing => "Billing",
+    }
+}
+
+/// Refuses a key that may not.
+pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
+    let wanted = need.permissions();
+    match wanted.iter().any(|permission| caller.permissions.has(*permission)) {
+        true => Ok(()),
+        false => {
+            let words: Vec<_> = wanted.iter().map(|permission| word(*permission)).collect();
+            Err(Refusal::new(
+                ErrorClass::Denied,
+                "access_rights",
+                format!("the key lacks the permission {}", words.join(" or ")),
+            )
+            .with_status(axum::http::StatusCode::FORBIDDEN))
+        }
+    }
+}
+
+pub(super) async fn guard(
+    State((edge, need)): State<(Arc<Edge>, Need)>,
+    path: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match edge.keys.admit(request.headers(), peer(&request)).await {
+        Ok(caller) => caller,
+        Err(problem) => return Refusal::from(problem).into_response(),
+    };
+    let allowance = match edge.rates.take(caller.key) {
+        Ok(allowance) => allowance,
+        Err(exceeded) => {
+            let mut response = Refusal::from(exceeded.problem())
+                .retry_after_s(exceeded.retry_after_s())
+                .into_response();
+            exceeded.write(response.headers_mut());
+            return response;
+        }
+    };
+    let admitted = admit(&Ids::of(&path), caller, need);
+    let mut response = match admitted {
+        Ok(()) => {
+            request.extensions_mut().insert(Asker(caller));
+            once::once(edge, caller, request, next).await
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    allowance.write(response.headers_mut());
+    response
+}
+
+fn admit(ids: &Ids, caller: Caller, need: Need) -> Result<(), Refusal> {
+    // Somebody else's organisation is not found, like one that never was.
+    if ids.has("organization_id") {
+        let org = ids.get("organization_id")?;
+        if org != caller.org {
+            let what = format!("organization {org}");
+            return Err(Refusal::not_found("organization_not_found", what));
+        }
+    }
+    if ids.has("environment_id") {
+        let environment = ids.get("environment_id")?;
+        if environment != caller.environment {
+            let what = format!("environment {environment}");
+            return Err(Refusal::not_found("environment_not_found", what));
+        }
+    }
+    check(&caller, need)
+}
+
+/// The other end of the connection.
+pub(super) fn peer(request: &Request) -> Option<IpAddr> {
+    let connection = request.extensions().get::<TcpConnectInfo>()?;
+    Some(connection.remote_addr()?.ip())
+}

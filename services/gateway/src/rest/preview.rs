@@ -1,0 +1,295 @@
+//! Before a payment is made: what an invoice says, and what a payment would come to. Nothing changes.
+
+use std::sync::Arc;
+
+use axum::{Json as Out, extract::State};
+use domain::{
+    InvoiceTerms, Msat, Rejection, SignedMsat, WalletId,
+    org::{Backing, Org, Wallet},
+    payment::default_fee_limit,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    amount::{self, Amount, AmountBody, SignedAmount, Units},
+    guard::{self, Need},
+    network,
+    payment_body::{PaymentKind, SendData, check_kind},
+    refusal::Refusal,
+    request::{Asker, Json},
+    text,
+};
+use crate::edge::Edge;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = DecodeRequest)]
+pub(super) struct DecodeBody {
+    /// A BOLT11 invoice, also with `lightning:` before it or inside a BIP21 URI.
+    payment_request: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Decoded {
+    #[serde(rename = "type")]
+    #[schema(example = "bolt11")]
+    kind: &'static str,
+    payment_request: String,
+    #[schema(example = "regtest")]
+    network: &'static str,
+    payment_hash: String,
+    /// `null`: the payer names the amount.
+    amount: Option<Amount>,
+    payee: String,
+    description: Option<String>,
+    expires_at: String,
+    is_expired: bool,
+}
+
+/// Read an invoice
+#[utoipa::path(
+    post,
+    path = "/organizations/{organization_id}/environments/{environment_id}/payments/decode",
+    operation_id = "decode_payment_request",
+    tag = "payments",
+    params(("organization_id" = Uuid, Path), ("environment_id" = Uuid, Path)),
+    request_body = DecodeBody,
+    responses((status = 200, description = "What it says.", body = Decoded)),
+)]
+pub(super) async fn decode(
+    State(edge): State<Arc<Edge>>,
+    Json(body): Json<DecodeBody>,
+) -> Result<Out<Decoded>, Refusal> {
+    let invoice = super::bolt11(inside(&body.payment_request))?;
+    Ok(Out(Decoded {
+        kind: "bolt11",
+        network: network::name(invoice.network, edge.gateway.network),
+        payment_hash: invoice.hash.to_string(),
+        amount: invoice.amount_msat.map(Amount::from),
+        payee: invoice.payee.to_string(),
+        description: Some(invoice.description).filter(|description| !description.is_empty()),
+        expires_at: text::instant(invoice.expires_at),
+        is_expired: invoice.expires_at <= edge.gateway.clock.now(),
+        payment_request: invoice.text,
+    }))
+}
+
+/// The invoice inside a BIP21 URI, or the text itself.
+fn inside(text: &str) -> &str {
+    let text = text.trim();
+    let is_uri = text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bitcoin:"));
+    let query = text.split_once('?').map(|(_, query)| query).filter(|_| is_uri);
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let lightning = pairs.find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.eq_ignore_ascii_case("lightning").then_some(value)
+    });
+    lightning.unwrap_or(text)
+}
+
+/// A payment that has not been made: as its body would be, without `id`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EstimateRequest)]
+pub(super) struct EstimateBody {
+    wallet_id: Uuid,
+    #[schema(example = "btc")]
+    currency: Option<String>,
+    /// Of a send.
+    #[serde(rename = "type")]
+    kind: Option<PaymentKind>,
+    /// Of a send.
+    data: Option<SendData>,
+    /// Of a receive.
+    payment_kind: Option<PaymentKind>,
+    /// Of a receive.
+    amount: Option<AmountBody>,
+    #[schema(deprecated)]
+    amount_msats: Option<Units>,
+    #[schema(deprecated)]
+    amount_sats: Option<Units>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Estimate {
+    #[schema(example = "send")]
+    direction: &'static str,
+    amount: Option<Amount>,
+    /// The most that routing can cost. What it will cost only the payment itself can tell: routes are
+    /// not probed.
+    max_fee: Amount,
+    /// What would be held: amount and largest fee.
+    total: Option<Amount>,
+    /// What the wallet may spend now, its line of credit considered.
+    spendable: SignedAmount,
+    /// The largest amount that fits what may be spent, with the fee limit asked for or the usual one.
+    largest_sendable: Amount,
+    /// Whether it would be taken as things stand.
+    allowed: bool,
+    /// Why not: `insufficient_funds`, `invoice_expired`, `line_of_credit_disabled`.
+    reasons: Vec<&'static str>,
+}
+
+/// Preview a payment
+#[utoipa::path(
+    post,
+    path = "/organizations/{organization_id}/environments/{environment_id}/payments/estimate",
+    operation_id = "estimate_payment",
+    tag = "payments",
+    params(("organization_id" = Uuid, Path), ("environment_id" = Uuid, Path)),
+    request_body = EstimateBody,
+    responses((status = 200, description = "What it would come to now.", body = Estimate)),
+)]
+pub(super) async fn estimate(
+    State(edge): State<Arc<Edge>>,
+    Asker(caller): Asker,
+    Json(body): Json<EstimateBody>,
+) -> Result<Out<Estimate>, Refusal> {
+    body.currency.as_deref().map_or(Ok(()), amount::check_currency)?;
+    let id = WalletId::new(body.wallet_id);
+    let org = edge.standing(caller.org).await?;
+    let wallet = org
+        .wallets
+        .get(&id)
+        .filter(|wallet| wallet.environment == caller.environment && wallet.deleted_at.is_none());
+    let wallet = wallet.ok_or(Rejection::WalletNotFound(id))?;
+    match (body.kind, body.payment_kind) {
+        (Some(kind), None) => {
+            guard::check(&caller, Need::Write)?;
+            check_kind(kind)?;
+            let data =
+                body.data.as_ref().ok_or_else(|| Refusal::field("data", "data must be set"))?;
+            of_send(&edge, &org, wallet, data).map(Out)
+        }
+        (None, Some(kind)) => {
+            check_kind(kind)?;
+            of_receive(&org, wallet, &body).map(Out)
+        }
+        (Some(_), Some(_)) | (None, None) => Err(Refusal::unreadable(
+            "a send has the field type, a receive has payment_kind; exactly one of the two",
+        )),
+    }
+}
+
+fn of_send(edge: &Edge, org: &Org, wallet: &Wallet, data: &SendData) -> Result<Estimate, Refusal> {
+    let invoice = data.invoice()?;
+    let expected = edge.gateway.network;
+    if invoice.network != expected.chain() {
+        let (expected, found) = (expected.name(), invoice.network.name());
+        return Err(Rejection::WrongNetwork { expected, found }.into());
+    }
+    let amount_msat = amount_of(&invoice, data.amount_msat_beside(&invoice)?)?;
+    let max_fee = data.max_fee_msat()?.map(fee_limit).transpose()?;
+    let fee_msat = max_fee.unwrap_or_else(|| default_fee_limit(amount_msat));
+    let spendable = org.spendable(wallet);
+    let total = amount_msat.checked_add(fee_msat);
+    let is_disabled = match wallet.backing {
+        Backing::Line(line) => org.lines.get(&line).is_some_and(|line| line.disabled_at.is_some()),
+        Backing::Node(_) => false,
+    };
+    let mut reasons = Vec::new();
+    if total.is_none_or(|total| total.signed() > spendable) {
+        reasons.push("insufficient_funds");
+    }
+    if invoice.expires_at <= edge.gateway.clock.now() {
+        reasons.push("invoice_expired");
+    }
+    if is_disabled {
+        reasons.push("line_of_credit_disabled");
+    }
+    Ok(Estimate {
+        direction: "send",
+        amount: Some(amount_msat.into()),
+        max_fee: fee_msat.into(),
+        total: total.map(Amount::from),
+        spendable: spendable.into(),
+        largest_sendable: largest_sendable(spendable, max_fee).into(),
+        allowed: reasons.is_empty(),
+        reasons,
+    })
+}
+
+fn of_receive(org: &Org, wallet: &Wallet, body: &EstimateBody) -> Result<Estimate, Refusal> {
+    let amount_msat = amount::agreed(
+        "amount",
+        "invalid_amount",
+        body.amount.as_ref(),
+        body.amount_msats,
+        body.amount_sats,
+    )?;
+    let amount_msat = amount_msat.map(in_range).transpose()?;
+    let spendable = org.spendable(wallet);
+    Ok(Estimate {
+        direction: "receive",
+        amount: amount_msat.map(Amount::from),
+        max_fee: Msat::ZERO.into(),
+        total: amount_msat.map(Amount::from),
+        spendable: spendable.into(),
+        largest_sendable: largest_sendable(spendable, None).into(),
+        allowed: true,
+        reasons: Vec::new(),
+    })
+}
+
+fn amount_of(invoice: &InvoiceTerms, named: Option<u64>) -> Result<Msat, Refusal> {
+    match (invoice.amount_msat, named) {
+        (Some(fixed), _) => Ok(fixed),
+        (None, Some(named)) => in_range(named),
+        (None, None) => Err(Rejection::AmountMissing.into()),
+    }
+}
+
+fn in_range(amount_msat: u64) -> Result<Msat, Refusal> {
+    let amount = Msat::new(amount_msat).filter(|amount| !amount.is_zero());
+    amount.ok_or_else(|| Rejection::AmountOutOfRange.into())
+}
+
+fn fee_limit(fee_msat: u64) -> Result<Msat, Refusal> {
+    Msat::new(fee_msat).ok_or_else(|| Rejection::FeeLimitOutOfRange.into())
+}
+
+/// The largest amount whose hold fits. The usual fee limit grows with the amount and never faster, so
+/// that halving finds it.
+fn largest_sendable(spendable: SignedMsat, max_fee: Option<Msat>) -> Msat {
+    let spendable = spendable.floor_at_zero();
+    if let Some(fee) = max_fee {
+        return spendable.saturating_sub(fee);
+    }
+    let (mut fits, mut above) = (0, spendable.get().saturating_add(1));
+    while above - fits > 1 {
+        let middle = fits + (above - fits) / 2;
+        let amount = Msat::new(middle).unwrap_or(Msat::SUPPLY);
+        let hold = amount.checked_add(default_fee_limit(amount));
+        match hold.is_some_and(|hold| hold <= spendable) {
+            true => fits = middle,
+            false => above = middle,
+        }
+    }
+    Msat::new(fits).unwrap_or(Msat::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_sendable_and_its_fee_fit_and_one_more_does_not() {
+        for spendable in [0, 1, 999, 1_000, 1_001, 101_000, 101_001, 5_000_000_017] {
+            let largest = largest_sendable(SignedMsat::new(spendable), None);
+            let hold = |amount: Msat| amount.checked_add(default_fee_limit(amount)).unwrap();
+            let spendable = Msat::new(spendable.unsigned_abs()).unwrap();
+            assert!(largest.is_zero() || hold(largest) <= spendable);
+            assert!(hold(Msat::new(largest.get() + 1).unwrap()) > spendable);
+        }
+        assert_eq!(largest_sendable(SignedMsat::new(-5), None), Msat::ZERO);
+        let free = largest_sendable(SignedMsat::new(700), Some(Msat::ZERO));
+        assert_eq!(free.get(), 700);
+    }
+
+    #[test]
+    fn an_invoice_is_found_inside_a_uri() {
+        assert_eq!(inside("bitcoin:bc1q?amount=0.1&lightning=LNBC1"), "LNBC1");
+        assert_eq!(inside(" lnbc1 "), "lnbc1");
+        assert_eq!(inside("bitcoin:bc1q"), "bitcoin:bc1q");
+    }
+}

@@ -1,0 +1,227 @@
+//! Every way of asking wrongly is refused with its type, nothing changes, and it is never a 500.
+
+use axum::{body::Body, http::Method};
+use serde_json::{Value, json};
+
+use crate::world::{World, invoice, payment};
+
+/// What the body of a send becomes when one place in it is otherwise.
+fn with(mut body: Value, pointer: &str, value: Value) -> Value {
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    body.pointer_mut(parent).unwrap()[field] = value;
+    body
+}
+
+#[tokio::test]
+async fn sends_that_say_nothing_sensible_are_refused_by_name() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let open = world.book.send_body(payment(1), &invoice(1, None));
+    let fixed = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    let amount = |value: Value| with(open.clone(), "/data/amount_msats", value);
+    let long = "k".repeat(257);
+    let many: serde_json::Map<_, _> = (0..51).map(|n| (n.to_string(), json!("v"))).collect();
+    for (body, refusal) in [
+        (amount(json!("20000")), (422, "invalid_data")),
+        (amount(json!(20000.5)), (422, "invalid_data")),
+        (amount(json!(20000.0)), (422, "invalid_data")),
+        (amount(json!(-1)), (422, "invalid_data")),
+        (amount(json!(9_007_199_254_740_993_u64)), (422, "invalid_data")),
+        (amount(json!(9_223_372_036_854_775_808_u64)), (422, "invalid_data")),
+        (amount(json!(0)), (400, "invalid_amount")),
+        (amount(Value::Null), (400, "amount_required")),
+        (
+            with(open.clone(), "/data/amount_sats", json!(9_007_199_254_740_991_u64)),
+            (400, "invalid_amount"),
+        ),
+        (with(amount(json!(1_000)), "/data/amount_sats", json!(2)), (400, "invalid_amount")),
+        (with(fixed.clone(), "/data/amount_msats", json!(1)), (400, "amount_match_failed")),
+        (
+            with(open.clone(), "/data/amount", json!({ "currency": "usd", "amount": 5 })),
+            (400, "invalid_currency"),
+        ),
+        (with(fixed.clone(), "/currency", json!("usd")), (400, "invalid_currency")),
+        (with(fixed.clone(), "/type", json!("carrier_pigeon")), (422, "invalid_data")),
+        (with(fixed.clone(), "/type", json!("onchain")), (400, "feature_flag_disabled")),
+        (with(fixed.clone(), "/type", Value::Null), (422, "invalid_data")),
+        (with(fixed.clone(), "/payment_kind", json!("bolt11")), (422, "invalid_data")),
+        (with(fixed.clone(), "/id", json!("seven")), (422, "invalid_data")),
+        (with(fixed.clone(), "/id", Value::Null), (422, "invalid_data")),
+        (with(fixed.clone(), "/wallet_id", json!(7)), (422, "invalid_data")),
+        (with(fixed.clone(), "/data", Value::Null), (422, "invalid_data")),
+        (
+            with(fixed.clone(), "/data/payment_request", Value::Null),
+            (400, "missing_payment_request"),
+        ),
+        (
+            with(fixed.clone(), "/data/payment_request", json!("lnbcrt1nonsense")),
+            (400, "invalid_bolt11_payment_request"),
+        ),
+        (with(fixed.clone(), "/data/description", json!("")), (400, "invalid_description")),
+        (with(fixed.clone(), "/data/description", json!("\u{0}")), (400, "invalid_description")),
+        (with(fixed.clone(), "/quote_id", json!(payment(9).to_string())), (400, "invalid_quote")),
+        (with(fixed.clone(), "/metadata", json!({ "key": 7 })), (422, "invalid_data")),
+        (with(fixed.clone(), "/metadata", json!({ "key": long })), (400, "invalid_request")),
+        (with(fixed.clone(), "/metadata", Value::Object(many)), (400, "invalid_request")),
+        (json!([fixed.clone()]), (422, "invalid_data")),
+        (json!("send"), (422, "invalid_data")),
+    ] {
+        let refused = rest.post(&world.book.of_env("/payments"), &body).await;
+        assert_eq!(refused.refusal(), refusal, "{body}");
+        assert_eq!(refused.body["retryable"], json!("no"));
+    }
+    assert!(!world.fake.has_payment(world.book.org, payment(1)));
+}
+
+#[tokio::test]
+async fn receives_that_say_nothing_sensible_are_refused_by_name() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let good = world.book.receive_body(payment(1));
+    for (body, refusal) in [
+        (with(good.clone(), "/expiration", json!(0)), (400, "invalid_receive_payment")),
+        (with(good.clone(), "/expiration", json!(86_401)), (400, "invalid_receive_payment")),
+        (with(good.clone(), "/expiration", json!(-1)), (422, "invalid_data")),
+        (with(good.clone(), "/amount_msats", json!(0)), (400, "invalid_amount")),
+        (with(good.clone(), "/payment_kind", json!("bip21")), (400, "feature_flag_disabled")),
+        (with(good.clone(), "/description", json!("")), (400, "invalid_description")),
+        (with(good.clone(), "/currency", json!("usd")), (400, "invalid_currency")),
+        (
+            with(good.clone(), "/amount", json!({ "currency": "btc", "amount": 4_000 })),
+            (400, "invalid_amount"),
+        ),
+    ] {
+        let refused = rest.post(&world.book.of_env("/payments"), &body).await;
+        assert_eq!(refused.refusal(), refusal, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_json_or_not_said_to_be_is_refused_in_the_one_envelope() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let path = world.book.of_env("/payments");
+    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for text in ["", "{", "nothing", "{\"a\":1}x", &nested] {
+        let refused = rest.post_text(&path, text.to_owned()).await;
+        assert_eq!(refused.refusal(), (400, "invalid_json"), "{:.20}", text);
+    }
+    let large = format!("{{\"a\":\"{}\"}}", "l".repeat(300 * 1_024));
+    let refused = rest.post_text(&path, large).await;
+    assert_eq!(refused.refusal(), (413, "payload_too_large"));
+
+    let typed = |content_type: Option<&str>, encoding: Option<&str>| {
+        let mut request = rest.request(Method::POST, &path);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        if let Some(encoding) = encoding {
+            request = request.header("content-encoding", encoding);
+        }
+        request.body(Body::from("{}")).unwrap()
+    };
+    for (content_type, encoding, kind) in [
+        (None, None, "missing_content_type"),
+        (Some("text/plain"), None, "unsupported_content_type"),
+        (Some("application/json, text/plain"), None, "unsupported_content_type"),
+        (Some("application/json"), Some("gzip"), "unsupported_content_encoding"),
+    ] {
+        let refused = rest.ask(typed(content_type, encoding)).await;
+        assert_eq!(refused.refusal(), (415, kind));
+    }
+    // Some clients append their own to a default.
+    let doubled = typed(Some("application/json; charset=utf-8, application/json"), None);
+    assert_eq!(rest.ask(doubled).await.refusal(), (422, "invalid_data"));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_refused_in_the_one_envelope() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    for path in ["/", "/v1", "/v2/organizations", "/v1/nothing", "/v1/organizations/"] {
+        assert_eq!(rest.get(path).await.refusal(), (404, "route_not_found"), "{path}");
+    }
+    let refused = rest.delete(&world.book.of_env("/payments")).await;
+    assert_eq!(refused.refusal(), (405, "method_not_allowed"));
+    assert!(refused.header("allow").contains("POST"));
+    let alias = world.book.of_org("/wallets").replacen("/v1", "/api/v1", 1);
+    assert_eq!(rest.get(&alias).await.status, 200);
+}
+
+#[tokio::test]
+async fn headers_that_are_too_long_are_refused() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book).with("x-long", &"l".repeat(17 * 1_024));
+    let refused = rest.get(&world.book.of_org("/wallets")).await;
+    assert_eq!(refused.refusal(), (431, "headers_too_large"));
+}
+
+/// The same body, but for the request's id, whether a thing is somebody else's or never was.
+#[tokio::test]
+async fn other_peoples_things_are_not_found_like_things_that_never_were() {
+    let world = World::new().await;
+    let stranger = &world.stranger;
+    let body = stranger.send_body(payment(1), &invoice(1, Some(20_000)));
+    world.rest(stranger).post(&stranger.of_env("/payments"), &body).await;
+    let body = world.shop.send_body(payment(2), &invoice(2, Some(20_000)));
+    world.rest(&world.shop).post(&world.shop.of_env("/payments"), &body).await;
+    let rest = world.rest(&world.book);
+    let unknown = payment(0x00ff_ffff).to_string();
+    let own = |path: &str| (world.book.of_org(path), world.book.of_env(path));
+    for (foreign, template) in [
+        (payment(1).to_string(), own("/payments/{}").1),
+        (payment(2).to_string(), own("/payments/{}").1),
+        (stranger.wallet.to_string(), own("/wallets/{}").0),
+        (world.shop.wallet.to_string(), own("/wallets/{}").0),
+        (world.shop.wallet.to_string(), own("/wallets/{}/ledger").0),
+        (world.shop.wallet.to_string(), own("/wallets/{}/payments/summary").0),
+        (stranger.line.clone(), own("/lines_of_credit/{}/summary").0),
+        (world.shop.line.clone(), own("/lines_of_credit/{}/summary").0),
+        (stranger.org.to_string(), "/v1/organizations/{}/wallets".to_owned()),
+        (
+            world.shop.environment.to_string(),
+            format!("/v1/organizations/{}/environments/{{}}/payments", world.book.org),
+        ),
+    ] {
+        let refused = rest.get(&template.replace("{}", &foreign)).await;
+        let never_was = rest.get(&template.replace("{}", &unknown)).await;
+        assert_eq!(refused.refusal().0, 404, "{template}");
+        let as_unknown = refused.without_request_id().to_string().replace(&foreign, &unknown);
+        assert_eq!(as_unknown, never_was.without_request_id().to_string());
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_no_uuids_are_refused() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    for path in [
+        "/v1/organizations/seven/wallets".to_owned(),
+        world.book.of_org("/wallets/seven"),
+        world.book.of_org("/wallets/%00"),
+        world.book.of_env("/payments/seven"),
+        world.book.of_env("/payments/seven/history"),
+        world.book.of_org("/lines_of_credit/seven/summary"),
+    ] {
+        assert_eq!(rest.get(&path).await.refusal(), (400, "invalid_request"), "{path}");
+    }
+}
+
+/// A browser asks first, without a key, and reads refusals too.
+#[tokio::test]
+async fn a_browser_is_told_that_it_may_call() {
+    let world = World::new().await;
+    let rest = world.anybody().with("origin", "https://shop.example");
+    let asks_first = rest
+        .clone()
+        .with("access-control-request-method", "POST")
+        .with("access-control-request-headers", "content-type,x-api-key");
+    let request = asks_first.request(Method::OPTIONS, &world.book.of_env("/payments"));
+    let told = rest.open(request.body(Body::empty()).unwrap()).await;
+    assert!(told.status().is_success());
+    let allowed = told.headers()["access-control-allow-headers"].to_str().unwrap();
+    assert!(allowed.contains("x-api-key") && allowed.contains("content-type"));
+    let refused = rest.get(&world.book.of_env("/payments")).await;
+    assert_eq!(refused.refusal(), (400, "missing_credentials"));
+    assert_eq!(refused.header("access-control-allow-origin"), "*");
+}

@@ -1,0 +1,14 @@
+//! The REST face, one file per subject, over HTTP/1.1.
+
+mod bad_input;
+mod client;
+mod document;
+mod events;
+mod keys;
+mod ledger;
+mod lines;
+mod lists;
+mod once;
+mod payments;
+mod preview;
+mod wallets;
