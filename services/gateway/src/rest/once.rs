@@ -80,11 +80,13 @@ async fn keyed(
         Begun::New => {}
         Begun::Done(answer) => return replay(answer),
         Begun::Running => {
+            // The same request may come again: it is then answered with what the first one was.
             return Err(Refusal::new(
-                ErrorClass::Conflict,
+                ErrorClass::Unavailable,
                 "idempotency_key_running",
                 "the first request under this key has not been answered yet",
             )
+            .with_status(StatusCode::CONFLICT)
             .retry_after_s(1));
         }
         Begun::OtherRequest => {

@@ -94,6 +94,10 @@ async fn an_answer_that_cannot_be_kept_is_given_all_the_same() {
     assert!(world.fake.has_payment(world.book.org, payment(1)));
     let running = keyed.post(&path, &body).await;
     assert_eq!(running.refusal(), (409, "idempotency_key_running"));
+    assert_eq!(
+        (&running.body["retryable"], running.header("retry-after")),
+        (&json!("same_id"), "1")
+    );
     // Whoever took it is given up for lost, and the repeat finds the payment.
     world.fake.set_now(crate::world::BEGIN_MS + 91_000);
     let taken_over = keyed.post(&path, &body).await;
