@@ -126,7 +126,7 @@ where
 fn span<I>(id: RequestId, request: &http::Request<I>, call: Option<&str>) -> Span {
     let request_id = display(id.0);
     let Some(theirs) = trace_of_caller(request.headers()) else {
-        return error_span!("request", request_id, route = call, payment_id = Empty, class = Empty,);
+        return error_span!("request", request_id, route = call, payment_id = Empty, class = Empty);
     };
     let span = error_span!(
         target: "gateway::traced",
