@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::{
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -12,15 +12,16 @@ use domain::ErrorClass;
 use futures_util::FutureExt;
 use proto::Problem;
 use tokio::time::timeout;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::refusal::Refusal;
-use crate::{limits, problem};
+use crate::{limits, problem, watch::RequestId};
 
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
 pub(super) async fn envelope(request: Request, next: Next) -> Response {
-    let request_id = draw_request_id();
+    let request_id = request.extensions().get::<RequestId>().map_or(Uuid::nil(), |id| id.0);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     // A handler that panics has broken nothing but its own request: what it had asked of an
@@ -46,6 +47,8 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
     let mut response = in_one_shape(response, &method, &path, request_id);
     let id = HeaderValue::try_from(request_id.to_string()).expect("a UUID is plain ASCII");
     response.headers_mut().insert(REQUEST_ID, id);
+    // For whoever counts the answers.
+    matched.map(|path| response.extensions_mut().insert(path));
     response
 }
 
@@ -70,8 +73,9 @@ fn in_one_shape(response: Response, method: &Method, path: &str, request_id: Uui
         code: refusal.kind().to_owned().into(),
         message: refusal.detail().to_owned(),
     };
-    problem::report(&format!("{method} {path} {request_id}"), &inside);
+    problem::report(&format!("{method} {path}"), &inside);
     let mut response = refusal.envelope(method, request_id);
+    response.extensions_mut().insert(refusal.class());
     // `Allow` of a 405, the state of the rate limit.
     for (name, value) in &parts.headers {
         if !response.headers().contains_key(name) && name != "content-length" {
@@ -90,13 +94,4 @@ fn unnamed(status: StatusCode) -> Option<Refusal> {
     };
     let detail = status.canonical_reason().unwrap_or("refused").to_lowercase();
     Some(Refusal::new(class, "invalid_request", detail).with_status(status))
-}
-
-/// Only for finding a request again: without randomness it is all zeroes, and nothing else changes.
-fn draw_request_id() -> Uuid {
-    let mut bytes = [0_u8; 16];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Builder::from_random_bytes(bytes).into_uuid(),
-        Err(_) => Uuid::nil(),
-    }
 }
