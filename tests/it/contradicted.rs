@@ -1,5 +1,7 @@
 //! A node that says something else than it may: its payment is for a person to look at.
 
+use std::time::Duration;
+
 use proto::v1::PaymentStatus;
 use serde_json::Value;
 use tests::world::new_id;
@@ -35,4 +37,31 @@ async fn is_the_finding(bed: &Bed, payment: &str) {
     let told: Vec<_> = findings.iter().map(|it| (&it["code"], &it["payment_id"])).collect();
     assert_eq!(told, [(&"payment_contradicted".into(), &payment.into())], "{report}");
     assert!(findings[0]["node_id"].is_string(), "{report}");
+}
+
+/// Nobody asks for an audit: the house looks once more by itself, books what was paid and stops the node.
+#[tokio::test]
+async fn rule_6_a_node_pays_what_it_had_failed() {
+    let bed = Bed::make().await;
+    operator(&bed, &["node", "stop", "pool-2"], 0).await;
+    operator(&bed, &["sim", "fault", "pool-1", "fail_then_success:500"], 0).await;
+    let invoice = bed.world.invoice("alice", 50_000, "").await;
+    let send = bed.acme.send(&new_id(), &invoice);
+    let failed = bed.sent(&bed.acme, send.clone()).await;
+    assert_eq!(failed.status(), PaymentStatus::Failed, "{failed:?}");
+    let found = async {
+        loop {
+            let read = bed.payment(&bed.acme, &send.id).await;
+            let payment = read.expect("it is there").into_inner();
+            if payment.contradicted {
+                return payment;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(60), found).await.expect("it is found");
+    assert_eq!(found.status(), PaymentStatus::Completed, "{found:?}");
+    let nodes = operator(&bed, &["node", "list"], 0).await.to_string();
+    assert!(nodes.contains("\"stopped\":\""), "the node gets nothing more: {nodes}");
+    is_the_finding(&bed, &send.id).await;
 }

@@ -171,6 +171,18 @@ async fn a_pool_node_restored_to_an_old_copy() {
     sends_wait_for_a_person(&bed, &kept).await;
 }
 
+/// It is back before anybody has looked at it again, and gets nothing before it has been.
+#[tokio::test]
+async fn a_pool_node_comes_back_as_an_old_copy_under_a_running_platform() {
+    let bed = with_one_node().await;
+    bed.fault("pool-1", "snapshot:monday").await;
+    let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    bed.fault("pool-1", "restore:monday").await;
+    operator(&bed, &["sim", "restart", "pool-1", "--kill"], 0).await;
+    let why = frozen(&bed).await;
+    assert!(why.contains(&paid.payment_hash) && why.contains("it was restored"), "{why}");
+}
+
 #[tokio::test]
 async fn a_pool_node_forgets_a_payment_that_was_made() {
     let mut bed = with_one_node().await;

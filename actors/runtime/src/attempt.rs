@@ -8,10 +8,11 @@ use std::sync::Arc;
 use domain::{
     NodeId, OrgId, PaymentHash, PaymentId, Rejection, Timestamp,
     org::{Command, Row},
-    payment::{Finding, LookUp},
+    payment::{AttemptEnd, Finding, LookUp},
 };
 use ports::{
     guard::Sighting,
+    journal::Question,
     lightning::{PayError, PayRequest, PayUpdate, Stream},
     orgs::OrgsError,
 };
@@ -23,6 +24,7 @@ use crate::{
     house::House,
     limits,
     node::NodeHandle,
+    org,
     reconcile::{self, ReconcileError},
     sighting::Shown,
     spans,
@@ -241,6 +243,21 @@ async fn wait_for_lapse(node: &NodeHandle, until: Timestamp) {
 
 /// Delivers a finding; if it cannot be taken, loading or the next drive brings the attempt up again.
 async fn report(house: &Arc<House>, job: Job, finding: Finding) {
+    match delivered(house, job, finding).await {
+        Ok(Some(row)) if has_ended(&row, job.node) => {
+            house.sightings.ended(&job.sighting());
+            if has_failed(&row, job.node) {
+                look_again_later(house, job);
+            }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");
+        }
+    }
+}
+
+async fn delivered(house: &Arc<House>, job: Job, finding: Finding) -> org::Answer {
     let command = Command::Report {
         payment: job.payment,
         attempt: job.attempt,
@@ -255,18 +272,53 @@ async fn report(house: &Arc<House>, job: Job, finding: Finding) {
     {
         taken = house.execute_on(&seated, order).await;
     }
-    match taken {
-        Ok(Some(row)) if has_ended(&row, job.node) => house.sightings.ended(&job.sighting()),
-        Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(payment = %job.payment, %error, "a finding will be asked for again");
-        }
-    }
+    taken
 }
 
 /// Whether there is proof of how the attempt ended.
 fn has_ended(row: &Row, node: NodeId) -> bool {
     reconcile::attempt_on(row, node).is_some_and(|attempt| attempt.end.is_some())
+}
+
+fn has_failed(row: &Row, node: NodeId) -> bool {
+    let end = reconcile::attempt_on(row, node).and_then(|attempt| attempt.end);
+    matches!(end, Some(AttemptEnd::Failed { .. }))
+}
+
+/// A node that has failed a payment must not have paid it after all (rule 6). The hold is given back and
+/// nobody waits any more, so the node is asked once more a little later.
+fn look_again_later(house: &Arc<House>, job: Job) {
+    // With more failures than that, the audit has to find it.
+    let Ok(permit) = house.second_looks.clone().try_acquire_owned() else { return };
+    let house = house.clone();
+    let look = async move {
+        sleep(limits::SECOND_LOOK_AFTER).await;
+        match paid_after_all(&house, job).await {
+            Ok(Some(finding)) => {
+                let taken = delivered(&house, job, finding).await.map(|_| ());
+                tracing::error!(payment = %job.payment, ?taken, "a node has paid what it had failed");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(node = %job.node, %error, "no second look at a failure"),
+        }
+        drop(permit);
+    };
+    tokio::spawn(look);
+}
+
+async fn paid_after_all(house: &House, job: Job) -> Result<Option<Finding>, ReconcileError> {
+    let Some(node) = house.node(job.node) else { return Ok(None) };
+    let Some(mut stream) = node.lightning.track(job.hash).await? else { return Ok(None) };
+    let Some(Ok(PayUpdate::Succeeded { preimage, amount_msat, fee_msat })) = stream.next().await
+    else {
+        return Ok(None);
+    };
+    // A later payment of the hash holds it for ever once it is paid: then that one was meant.
+    let Job { org, payment, hash, .. } = job;
+    let question = Question { org, payment, hash: Some(hash), claim: None };
+    let holder = house.lookups.ask(question).await?.paid_by;
+    let is_ours = holder.is_none_or(|holder| holder == (org, payment));
+    Ok(is_ours.then_some(Finding::Paid { preimage, amount_msat, fee_msat }))
 }
 
 fn learn(house: &House, job: Job, finding: &Finding, started: Timestamp) {

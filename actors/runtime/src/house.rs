@@ -17,11 +17,13 @@ use ports::{
     orgs::OrgsError,
 };
 use ractor::{ActorCell, ActorId};
+use tokio::sync::Semaphore;
 
 use crate::{
     health::Health,
     journal_lane::LaneHandle,
     lease::Lease,
+    limits,
     lookup::LookUps,
     meters::Meters,
     node::NodeHandle,
@@ -75,6 +77,8 @@ pub(crate) struct House {
     pub(crate) health: Health,
     pub(crate) sightings: Sightings,
     pub(crate) backings: Backings,
+    /// Failures that nodes may still be asked about once more.
+    pub(crate) second_looks: Arc<Semaphore>,
     pub(crate) open_payments: OpenPayments,
     pub(crate) meters: Meters,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
@@ -105,6 +109,7 @@ impl House {
             health: Health::default(),
             sightings: Sightings::default(),
             backings: Backings::default(),
+            second_looks: Arc::new(Semaphore::new(limits::SECOND_LOOKS_MAX)),
             open_payments: OpenPayments::default(),
             meters: Meters::new(lanes),
             nodes: RwLock::default(),

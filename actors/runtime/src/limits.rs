@@ -61,6 +61,11 @@ pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 /// payments is then looked through in a few seconds, and no payment waits for more than one page.
 pub(crate) const GENTLE_REST: u32 = 4;
 
+/// When a node is asked once more about a payment that it has failed, and for how many at a time: longer
+/// than any settlement that was on its way, soon enough to stop a node that lies.
+pub(crate) const SECOND_LOOK_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const SECOND_LOOKS_MAX: usize = 10_000;
+
 /// Failures of one organisation's actor within [`QUARANTINE_WINDOW_MS`] after which it is left alone.
 pub(crate) const QUARANTINE_FAILURES: usize = 3;
 pub(crate) const QUARANTINE_WINDOW_MS: i64 = 60_000;

@@ -134,7 +134,10 @@ impl NodeHandle {
 }
 
 pub(crate) enum NodeMessage {
+    /// Looks at the node, now and again and again.
     Watch,
+    /// Looks once more: something has happened to it.
+    Look,
 }
 
 /// Watches one node: gates its sends and follows its settled invoices into the inbox.
@@ -171,6 +174,7 @@ impl Actor for NodeActor {
                 self.watch().await;
                 myself.send_after(limits::HEALTH_POLL, || NodeMessage::Watch);
             }
+            NodeMessage::Look => self.watch().await,
         }
         Ok(())
     }
@@ -242,7 +246,7 @@ impl NodeActor {
 async fn follow_settlements(house: Arc<House>, node: NodeHandle, actor: ActorRef<NodeMessage>) {
     let mut pause = limits::RETRY_FIRST;
     while actor.get_status() < ActorStatus::Draining && !house.is_closed() {
-        match follow_once(&house, &node).await {
+        match follow_once(&house, &node, &actor).await {
             Ok(()) => pause = limits::RETRY_FIRST,
             Err(why) => {
                 tracing::debug!(node = %node.record.id, %why, "settlements will be followed again");
@@ -263,7 +267,11 @@ enum FollowError {
     Stream(#[from] PayError),
 }
 
-async fn follow_once(house: &Arc<House>, node: &NodeHandle) -> Result<(), FollowError> {
+async fn follow_once(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    actor: &ActorRef<NodeMessage>,
+) -> Result<(), FollowError> {
     let cursor = house.sockets.receipts.settle_cursor(node.record.id).await?;
     let after = cursor.saturating_sub(limits::SETTLE_WINDOW);
     let mut stream = node.lightning.settlements(after).await?;
@@ -285,7 +293,12 @@ async fn follow_once(house: &Arc<House>, node: &NodeHandle) -> Result<(), Follow
         }
         Ok::<(), FollowError>(())
     };
-    tokio::try_join!(reader, taker).map(|_| ())
+    let ended = tokio::try_join!(reader, taker).map(|_| ());
+    // The node may be gone, and be back as an older copy before it is looked at the next time.
+    node.now_matches(false);
+    // The actor may be gone as well.
+    let _ = actor.cast(NodeMessage::Look);
+    ended
 }
 
 async fn take_in(
