@@ -1,13 +1,14 @@
 # Everything that a fresh machine with Rust, make and a C compiler needs is made here.
 
 PROTOC := .tools/protoc/bin/protoc
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: run test failpoints bench tools
 
 # A platform beside a simulated Lightning network, ready to pay; see what it prints.
 run: $(PROTOC)
 	cargo build --release -p switchyard
-	@target/release/switchyard demo --data data/demo
+	@$(TARGET)/release/switchyard demo --data data/demo
 
 # Tests that need no server. The gate plays ten times as many seeds of the simulation; see `.ci/run`.
 test: $(PROTOC)
@@ -18,8 +19,8 @@ test: $(PROTOC)
 # kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
 failpoints: $(PROTOC)
 	cargo build -p switchyard --features failpoints
-	cp target/debug/switchyard target/switchyard-failpoints
-	SWITCHYARD_BIN=$(CURDIR)/target/switchyard-failpoints \
+	cp $(TARGET)/debug/switchyard $(TARGET)/switchyard-failpoints
+	SWITCHYARD_BIN=$(abspath $(TARGET))/switchyard-failpoints \
 		cargo test -p tests --test failpoints -- --include-ignored --nocapture
 
 # How fast it is, beside what the machine can do without it. Needs PostgreSQL, and a machine that is idle.

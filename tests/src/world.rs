@@ -165,6 +165,8 @@ impl World {
         let ready_file = data.join("ready.json");
         let mut command = Command::new(switchyard());
         command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        // One caller may be the whole load.
+        command.args(["--calls-per-second", "1000000"]);
         command.arg("--data").arg(&data).args(&self.setup.flags);
         // The end of the log must say where it died, not how it got there.
         command.env("RUST_BACKTRACE", "0");

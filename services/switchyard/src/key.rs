@@ -1,6 +1,6 @@
 //! `switchyard key`: API keys, for the operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bootstrap::{Exit, clock::SystemClock, files};
 use clap::{Args, Subcommand, ValueEnum};
@@ -99,6 +99,7 @@ impl Key {
                 out: file,
                 id,
             } => {
+                refuse_existing(file.as_deref())?;
                 let organisation_id = names::organisation(&mut to, &org).await?;
                 let environment_id = names::environment(&mut to, &organisation_id, &env).await?;
                 let id = names::id_or_new(id)?;
@@ -131,6 +132,16 @@ impl Key {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Before the key is made: the secret in that file may be one that somebody uses.
+fn refuse_existing(file: Option<&Path>) -> Result<(), Failure> {
+    match file {
+        Some(file) if file.exists() => {
+            Err(Failure::invalid(format!("{} is there already", file.display())))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

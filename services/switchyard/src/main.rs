@@ -37,6 +37,11 @@ fn main() -> Exit {
     }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && std::env::args().any(|flag| flag == "--json") => {
+            let why = error.render().to_string();
+            let why = why.trim().trim_start_matches("error: ").to_owned();
+            return output::Output::new(true).failure(&failure::Failure::invalid(why));
+        }
         Err(error) => {
             // Whoever closed stdout does not want to know.
             drop(error.print());

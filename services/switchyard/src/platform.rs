@@ -1,6 +1,10 @@
 //! The whole platform in one process: store, engine and both listeners.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bootstrap::{
     Config, Exit, Listen, StoreChoice, SystemClock, Telemetry,
@@ -34,7 +38,7 @@ pub(crate) struct Platform {
     servers: JoinSet<Result<(), ServeError>>,
     stop: watch::Sender<bool>,
     ready: ready::Platform,
-    ready_file: std::path::PathBuf,
+    ready_files: Vec<PathBuf>,
     /// Until everything else has stopped.
     watching: Option<Watching>,
     telemetry: Telemetry,
@@ -93,7 +97,8 @@ impl Platform {
         telemetry: Telemetry,
     ) -> Result<Platform, Failure> {
         // The lock is ours: a ready file can only be of an earlier life.
-        files::remove(&config.ready_file)?;
+        let ready_files = ready_files(config);
+        ready_files.iter().try_for_each(|file| files::remove(file))?;
         let token_file = config.data.join(ready::ADMIN_TOKEN_FILE);
         let secret = admin_secret(&token_file)?;
         let token = AdminToken::new(&secret)
@@ -124,12 +129,11 @@ impl Platform {
         servers.spawn(public);
         servers.spawn(gateway::serve_admin(listeners.admin, gateway, token, told(&stop)));
         let with_token = ready::WithToken { platform: &ready, admin_token: &secret };
-        ready::write(&config.ready_file, &with_token)?;
-        let ready_file = config.ready_file.clone();
+        ready_files.iter().try_for_each(|file| ready::write(file, &with_token))?;
         if let Some(watching) = &watching {
             watching.of(engine.watched());
         }
-        Ok(Platform { engine, servers, stop, ready, ready_file, watching, telemetry, _lock: lock })
+        Ok(Platform { engine, servers, stop, ready, ready_files, watching, telemetry, _lock: lock })
     }
 
     pub(crate) fn ready(&self) -> &ready::Platform {
@@ -155,7 +159,7 @@ impl Platform {
 
     /// Takes no more calls, lets those under way end, and puts everything down in order.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        files::remove(&self.ready_file)?;
+        self.ready_files.iter().try_for_each(|file| files::remove(file))?;
         if let Some(watching) = &self.watching {
             watching.is_stopping();
         }
@@ -180,6 +184,13 @@ fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
         // The sender lives as long as the platform; gone, it is time to stop as well.
         drop(stop.wait_for(|stop| *stop).await);
     }
+}
+
+/// In the data folder, where every command looks, and where else it was asked for.
+fn ready_files(config: &Config) -> Vec<PathBuf> {
+    let own = config.data.join(ready::FILE);
+    let asked = std::path::absolute(&config.ready_file).unwrap_or(config.ready_file.clone());
+    if asked == own { vec![own] } else { vec![own, asked] }
 }
 
 fn admin_secret(file: &Path) -> Result<String, Failure> {
