@@ -32,7 +32,7 @@ async fn call(bed: &Bed, path: &'static str) -> Result<Response<v1::Payment>, St
     let mut raw = Grpc::new(bed.channel.clone());
     raw.ready().await.expect("the platform serves");
     // Its first field is a number, where a send has a text.
-    let message = Request::new(v1::ListWalletsRequest { limit: 5, cursor: String::new() });
+    let message = Request::new(v1::ListWalletsRequest { limit: 5, ..Default::default() });
     let codec = ProstCodec::<v1::ListWalletsRequest, v1::Payment>::default();
     raw.unary(message, PathAndQuery::from_static(path), codec).await
 }

@@ -437,6 +437,7 @@ impl Customer {
             amount_msat: None,
             fee_limit_msat: None,
             wait_seconds: 30,
+            ..public::SendRequest::default()
         }
     }
 
@@ -448,6 +449,7 @@ impl Customer {
             description: String::new(),
             expiry_seconds: None,
             wait_seconds: None,
+            ..public::ReceiveRequest::default()
         }
     }
 }
