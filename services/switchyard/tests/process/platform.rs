@@ -84,6 +84,33 @@ impl House {
         text(&self.ok(&args)["invoice"])
     }
 
+    /// Many at once, without a process for each; a tenth of them is paid slowly.
+    pub(crate) async fn outside_invoices(&self, count: u64) -> Vec<String> {
+        let ready = &self.network.ready;
+        let token = fs::read_to_string(ready["control_token_file"].as_str().unwrap()).unwrap();
+        let address = text(&ready["control_address"]).parse().unwrap();
+        let mut control = lightning_sim::connect_control(address, token.trim()).unwrap();
+        let mut invoices = Vec::new();
+        for number in 0..count {
+            let slow = if number < count / 10 { "sim:slow:3000" } else { "" };
+            let request = lightning_sim::control_proto::CreateInvoiceRequest {
+                node: "alice".to_owned(),
+                amount_msat: 5_000,
+                description: slow.to_owned(),
+                ..Default::default()
+            };
+            let made = control.create_invoice(request).await.unwrap().into_inner();
+            invoices.push(made.payment_request);
+        }
+        invoices
+    }
+
+    /// Every entry of a wallet.
+    pub(crate) fn ledger(&self, wallet: &str) -> Vec<Value> {
+        let page = self.ok(&["wallet", "ledger", wallet, "--limit", "1000"]);
+        page["entries"].as_array().unwrap().clone()
+    }
+
     /// One organisation, a line, both kinds of wallet, and a key in the folder.
     pub(crate) fn onboard(&self) {
         self.ok(&["org", "create", "acme"]);
