@@ -309,6 +309,28 @@ fn whoever_stops_waiting_keeps_the_id() {
 }
 
 #[test]
+fn a_payment_carries_its_makers_words_and_shows_in_the_feed() {
+    let house = House::start();
+    house.onboard();
+    let invoice = house.outside_invoice(&["--amount-msat", "5000", "--description", "a book"]);
+    let words = ["--description", "for tea", "--metadata", "order=7", "--metadata", "shop=a=b"];
+    let paid = house.ok(&[&["pay", "--wallet", "credit", &invoice], &words[..]].concat());
+    assert_eq!((&paid["description"], &paid["memo"]), (&"for tea".into(), &"a book".into()));
+    assert_eq!(paid["metadata"], serde_json::json!({ "order": "7", "shop": "a=b" }));
+    let bad = house.call(&["pay", "--wallet", "credit", "--metadata", "order", &invoice]);
+    assert_eq!(bad.code, 2, "{}", bad.stderr);
+
+    let page = house.ok(&["events", "--limit", "1"]);
+    let next = page["next_after_seq"].to_string();
+    let follow = ["--json", "events", "--follow", "--after", &next];
+    let following = house.prepared(&follow).until_it_answers();
+    let event: Value = serde_json::from_str(&following.line).unwrap();
+    assert_eq!(event["type"], "line_of_credit_opened", "{event}");
+    following.interrupt();
+    following.end();
+}
+
+#[test]
 fn the_ready_file_is_for_its_owner_and_holds_the_token() {
     let house = House::start();
     let file = house.data().join("ready.json");
