@@ -5,6 +5,8 @@ fn main() -> std::io::Result<()> {
         "switchyard/v1/payments.proto",
         "switchyard/v1/wallets.proto",
         "switchyard/v1/lines.proto",
+        "switchyard/v1/nodes.proto",
+        "switchyard/v1/events.proto",
         "switchyard/admin/v1/organisations.proto",
         "switchyard/admin/v1/keys.proto",
         "switchyard/admin/v1/nodes.proto",
@@ -18,6 +20,8 @@ fn main() -> std::io::Result<()> {
     let descriptors = std::path::Path::new(&folder).join("descriptors.bin");
     tonic_prost_build::configure()
         .file_descriptor_set_path(descriptors)
+        // Maps in order: what is written twice is written alike.
+        .btree_map(".")
         // These carry spending power; a redacted `Debug` is written by hand.
         .skip_debug([
             "switchyard.admin.v1.RegisterNodeRequest",

@@ -12,9 +12,31 @@ use prost_types::FileDescriptorSet;
 /// Every message and call of our wire, for whoever asks what there is.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// What callers with a key may know: the public API and nothing of the operator's.
+pub fn public_descriptors() -> FileDescriptorSet {
+    let mut set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("the compiler wrote it");
+    set.file.retain(|file| file.package() == "switchyard.v1");
+    set
+}
+
+/// The services that callers with a key may ask, by their full names.
+pub fn public_services() -> Vec<String> {
+    let files = public_descriptors().file;
+    let named = |package: &str, name: &str| format!("{package}.{name}");
+    let services = files.iter().flat_map(|file| {
+        file.service.iter().map(move |service| named(file.package(), service.name()))
+    });
+    services.collect()
+}
+
 /// Every call of our wire by its path, such as `/switchyard.v1.Payments/Send`.
 pub fn calls() -> Vec<String> {
-    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("the compiler wrote it");
+    calls_of(FILE_DESCRIPTOR_SET)
+}
+
+/// Every call of a set of descriptors, as a compiler wrote it, by its path.
+pub fn calls_of(descriptors: &[u8]) -> Vec<String> {
+    let set = FileDescriptorSet::decode(descriptors).expect("a compiler wrote it");
     let mut calls = Vec::new();
     for file in &set.file {
         for service in &file.service {

@@ -22,7 +22,7 @@ use domain::{ErrorClass, Rejection};
 use prost::Message;
 use tonic::{Code, ConnectError, Status, metadata::MetadataValue};
 
-use crate::convert::WireError;
+use crate::{convert::WireError, v1};
 
 /// The metadata key of the stable name of an error.
 pub const CODE_KEY: &str = "switchyard-code";
@@ -136,10 +136,22 @@ impl From<Problem> for Status {
     }
 }
 
+/// For a request that is one of many on a stream.
+impl From<Problem> for v1::Refusal {
+    fn from(problem: Problem) -> v1::Refusal {
+        v1::Refusal {
+            status: code_of(&problem).into(),
+            message: shortened(&problem.message).to_owned(),
+            retryable: problem.retryable().word().to_owned(),
+            code: problem.code.into_owned(),
+        }
+    }
+}
+
 /// The class decides, but for two that gRPC tells apart and the class does not.
 fn code_of(problem: &Problem) -> Code {
     match problem.code.as_ref() {
-        "access_rights" | "address_not_allowed" => Code::PermissionDenied,
+        "access_rights" | "address_not_allowed" | "not_allowed" => Code::PermissionDenied,
         "rate_limited" => Code::ResourceExhausted,
         _ => code(problem.class),
     }

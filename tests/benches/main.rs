@@ -21,6 +21,7 @@ mod latency;
 mod ledger;
 mod loadgen;
 mod payments;
+mod pipe;
 mod process;
 mod routing;
 mod table;

@@ -10,6 +10,7 @@ use tonic::transport::Channel;
 
 use crate::cpu::{self, Meter};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
+use crate::pipe::Pipe;
 use crate::table::{Check, Workload};
 use crate::{Bench, Outcome, bare, collector};
 
@@ -52,6 +53,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone).await?;
     let rate = first.rate;
     first.checks.push(memory);
+    let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
     let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
     let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
@@ -64,7 +66,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone).await?;
     later.checks.push(Check::at_least("rate / W2, with more history", later.rate / rate, 0.9, 1.0));
     later.checks.push(scene.audit().await);
-    Ok(vec![first, idle, busy, slow, hot, later])
+    Ok(vec![first, piped, idle, busy, slow, hot, later])
 }
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
@@ -178,6 +180,34 @@ impl<'a> Scene<'a> {
         loadgen::closed(timing, &channels, callers, &self.meter(), call).await
     }
 
+    /// As many callers, each sending on the stream of one of the first customers.
+    async fn pay_piped(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        customers: &[Customer],
+    ) -> Outcome<Workload> {
+        println!("running {id}");
+        let invoices = self.invoices(timing).await;
+        let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
+        let mut pipes = Vec::new();
+        for (customer, channel) in customers.iter().take(FIRST).zip(channels.iter().cycle()) {
+            pipes.push(Pipe::open(customer, channel.clone()).await?);
+        }
+        let call = move |pipe: Arc<Pipe>, call: Call| {
+            let number = usize::try_from(call.number).unwrap_or(usize::MAX);
+            let invoices = invoices.clone();
+            async move {
+                match invoices.get(number) {
+                    Some(invoice) => pipe.pay(&new_id(), invoice).await,
+                    None => Answer::Failed("faster than there are invoices".to_owned()),
+                }
+            }
+        };
+        let load = loadgen::closed(timing, &pipes, CALLERS, &self.meter(), call).await;
+        Ok(Workload::of(id, load))
+    }
+
     async fn pay_evenly(
         &self,
         id: &'static str,
@@ -257,7 +287,7 @@ fn caller(
     }
 }
 
-fn paid(payment: &proto::v1::Payment) -> Answer {
+pub(crate) fn paid(payment: &proto::v1::Payment) -> Answer {
     match (payment.status(), &payment.failure) {
         (proto::v1::PaymentStatus::Completed, _) => Answer::Done,
         (status, failure) => Answer::Failed(format!("{status:?} {failure:?}")),

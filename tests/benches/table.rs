@@ -141,6 +141,7 @@ const FLOORS: &[Floor] = &[
     floor("W1", Against::Bare, 0.10, 0.20),
     floor("W2", Against::Bare, 0.16, 0.31),
     floor("W2", Against::Pgbench, 0.6, 1.1),
+    floor("W2 stream", Against::Workload("W2"), 0.9, 1.1),
     floor("W2b", Against::Bare, 0.16, 0.31),
     floor("W3", Against::Bare, 1.2, 2.4),
     floor("W3 hot", Against::Bare, 1.2, 2.4),

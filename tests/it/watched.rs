@@ -138,7 +138,8 @@ async fn metrics_count_what_was_done_and_show_what_is() {
         raw.ready().await.expect("it is there");
         let codec = ProstCodec::<v1::ListWalletsRequest, v1::Payment>::default();
         let mut request = Request::new(v1::ListWalletsRequest::default());
-        request.metadata_mut().insert("x-api-key", customer.key.parse().expect("a key is ASCII"));
+        let key = customer.key.parse().expect("a key is ASCII");
+        request.metadata_mut().insert("x-api-key", key);
         let answer = raw.unary(request, PathAndQuery::from_static(call), codec).await;
         answer.expect_err("it is none of ours");
     }

@@ -32,8 +32,10 @@ async fn call(bed: &Bed, path: &'static str) -> Result<Response<v1::Payment>, St
     let mut raw = Grpc::new(bed.channel.clone());
     raw.ready().await.expect("the platform serves");
     // Its first field is a number, where a send has a text.
-    let mut message = Request::new(v1::ListWalletsRequest { limit: 5, cursor: String::new() });
-    message.metadata_mut().insert("x-api-key", bed.acme.key.parse().expect("a key is ASCII"));
+    let mut message = Request::new(v1::ListWalletsRequest { limit: 5, ..Default::default() });
+    // The guard comes first: whoever has no key learns nothing about bodies and calls.
+    let key = bed.acme.key.parse().expect("a key is ASCII");
+    message.metadata_mut().insert("x-api-key", key);
     let codec = ProstCodec::<v1::ListWalletsRequest, v1::Payment>::default();
     raw.unary(message, PathAndQuery::from_static(path), codec).await
 }

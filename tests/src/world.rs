@@ -439,6 +439,7 @@ impl Customer {
             amount_msat: None,
             fee_limit_msat: None,
             wait_seconds: 30,
+            ..public::SendRequest::default()
         }
     }
 
@@ -450,6 +451,7 @@ impl Customer {
             description: String::new(),
             expiry_seconds: None,
             wait_seconds: None,
+            ..public::ReceiveRequest::default()
         }
     }
 }

@@ -150,6 +150,9 @@ pub trait Operations: Send + Sync {
     /// Stops a node's sends with a reason, or lets them go on. `false`: there is no such node.
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError>;
 
+    /// Whether requests may come here: the lease is good and the store answers.
+    async fn is_ready(&self) -> bool;
+
     /// Why every outgoing send is frozen, if it is.
     async fn frozen(&self) -> Result<Option<String>, StoreError>;
 

@@ -1,6 +1,6 @@
 //! switchyard.v1.Lines
 
-use domain::{LineId, SignedMsat, org::Line};
+use domain::{LineId, Network, SignedMsat, Timestamp, money::Currency, org::Line};
 
 use super::{WireError, id};
 use crate::v1;
@@ -9,7 +9,7 @@ pub fn line_id(request_id: &str) -> Result<LineId, WireError> {
     id("id", request_id)
 }
 
-pub fn line(id: LineId, line: &Line) -> v1::Line {
+pub fn line(network: Network, id: LineId, line: &Line) -> v1::Line {
     let held = line.funds.held_msat;
     let used = held.signed().checked_sub(line.funds.net_msat).unwrap_or(SignedMsat::ZERO);
     v1::Line {
@@ -20,5 +20,9 @@ pub fn line(id: LineId, line: &Line) -> v1::Line {
         used_msat: used.floor_at_zero().get(),
         available_msat: line.funds.available().get(),
         held_msat: held.get(),
+        currency: Currency::Btc.code().to_owned(),
+        network: network.name().to_owned(),
+        created_at_ms: line.created_at.millis(),
+        disabled_at_ms: line.disabled_at.map(Timestamp::millis),
     }
 }

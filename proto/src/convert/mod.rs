@@ -1,8 +1,10 @@
 //! Wire <-> domain, one file per service. What arrives is parsed into types that cannot be wrong,
 //! or refused with a [`WireError`]; what leaves is in the words of the contract.
 
+pub mod events;
 pub mod keys;
 pub mod lines;
+pub mod lists;
 pub mod nodes;
 pub mod organisations;
 pub mod payments;
@@ -34,12 +36,16 @@ pub enum WireError {
     Wait,
     #[error("limit must be at most {PAGE_MAX}")]
     Limit,
-    #[error("cursor must be of an earlier answer")]
+    #[error("cursor must be of an earlier answer to the same question")]
     Cursor,
     #[error("{0} must be a compressed public key: 33 bytes in hex")]
     PublicKey(&'static str),
     #[error("permissions must be read, receive, write or billing")]
     Permission,
+    #[error("{0} must be a value that this version knows")]
+    Value(&'static str),
+    #[error("a send on a stream has no wait_seconds: its end is told")]
+    WaitOnStream,
     #[error("valid_ips must be at most 100 addresses or networks, such as 10.0.0.0/8")]
     Networks,
 }
@@ -58,6 +64,8 @@ impl WireError {
             | Self::Cursor
             | Self::PublicKey(_)
             | Self::Permission
+            | Self::Value(_)
+            | Self::WaitOnStream
             | Self::Networks => ErrorClass::Invalid,
         }
     }
@@ -70,7 +78,8 @@ impl WireError {
             Self::Text(_) | Self::Control(_) => "text_invalid",
             Self::Long(_) => "text_too_long",
             Self::Amount(_) => "amount_out_of_range",
-            Self::Wait => "wait_out_of_range",
+            Self::Value(_) => "value_unknown",
+            Self::Wait | Self::WaitOnStream => "wait_out_of_range",
             Self::Limit => "limit_out_of_range",
             Self::Cursor => "cursor_invalid",
             Self::PublicKey(_) => "public_key_invalid",
@@ -129,6 +138,11 @@ fn named(field: &'static str, name: String) -> Result<String, WireError> {
 
 fn msat(field: &'static str, amount_msat: u64) -> Result<Msat, WireError> {
     Msat::new(amount_msat).ok_or(WireError::Amount(field))
+}
+
+/// Nothing is behind a position that no journal reaches.
+fn seq(asked: u64) -> u64 {
+    asked.min(i64::MAX.unsigned_abs())
 }
 
 fn page_limit(asked: u32, default: u32) -> Result<u32, WireError> {

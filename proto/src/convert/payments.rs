@@ -12,7 +12,7 @@ use domain::{
     payment::{Attempt, AttemptEnd},
 };
 
-use super::{PAGE_DEFAULT, WAIT_SECONDS_MAX, WireError, hex, id, page_limit, text};
+use super::{WAIT_SECONDS_MAX, WireError, hex, id, text};
 use crate::v1;
 
 /// Of an invoice whose caller names no expiry.
@@ -29,6 +29,8 @@ pub struct Send {
     pub invoice: String,
     pub amount_msat: Option<u64>,
     pub fee_limit_msat: Option<u64>,
+    pub description: Option<String>,
+    pub metadata: Metadata,
     pub wait: Duration,
 }
 
@@ -40,8 +42,16 @@ impl Send {
             invoice,
             amount_msat: self.amount_msat,
             fee_limit_msat: self.fee_limit_msat,
-            description: None,
-            metadata: Metadata::new(),
+            description: self.description.clone(),
+            metadata: self.metadata.clone(),
+        }
+    }
+
+    /// A send of a stream, which tells the end by itself.
+    pub fn on_stream(request: v1::SendRequest) -> Result<Send, WireError> {
+        match request.wait_seconds {
+            0 => request.try_into(),
+            _ => Err(WireError::WaitOnStream),
         }
     }
 }
@@ -56,6 +66,9 @@ impl TryFrom<v1::SendRequest> for Send {
             invoice: request.invoice,
             amount_msat: request.amount_msat,
             fee_limit_msat: request.fee_limit_msat,
+            description: Some(text("description", request.description)?)
+                .filter(|description| !description.is_empty()),
+            metadata: request.metadata,
             wait: wait(request.wait_seconds)?,
         })
     }
@@ -70,6 +83,8 @@ impl From<Send> for v1::SendRequest {
             amount_msat: send.amount_msat,
             fee_limit_msat: send.fee_limit_msat,
             wait_seconds: seconds(send.wait),
+            description: send.description.unwrap_or_default(),
+            metadata: send.metadata,
         }
     }
 }
@@ -92,7 +107,7 @@ impl TryFrom<v1::ReceiveRequest> for Receive {
                 amount_msat: request.amount_msat,
                 description: text("description", request.description)?,
                 expiry_seconds: request.expiry_seconds.unwrap_or(EXPIRY_SECONDS_DEFAULT),
-                metadata: Metadata::new(),
+                metadata: request.metadata,
             },
             wait: wait(request.wait_seconds.unwrap_or(RECEIVE_WAIT_SECONDS_DEFAULT))?,
         })
@@ -108,54 +123,18 @@ impl From<Receive> for v1::ReceiveRequest {
             description: receive.terms.description,
             expiry_seconds: Some(receive.terms.expiry_seconds),
             wait_seconds: Some(seconds(receive.wait)),
+            metadata: receive.terms.metadata,
         }
-    }
-}
-
-/// Where a list of payments goes on: behind this one, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub created_at: Timestamp,
-    pub payment: PaymentId,
-}
-
-impl Cursor {
-    fn parse(text: &str) -> Option<Cursor> {
-        let (millis, payment) = text.split_once('.')?;
-        let created_at = Timestamp::from_millis(millis.parse().ok()?);
-        Some(Cursor { created_at, payment: payment.parse().ok()? })
-    }
-
-    pub fn to_wire(self) -> String {
-        format!("{}.{}", self.created_at.millis(), self.payment)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct List {
-    pub limit: u32,
-    pub after: Option<Cursor>,
-    pub wallet: Option<WalletId>,
-}
-
-impl TryFrom<v1::ListPaymentsRequest> for List {
-    type Error = WireError;
-
-    fn try_from(request: v1::ListPaymentsRequest) -> Result<List, WireError> {
-        let after = match request.cursor.as_str() {
-            "" => None,
-            cursor => Some(Cursor::parse(cursor).ok_or(WireError::Cursor)?),
-        };
-        let wallet = match request.wallet_id.as_str() {
-            "" => None,
-            wallet => Some(id("wallet_id", wallet)?),
-        };
-        Ok(List { limit: page_limit(request.limit, PAGE_DEFAULT)?, after, wallet })
     }
 }
 
 pub fn payment_id(request_id: &str) -> Result<PaymentId, WireError> {
     id("id", request_id)
+}
+
+/// Of a request about one of its payments.
+pub fn wallet_id(request_wallet_id: &str) -> Result<WalletId, WireError> {
+    id("wallet_id", request_wallet_id)
 }
 
 /// `None` for a row that is not a payment.
@@ -190,7 +169,7 @@ pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1:
         amount_msat: Some(payment.amount_msat.get()),
         invoice: invoice.text.clone(),
         payment_hash: invoice.hash.to_string(),
-        description: invoice.description.clone(),
+        description: payment.terms.description.clone().unwrap_or_default(),
         created_at_ms: payment.created_at.millis(),
         updated_at_ms: payment.updated_at.millis(),
         expires_at_ms: invoice.expires_at.millis(),
@@ -207,6 +186,9 @@ pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1:
             .collect(),
         contradicted: payment.contradicted,
         received_msat: None,
+        memo: invoice.description.clone(),
+        metadata: payment.terms.metadata.clone(),
+        updated_seq: None,
     }
 }
 
@@ -233,6 +215,9 @@ pub fn incoming(payment: &Incoming) -> v1::Payment {
         attempts: Vec::new(),
         contradicted: false,
         received_msat: Some(payment.credited_msat.get()),
+        memo: payment.terms.description.clone(),
+        metadata: payment.terms.metadata.clone(),
+        updated_seq: None,
     }
 }
 

@@ -1,18 +1,20 @@
 //! switchyard.v1.Wallets
 
 use domain::{
-    SignedMsat, Timestamp, WalletId,
+    Msat, Network, PaymentId, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Funds, Posting, Side},
-    org::{Backing, Event, Org, Wallet},
+    money::Currency,
+    org::{Backing, Event, Metadata, Org, Wallet},
 };
 
-use super::{BackingMissing, PAGE_DEFAULT, PAGE_MAX, WireError, id, page_limit};
+use super::{BackingMissing, PAGE_DEFAULT, PAGE_MAX, WireError, id, msat, page_limit, seq};
 use crate::v1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct List {
     pub limit: u32,
     pub after: Option<WalletId>,
+    pub include_deleted: bool,
 }
 
 impl TryFrom<v1::ListWalletsRequest> for List {
@@ -23,7 +25,8 @@ impl TryFrom<v1::ListWalletsRequest> for List {
             "" => None,
             cursor => Some(cursor.parse().map_err(|_| WireError::Cursor)?),
         };
-        Ok(List { limit: page_limit(request.limit, PAGE_MAX)?, after })
+        let limit = page_limit(request.limit, PAGE_MAX)?;
+        Ok(List { limit, after, include_deleted: request.include_deleted })
     }
 }
 
@@ -32,17 +35,61 @@ pub struct Ledger {
     pub wallet: WalletId,
     pub after_seq: u64,
     pub limit: u32,
+    pub payment: Option<PaymentId>,
+    /// Both inclusive.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub newest_first: bool,
+    pub offset: u64,
 }
 
 impl TryFrom<v1::LedgerRequest> for Ledger {
     type Error = WireError;
 
     fn try_from(request: v1::LedgerRequest) -> Result<Ledger, WireError> {
+        let payment = match request.payment_id.as_str() {
+            "" => None,
+            payment => Some(id("payment_id", payment)?),
+        };
         Ok(Ledger {
             wallet: id("wallet_id", &request.wallet_id)?,
-            // Nothing is behind a position that no journal reaches.
-            after_seq: request.after_seq.min(i64::MAX.unsigned_abs()),
+            after_seq: seq(request.after_seq),
             limit: page_limit(request.limit, PAGE_DEFAULT)?,
+            payment,
+            from: request.from_ms.map(Timestamp::from_millis),
+            to: request.to_ms.map(Timestamp::from_millis),
+            newest_first: request.newest_first,
+            offset: seq(request.offset),
+        })
+    }
+}
+
+/// A wallet to make. Its name has not been looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    pub wallet: WalletId,
+    pub name: String,
+    pub backing: Backing,
+    pub limit_msat: Msat,
+    pub metadata: Metadata,
+}
+
+impl TryFrom<v1::CreateWalletRequest> for Create {
+    type Error = WireError;
+
+    fn try_from(request: v1::CreateWalletRequest) -> Result<Create, WireError> {
+        use v1::create_wallet_request::Backing as Asked;
+
+        let backing = match request.backing.ok_or(WireError::Missing("backing"))? {
+            Asked::LineId(line) => Backing::Line(id("line_id", &line)?),
+            Asked::NodeId(node) => Backing::Node(id("node_id", &node)?),
+        };
+        Ok(Create {
+            wallet: id("id", &request.id)?,
+            name: request.name,
+            backing,
+            limit_msat: msat("limit_msat", request.limit_msat)?,
+            metadata: request.metadata,
         })
     }
 }
@@ -51,7 +98,12 @@ pub fn wallet_id(request_id: &str) -> Result<WalletId, WireError> {
     id("id", request_id)
 }
 
-pub fn wallet(org: &Org, id: WalletId, wallet: &Wallet) -> Result<v1::Wallet, BackingMissing> {
+pub fn wallet(
+    org: &Org,
+    network: Network,
+    id: WalletId,
+    wallet: &Wallet,
+) -> Result<v1::Wallet, BackingMissing> {
     let backing = match wallet.backing {
         Backing::Line(line) => v1::wallet::Backing::LineId(line.to_string()),
         Backing::Node(node) => v1::wallet::Backing::NodeId(node.to_string()),
@@ -65,6 +117,12 @@ pub fn wallet(org: &Org, id: WalletId, wallet: &Wallet) -> Result<v1::Wallet, Ba
         held_msat: wallet.funds.held_msat.get(),
         total_msat: wallet.funds.total().get(),
         limit_msat: wallet.funds.limit_msat.get(),
+        created_at_ms: wallet.created_at.millis(),
+        updated_at_ms: wallet.updated_at.millis(),
+        deleted_at_ms: wallet.deleted_at.map(Timestamp::millis),
+        metadata: wallet.metadata.clone(),
+        currency: Currency::Btc.code().to_owned(),
+        network: network.name().to_owned(),
     })
 }
 
@@ -85,7 +143,7 @@ pub(super) fn available(
 /// One event as an entry of a wallet's ledger; `None` for an event that does not move the wallet.
 pub fn ledger_entry(
     of: WalletId,
-    seq: u64,
+    at_seq: u64,
     at: Timestamp,
     event: &Event,
 ) -> Option<v1::LedgerEntry> {
@@ -128,9 +186,9 @@ pub fn ledger_entry(
     };
     let entry = event.entry();
     let postings = entry.map(|entry| entry.postings().iter().map(posting).collect());
-    let currency = entry.map_or(domain::money::Currency::Btc, |entry| entry.currency());
+    let currency = entry.map_or(Currency::Btc, |entry| entry.currency());
     Some(v1::LedgerEntry {
-        seq,
+        seq: at_seq,
         at_ms: at.millis(),
         kind: kind.into(),
         payment_id: event.payment().map(|payment| payment.to_string()).unwrap_or_default(),

@@ -67,7 +67,7 @@ impl Engine {
         };
         let session = SessionId::new(random::uuid()?);
         let platform = Platform::start(sockets, settings, session).await?;
-        let watched = Arc::new(watched::Gauges {
+        let watched: Arc<dyn Watched> = Arc::new(watched::Gauges {
             platform: platform.clone(),
             guard: store.clone(),
             asked: Mutex::default(),
@@ -78,6 +78,7 @@ impl Engine {
             guard: store,
             network: config.network,
             clock: config.clock,
+            watched: watched.clone(),
         });
         Ok(Engine { platform, operations, watched })
     }

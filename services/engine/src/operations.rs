@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bootstrap::watch::Watched;
 use domain::{Network, NodeId};
 use ports::{
     Clock, Directory, Guard, Operations, StoreError,
@@ -17,6 +18,7 @@ pub(crate) struct Operator {
     pub(crate) guard: Arc<dyn Guard>,
     pub(crate) network: Network,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watched: Arc<dyn Watched>,
 }
 
 #[async_trait]
@@ -55,6 +57,10 @@ impl Operations for Operator {
     async fn nodes(&self) -> Result<Vec<NodeState>, StoreError> {
         let records = self.directory.nodes().await?;
         Ok(records.into_iter().map(|record| self.platform.state_of(record)).collect())
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.watched.checks().await.iter().all(|check| check.failure.is_none())
     }
 
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {

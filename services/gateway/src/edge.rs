@@ -32,6 +32,8 @@ pub(crate) struct Edge {
     pub(crate) rates: Rates,
     /// Watches that may still begin.
     pub(crate) watches: Arc<Semaphore>,
+    /// Streams of sends that may still begin.
+    pub(crate) send_streams: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
     node_names: Mutex<Option<NodeNames>>,
     /// A wallet never changes its environment.
@@ -50,10 +52,15 @@ impl Edge {
             rates: Rates::new(gateway.rate_limit),
             gateway,
             watches: Arc::new(Semaphore::new(limits::WATCHES_MAX)),
+            send_streams: Arc::new(Semaphore::new(limits::SEND_STREAMS_MAX)),
             stopping,
             node_names: Mutex::default(),
             wallets: Mutex::default(),
         }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Returns when the listener stops.

@@ -4,16 +4,23 @@
 //! A caller that hangs up cancels nothing: what was asked of an organisation is decided and
 //! committed whether or not somebody still waits for the answer ([`ports::Orgs`]).
 
+mod access;
 mod admin;
 mod auth;
+mod cursor;
 mod edge;
+mod estimate;
+mod feed;
 mod limits;
+mod lines;
 mod problem;
 mod public;
 mod rate;
 mod rest;
 mod serve;
+mod streams;
 mod typed;
+mod wallets;
 mod watch;
 
 use std::sync::Arc;

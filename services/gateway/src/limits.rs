@@ -69,11 +69,14 @@ pub(crate) const ANSWERS_FORGOTTEN_AT_ONCE: u32 = 100_000;
 /// Longer than any UUID or hash that serves as such a key.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// Events on their way to one reader of a stream.
-pub(crate) const EVENTS_UNREAD_MAX: usize = 256;
+/// Events or answers on their way to one reader of a stream.
+pub(crate) const UNREAD_MAX: usize = 256;
 
 /// A reader that takes nothing for so long is cut off, and comes back with its cursor.
-pub(crate) const EVENTS_READ_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// Rows of the journal that are read for a stream at once.
+pub(crate) const EVENTS_READ_AT_ONCE: u32 = 100;
 
 /// How often the journal is looked at for an idle stream.
 pub(crate) const EVENTS_EVERY: Duration = Duration::from_millis(500);
@@ -89,6 +92,27 @@ pub(crate) const WATCH_FOR: Duration = Duration::from_secs(3_600);
 
 /// Watches under way in this process: each asks its organisation once a second.
 pub(crate) const WATCHES_MAX: usize = 2_000;
+
+/// Sends under way on one stream: what the fastest merchant has in flight at once.
+pub(crate) const SENDS_PER_STREAM_MAX: usize = 1_000;
+
+/// Streams of sends in this process, each of as many sends: more belong on more gateways.
+pub(crate) const SEND_STREAMS_MAX: usize = 200;
+
+/// How often a send is looked at whose end is waited for: only its attempts change before.
+pub(crate) const SEND_EVERY: Duration = Duration::from_secs(5);
+
+/// How often an open stream looks whether its key is still good.
+pub(crate) const KEY_EVERY: Duration = Duration::from_secs(1);
+
+/// So long before a caller's deadline it is answered: longer than an answer travels.
+pub(crate) const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+
+/// How old an answer about our health may be, however often it is asked for.
+pub(crate) const HEALTH_TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// Watches of our health, by anybody: balancers and probes are few.
+pub(crate) const HEALTH_WATCHES_MAX: usize = 64;
 
 /// Size of a page by weight: half of what gRPC clients take in one message.
 pub(crate) const PAGE_BYTES_MAX: usize = 2 * 1_024 * 1_024;

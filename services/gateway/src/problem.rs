@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use domain::ErrorClass;
-use proto::Problem;
+use proto::{Problem, status::Retryable};
 use tokio::time::timeout;
 use tonic::{Response, Status};
 
@@ -31,6 +31,20 @@ pub(crate) async fn answer_within<T>(
     report(call, &problem);
     Err(problem.into())
 }
+
+/// Something was done before this went wrong: it must not read as if nothing had been.
+pub(crate) fn after_a_write(problem: Problem) -> Problem {
+    match problem.retryable() {
+        Retryable::No => problem,
+        Retryable::SameId => outcome_unknown(),
+    }
+}
+
+pub(crate) fn outcome_unknown() -> Problem {
+    Problem::new(ErrorClass::Uncertain, "outcome_unknown", PERHAPS)
+}
+
+const PERHAPS: &str = "perhaps carried out; repeat it with the same id, or read by id";
 
 /// The class of an error as HTTP has it.
 pub(crate) fn http(class: ErrorClass) -> StatusCode {
@@ -84,9 +98,7 @@ pub(crate) mod customer {
         tracing::warn!(code, inside, "a customer's call could not be carried out");
         let message = match class {
             ErrorClass::Unavailable => "not carried out; repeat it later, with the same id",
-            ErrorClass::Uncertain => {
-                "perhaps carried out; repeat it with the same id, or read by id"
-            }
+            ErrorClass::Uncertain => super::PERHAPS,
             ErrorClass::Invalid
             | ErrorClass::Denied
             | ErrorClass::NotFound

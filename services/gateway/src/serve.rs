@@ -7,20 +7,24 @@ use futures_util::TryStreamExt as _;
 use proto::{
     admin::v1::{
         installation_server::InstallationServer, keys_server::KeysServer,
-        nodes_server::NodesServer, organisations_server::OrganisationsServer,
+        nodes_server::NodesServer as OperatorsNodesServer,
+        organisations_server::OrganisationsServer,
     },
     v1::{
-        lines_server::LinesServer, payments_server::PaymentsServer, wallets_server::WalletsServer,
+        events_server::EventsServer, lines_server::LinesServer, nodes_server::NodesServer,
+        payments_server::PaymentsServer, wallets_server::WalletsServer,
     },
 };
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tonic::{
+    codec::CompressionEncoding,
     service::{Routes, interceptor::InterceptedService},
     transport::{
         Server,
         server::{Router, TcpIncoming},
     },
 };
+use tonic_health::pb::health_server::HealthServer;
 use tower_layer::{Identity, Stack};
 
 use crate::{
@@ -47,14 +51,7 @@ pub async fn serve_public(
 ) -> Result<(), ServeError> {
     let stop = watch::Sender::new(false);
     let edge = Arc::new(Edge::new(gateway, stop.subscribe()));
-    let payments = PaymentsServer::new(public::Payments(edge.clone()));
-    let wallets = WalletsServer::new(public::Wallets(edge.clone()));
-    let lines = LinesServer::new(public::Lines(edge.clone()));
-    let grpc = Routes::default()
-        .add_service(Typed(payments.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
-        .add_service(Typed(wallets.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
-        .add_service(Typed(lines.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)));
-    let both = Routes::from(rest::beside(grpc, edge.clone()));
+    let both = Routes::from(rest::beside(grpc(&edge), edge.clone()));
     // HTTP/1.1 is for REST; gRPC over it is refused by its own clients.
     let router = server(limits::ANSWER_WITHIN).accept_http1(true).add_routes(both);
     let keeping = tokio::spawn(keep(edge.clone()));
@@ -63,6 +60,37 @@ pub async fn serve_public(
     let _ = keeping.await;
     edge.keys.write_down_use().await;
     served
+}
+
+/// What every public service may take in and give out. The bound of a message is that of what comes out
+/// of a compressed one, too.
+macro_rules! bounded {
+    ($server:expr) => {
+        Typed(
+            $server
+                .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip),
+        )
+    };
+}
+
+/// The services of callers with a key, and what anybody may ask: health, and what services there are.
+fn grpc(edge: &Arc<Edge>) -> Routes {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_file_descriptor_set(proto::public_descriptors())
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors are of this build");
+    let health = public::SharedHealth(Arc::new(public::Health::new(edge.clone())));
+    Routes::default()
+        .add_service(bounded!(PaymentsServer::new(public::Payments(edge.clone()))))
+        .add_service(bounded!(WalletsServer::new(public::Wallets(edge.clone()))))
+        .add_service(bounded!(LinesServer::new(public::Lines(edge.clone()))))
+        .add_service(bounded!(NodesServer::new(public::Nodes(edge.clone()))))
+        .add_service(bounded!(EventsServer::new(public::Events(edge.clone()))))
+        .add_service(bounded!(HealthServer::new(health)))
+        .add_service(reflection)
 }
 
 /// Writes down when keys were used, and forgets answers that were kept for long enough.
@@ -94,7 +122,7 @@ pub async fn serve_admin(
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
     let keys = KeysServer::new(admin::Keys(gateway.clone()))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
-    let nodes = NodesServer::new(admin::Nodes(gateway.clone()))
+    let nodes = OperatorsNodesServer::new(admin::Nodes(gateway.clone()))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
     let installation = InstallationServer::new(admin::Installation(gateway))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);

@@ -44,7 +44,8 @@ fn typed(response: Response) -> Response {
     }
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     let code = match status.code() {
-        Code::OutOfRange => "request_too_large",
+        // Also what becomes too long when it is decompressed.
+        Code::OutOfRange | Code::ResourceExhausted => "request_too_large",
         Code::Internal => "request_unreadable",
         Code::Unimplemented => "unknown_call",
         Code::Ok
@@ -55,7 +56,6 @@ fn typed(response: Response) -> Response {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::PermissionDenied
-        | Code::ResourceExhausted
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::Unavailable

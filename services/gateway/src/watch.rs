@@ -63,7 +63,10 @@ impl WatchLayer {
             Unit::Seconds,
             "From a request's headers to those of its answer, a wait that was asked for included."
         );
-        let calls = proto::calls().into_iter().collect();
+        let standard =
+            [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
+        let standard = standard.into_iter().flat_map(proto::calls_of);
+        let calls = proto::calls().into_iter().chain(standard).collect();
         WatchLayer(Arc::new(Routes { calls, seen: RwLock::default() }))
     }
 }

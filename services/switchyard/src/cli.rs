@@ -6,8 +6,8 @@ use bootstrap::{Exit, log};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    demo, failure::Failure, installation::Plain, key, line, node, org, output::Output, payment,
-    sim, standalone, wallet,
+    demo, events, failure::Failure, installation::Plain, key, line, node, org, output::Output,
+    payment, sim, standalone, wallet,
 };
 
 #[derive(Parser)]
@@ -49,6 +49,8 @@ enum Call {
     Wallet(wallet::Wallet),
     /// Lines of credit.
     Line(line::Line),
+    /// Everything that happens in the key's environment, in order.
+    Events(events::Events),
 
     /// Organisations (operator).
     Org(org::Org),
@@ -92,6 +94,7 @@ impl Call {
             Call::Decode(decode) => decode.run(out).await,
             Call::Wallet(wallet) => wallet.run(out).await,
             Call::Line(line) => line.run(out).await,
+            Call::Events(events) => events.run(out).await,
             Call::Org(org) => org.run(out).await,
             Call::Env(env) => env.run(out).await,
             Call::Key(key) => key.run(out).await,

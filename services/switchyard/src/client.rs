@@ -11,7 +11,8 @@ use proto::{
         nodes_client::NodesClient, organisations_client::OrganisationsClient,
     },
     v1::{
-        lines_client::LinesClient, payments_client::PaymentsClient, wallets_client::WalletsClient,
+        events_client::EventsClient, lines_client::LinesClient, payments_client::PaymentsClient,
+        wallets_client::WalletsClient,
     },
 };
 use tonic::{
@@ -118,6 +119,7 @@ pub(crate) struct Customer {
     pub(crate) payments: PaymentsClient<Wire>,
     pub(crate) wallets: WalletsClient<Wire>,
     pub(crate) lines: LinesClient<Wire>,
+    pub(crate) events: EventsClient<Wire>,
 }
 
 /// What an operator may call.
@@ -154,7 +156,8 @@ impl Connection {
         Ok(Customer {
             payments: PaymentsClient::new(wire.clone()),
             wallets: WalletsClient::new(wire.clone()),
-            lines: LinesClient::new(wire),
+            lines: LinesClient::new(wire.clone()),
+            events: EventsClient::new(wire),
         })
     }
 

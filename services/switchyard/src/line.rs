@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     names,
     output::Output,
-    show::{facts, sat, signed_sat},
+    show::{facts, sat, signed_sat, time},
 };
 
 #[derive(Args)]
@@ -98,7 +98,8 @@ impl Line {
                 out.answer(&document(&line), || text(&line));
             }
             None => {
-                let lines = client::read(to.lines.list(v1::ListLinesRequest {})).await?.lines;
+                let all = v1::ListLinesRequest { include_disabled: true };
+                let lines = client::read(to.lines.list(all)).await?.lines;
                 let all: Vec<Value> = lines.iter().map(document).collect();
                 out.answer(&json!({ "lines": all }), || {
                     lines.iter().map(text).collect::<Vec<_>>().join("\n")
@@ -118,6 +119,10 @@ fn document(line: &v1::Line) -> Value {
         "used_msat": line.used_msat,
         "held_msat": line.held_msat,
         "available_msat": line.available_msat,
+        "currency": line.currency,
+        "network": line.network,
+        "created_at_ms": line.created_at_ms,
+        "disabled_at_ms": line.disabled_at_ms,
     })
 }
 
@@ -129,5 +134,6 @@ fn text(line: &v1::Line) -> String {
         ("used", sat(line.used_msat)),
         ("held", sat(line.held_msat)),
         ("available", signed_sat(line.available_msat)),
+        ("disabled", line.disabled_at_ms.map(time).unwrap_or_default()),
     ])
 }

@@ -6,6 +6,7 @@
 mod cli;
 mod client;
 mod demo;
+mod events;
 mod failure;
 mod installation;
 mod key;

@@ -79,7 +79,7 @@ pub(crate) async fn wallets(to: &mut Customer) -> Result<Vec<v1::Wallet>, Failur
     let mut all = Vec::new();
     let mut cursor = String::new();
     loop {
-        let list = to.wallets.list(v1::ListWalletsRequest { limit: 0, cursor });
+        let list = to.wallets.list(v1::ListWalletsRequest { cursor, ..Default::default() });
         let page = client::read(list).await?;
         all.extend(page.wallets);
         cursor = page.next_cursor;

@@ -109,7 +109,8 @@ impl Wallet {
             Command::Ledger { wallet, after_seq, limit } => {
                 let mut to = self.to.customer().await?;
                 let wallet_id = names::wallet(&mut to, &wallet).await?;
-                let request = v1::LedgerRequest { wallet_id, after_seq, limit };
+                let request =
+                    v1::LedgerRequest { wallet_id, after_seq, limit, ..Default::default() };
                 let page = client::read(to.wallets.ledger(request)).await?;
                 let entries: Vec<Value> = page.entries.iter().map(entry).collect();
                 let document = json!({ "entries": entries, "next_after_seq": page.next_after_seq });
@@ -188,6 +189,12 @@ fn document(wallet: &v1::Wallet) -> Value {
         "held_msat": wallet.held_msat,
         "total_msat": wallet.total_msat,
         "limit_msat": wallet.limit_msat,
+        "currency": wallet.currency,
+        "network": wallet.network,
+        "metadata": wallet.metadata,
+        "created_at_ms": wallet.created_at_ms,
+        "updated_at_ms": wallet.updated_at_ms,
+        "deleted_at_ms": wallet.deleted_at_ms,
     })
 }
 

@@ -1,15 +1,29 @@
 use std::sync::Arc;
 
-use domain::Rejection;
+use domain::LineId;
 use proto::{
-    convert::lines,
+    Problem,
+    convert::lines as convert,
     v1::{self, lines_server},
 };
 use tonic::{Request, Response, Status};
 
-use crate::{edge::Edge, problem::answer};
+use crate::{
+    auth::Caller,
+    edge::Edge,
+    lines,
+    problem::{after_a_write, answer},
+};
 
 pub(crate) struct Lines(pub(crate) Arc<Edge>);
+
+impl Lines {
+    async fn line(&self, caller: Caller, id: LineId) -> Result<v1::Line, Problem> {
+        let org = self.0.standing(caller.org).await?;
+        let line = lines::own(&org, caller, id)?;
+        Ok(convert::line(self.0.gateway.network, id, line))
+    }
+}
 
 #[tonic::async_trait]
 impl lines_server::Lines for Lines {
@@ -19,10 +33,8 @@ impl lines_server::Lines for Lines {
     ) -> Result<Response<v1::Line>, Status> {
         answer("Lines.Get", async {
             let caller = self.0.keys.caller(request.metadata()).await?;
-            let id = lines::line_id(&request.get_ref().id)?;
-            let org = self.0.standing(caller.org).await?;
-            let line = org.lines.get(&id).filter(|line| line.environment == caller.environment);
-            Ok(lines::line(id, line.ok_or(Rejection::LineNotFound(id))?))
+            let id = convert::line_id(&request.get_ref().id)?;
+            self.line(caller, id).await
         })
         .await
     }
@@ -34,10 +46,30 @@ impl lines_server::Lines for Lines {
         answer("Lines.List", async {
             let caller = self.0.keys.caller(request.metadata()).await?;
             let org = self.0.standing(caller.org).await?;
-            let own = org.lines.iter().filter(|(_, line)| line.environment == caller.environment);
+            let with_disabled = request.get_ref().include_disabled;
+            let own = org.lines.iter().filter(|(_, line)| {
+                line.environment == caller.environment
+                    && (with_disabled || line.disabled_at.is_none())
+            });
+            let network = self.0.gateway.network;
             Ok(v1::ListLinesResponse {
-                lines: own.map(|(&id, line)| lines::line(id, line)).collect(),
+                lines: own.map(|(&id, line)| convert::line(network, id, line)).collect(),
             })
+        })
+        .await
+    }
+
+    async fn change_sandbox(
+        &self,
+        request: Request<v1::ChangeSandboxRequest>,
+    ) -> Result<Response<v1::Line>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Lines.ChangeSandbox", async {
+            let caller = self.0.keys.caller(&metadata).await?;
+            let id = convert::line_id(&request.id)?;
+            let v1::ChangeSandboxRequest { limit_msat, disable, .. } = request;
+            lines::change_sandbox(&self.0, caller, id, limit_msat, disable).await?;
+            self.line(caller, id).await.map_err(after_a_write)
         })
         .await
     }

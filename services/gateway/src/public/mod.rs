@@ -1,12 +1,23 @@
 //! switchyard.v1: what a key may ask for. One file for each service.
 
 mod bolt11;
+mod deadline;
+mod events;
+mod guard;
+mod health;
 mod lines;
 mod list;
+mod nodes;
 mod payments;
+mod send_stream;
 mod wallets;
 mod watch;
 
+pub(crate) use deadline::deadline;
+pub(crate) use events::Events;
+pub(crate) use guard::guard;
+pub(crate) use health::{Health, Shared as SharedHealth};
 pub(crate) use lines::Lines;
+pub(crate) use nodes::Nodes;
 pub(crate) use payments::Payments;
 pub(crate) use wallets::Wallets;

@@ -1,19 +1,27 @@
 use std::sync::Arc;
 
-use domain::org::Row;
+use domain::{ErrorClass, Msat, Rejection, org::Row};
+use ports::reads::Recorded;
 use proto::{
     Problem,
-    convert::payments::{self, List, Receive, Send},
-    v1::{self, payments_server},
+    convert::{
+        WireError, events,
+        lists::{Filter, List},
+        payments::{self, Receive, Send},
+    },
+    v1::{self, estimate_request, payments_server},
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     bolt11, list,
+    send_stream::{self, Answers},
     watch::{Watch, WatchStream},
 };
 use crate::{
+    access::Need,
     edge::Edge,
+    estimate,
     problem::{answer, customer},
 };
 
@@ -55,17 +63,65 @@ impl Payments {
         request: v1::ListPaymentsRequest,
     ) -> Result<v1::ListPaymentsResponse, Problem> {
         let caller = self.0.keys.caller(metadata).await?;
-        let wanted = List::try_from(request)?;
-        if let Some(wallet) = wanted.wallet {
-            self.0.check_wallet(caller, wallet).await?;
+        list::page(&self.0, caller, List::try_from(request)?).await
+    }
+
+    async fn happened(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::HistoryRequest,
+    ) -> Result<v1::HistoryResponse, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let id = payments::payment_id(&request.id)?;
+        match self.0.payment(caller, id).await {
+            Ok(_) => {}
+            Err(problem) if problem.class == ErrorClass::NotFound => {
+                return Ok(v1::HistoryResponse::default());
+            }
+            Err(problem) => return Err(problem),
         }
-        let reads = self.0.gateway.reads.as_ref();
-        let page = list::page(reads, caller, &wanted).await.map_err(customer::store)?;
-        let names = self.0.node_names().await;
-        let payments = page.rows.iter().filter_map(|row| payments::payment(row, &names));
-        Ok(v1::ListPaymentsResponse {
-            payments: payments.collect(),
-            next_cursor: page.next.map(|next| next.to_wire()).unwrap_or_default(),
+        let recorded = self.0.gateway.reads.history(caller.org, id).await;
+        let recorded = recorded.map_err(customer::store)?;
+        let event = |one: &Recorded| events::history_event(one.seq.0, one.at, &one.event);
+        Ok(v1::HistoryResponse { events: recorded.iter().map(event).collect() })
+    }
+
+    async fn estimated(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::EstimateRequest,
+    ) -> Result<v1::EstimateResponse, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let id = payments::wallet_id(&request.wallet_id)?;
+        let asked = request.payment.ok_or(WireError::Missing("send or receive"))?;
+        let org = self.0.standing(caller.org).await?;
+        let wallet = estimate::wallet(&org, caller, id)?;
+        let (direction, estimate) = match asked {
+            estimate_request::Payment::Send(send) => {
+                Need::Write.check(&caller)?;
+                let invoice = bolt11::parse(&send.invoice)?;
+                // As the send itself would be refused.
+                if let (Some(fixed), Some(_)) = (invoice.amount_msat, send.amount_msat) {
+                    return Err(Rejection::AmountGiven(fixed).into());
+                }
+                let amounts = (send.amount_msat, send.fee_limit_msat);
+                let estimate = estimate::of_send(&self.0, &org, wallet, &invoice, amounts)?;
+                (v1::Direction::Send, estimate)
+            }
+            estimate_request::Payment::Receive(receive) => {
+                let estimate = estimate::of_receive(&org, wallet, receive.amount_msat)?;
+                (v1::Direction::Receive, estimate)
+            }
+        };
+        Ok(v1::EstimateResponse {
+            direction: direction.into(),
+            amount_msat: estimate.amount.map(Msat::get),
+            fee_limit_msat: estimate.max_fee.get(),
+            total_msat: estimate.total.map(Msat::get),
+            spendable_msat: estimate.spendable.get(),
+            largest_sendable_msat: estimate.largest_sendable.get(),
+            allowed: estimate.reasons.is_empty(),
+            reasons: estimate.reasons.into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -84,6 +140,47 @@ impl Payments {
 #[tonic::async_trait]
 impl payments_server::Payments for Payments {
     type WatchPaymentStream = WatchStream;
+    type SendStreamStream = Answers;
+
+    async fn send_stream(
+        &self,
+        request: Request<Streaming<v1::SendRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let (metadata, _, sends) = request.into_parts();
+        answer("Payments.SendStream", async {
+            let caller = self.0.keys.caller(&metadata).await?;
+            send_stream::begin(self.0.clone(), caller, sends)
+        })
+        .await
+    }
+
+    async fn history(
+        &self,
+        request: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.History", self.happened(&metadata, request)).await
+    }
+
+    async fn summary(
+        &self,
+        request: Request<v1::SummaryRequest>,
+    ) -> Result<Response<v1::SummaryResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.Summary", async {
+            let caller = self.0.keys.caller(&metadata).await?;
+            list::summary(&self.0, caller, Filter::try_from(request)?).await
+        })
+        .await
+    }
+
+    async fn estimate(
+        &self,
+        request: Request<v1::EstimateRequest>,
+    ) -> Result<Response<v1::EstimateResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.Estimate", self.estimated(&metadata, request)).await
+    }
 
     async fn send(
         &self,

@@ -3,39 +3,64 @@ use std::{
     sync::Arc,
 };
 
-use domain::Rejection;
+use domain::{WalletId, org::Command};
 use ports::{journal::Seq, reads::LedgerFilter};
 use proto::{
     Problem,
-    convert::wallets::{self, Ledger, List},
+    convert::wallets::{self as convert, Create, Ledger, List},
     v1::{self, wallets_server},
 };
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
+    auth::Caller,
     edge::Edge,
-    problem::{answer, customer},
+    problem::{after_a_write, answer, customer},
+    wallets,
 };
 
 pub(crate) struct Wallets(pub(crate) Arc<Edge>);
 
 impl Wallets {
+    async fn told(&self, caller: Caller, id: WalletId) -> Result<v1::Wallet, Problem> {
+        let org = self.0.standing(caller.org).await?;
+        let wallet = wallets::own(&org, caller, id)?;
+        Ok(convert::wallet(&org, self.0.gateway.network, id, wallet)?)
+    }
+
+    async fn created(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::CreateWalletRequest,
+    ) -> Result<v1::Wallet, Problem> {
+        let caller = self.0.keys.caller(metadata).await?;
+        let Create { wallet, name, backing, limit_msat, metadata } = Create::try_from(request)?;
+        wallets::check_name(&name)?;
+        let environment = caller.environment;
+        let command =
+            Command::CreateWallet { wallet, environment, name, backing, limit_msat, metadata };
+        wallets::administer(&self.0, caller, command).await?;
+        self.told(caller, wallet).await.map_err(after_a_write)
+    }
+
     async fn page(
         &self,
         metadata: &MetadataMap,
         request: v1::ListWalletsRequest,
     ) -> Result<v1::ListWalletsResponse, Problem> {
         let caller = self.0.keys.caller(metadata).await?;
-        let List { limit, after } = List::try_from(request)?;
+        let List { limit, after, include_deleted } = List::try_from(request)?;
         let org = self.0.standing(caller.org).await?;
         let from = after.map_or(Unbounded, Excluded);
         let mut own = org
             .wallets
             .range((from, Unbounded))
-            .filter(|(_, wallet)| wallet.environment == caller.environment);
+            .filter(|(_, wallet)| wallet.environment == caller.environment)
+            .filter(|(_, wallet)| include_deleted || wallet.deleted_at.is_none());
+        let network = self.0.gateway.network;
         let mut listed = Vec::new();
         for (&id, wallet) in own.by_ref().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-            listed.push(wallets::wallet(&org, id, wallet)?);
+            listed.push(convert::wallet(&org, network, id, wallet)?);
         }
         let last = listed.last().map(|wallet| wallet.id.clone());
         let next_cursor = own.next().and(last).unwrap_or_default();
@@ -48,24 +73,30 @@ impl Wallets {
         request: v1::LedgerRequest,
     ) -> Result<v1::LedgerResponse, Problem> {
         let caller = self.0.keys.caller(metadata).await?;
-        let Ledger { wallet, after_seq, limit } = Ledger::try_from(request)?;
+        let asked = Ledger::try_from(request)?;
+        let Ledger { wallet, limit, newest_first, offset, .. } = asked;
         self.0.check_wallet(caller, wallet).await?;
-        let filter = LedgerFilter { after: Some(Seq(after_seq)), ..LedgerFilter::default() };
-        let recorded = self
-            .0
-            .gateway
-            .reads
-            .ledger(caller.org, wallet, &filter, true, 0, limit)
+        let filter = LedgerFilter {
+            payment: asked.payment,
+            from: asked.from,
+            to: asked.to,
+            after: Some(Seq(asked.after_seq)),
+        };
+        let reads = &self.0.gateway.reads;
+        let recorded = reads
+            .ledger(caller.org, wallet, &filter, !newest_first, offset, limit)
             .await
             .map_err(customer::store)?;
         let is_full = u32::try_from(recorded.len()).is_ok_and(|read| read >= limit);
         let last = recorded.last().map(|recorded| recorded.seq.0);
         let entries = recorded.iter().filter_map(|recorded| {
-            wallets::ledger_entry(wallet, recorded.seq.0, recorded.at, &recorded.event)
+            convert::ledger_entry(wallet, recorded.seq.0, recorded.at, &recorded.event)
         });
+        let behind = offset.saturating_add(u64::from(limit));
         Ok(v1::LedgerResponse {
             entries: entries.collect(),
-            next_after_seq: last.filter(|_| is_full),
+            next_after_seq: last.filter(|_| is_full && !newest_first),
+            next_offset: Some(behind).filter(|_| is_full && newest_first),
         })
     }
 }
@@ -78,12 +109,43 @@ impl wallets_server::Wallets for Wallets {
     ) -> Result<Response<v1::Wallet>, Status> {
         answer("Wallets.Get", async {
             let caller = self.0.keys.caller(request.metadata()).await?;
-            let id = wallets::wallet_id(&request.get_ref().id)?;
-            let org = self.0.standing(caller.org).await?;
-            let own = org.wallets.get(&id);
-            let own = own.filter(|wallet| wallet.environment == caller.environment);
-            let wallet = own.ok_or(Rejection::WalletNotFound(id))?;
-            Ok(wallets::wallet(&org, id, wallet)?)
+            self.told(caller, convert::wallet_id(&request.get_ref().id)?).await
+        })
+        .await
+    }
+
+    async fn create(
+        &self,
+        request: Request<v1::CreateWalletRequest>,
+    ) -> Result<Response<v1::Wallet>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Wallets.Create", self.created(&metadata, request)).await
+    }
+
+    async fn rename(
+        &self,
+        request: Request<v1::RenameWalletRequest>,
+    ) -> Result<Response<v1::Wallet>, Status> {
+        let (metadata, _, v1::RenameWalletRequest { id, name }) = request.into_parts();
+        answer("Wallets.Rename", async {
+            let caller = self.0.keys.caller(&metadata).await?;
+            let id = convert::wallet_id(&id)?;
+            wallets::check_name(&name)?;
+            wallets::rename(&self.0, caller, id, name).await?;
+            self.told(caller, id).await.map_err(after_a_write)
+        })
+        .await
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteWalletRequest>,
+    ) -> Result<Response<v1::Wallet>, Status> {
+        answer("Wallets.Delete", async {
+            let caller = self.0.keys.caller(request.metadata()).await?;
+            let id = convert::wallet_id(&request.get_ref().id)?;
+            wallets::delete(&self.0, caller, id).await?;
+            self.told(caller, id).await.map_err(after_a_write)
         })
         .await
     }

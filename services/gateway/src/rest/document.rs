@@ -17,10 +17,8 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{
-    guard::{self, Need},
-    refusal::ErrorEnvelope,
-};
+use super::{guard, refusal::ErrorEnvelope};
+use crate::access::Need;
 
 /// Every route may answer these, in the one envelope.
 const ALWAYS: [&str; 8] = ["400", "401", "403", "404", "429", "500", "503", "504"];

@@ -11,27 +11,19 @@ use axum::{
         sse::{Event as Sse, KeepAlive},
     },
 };
-use domain::{ErrorClass, org::Event};
-use futures_util::stream;
+use futures_util::StreamExt as _;
 use ports::journal::Seq;
+use proto::convert::{PAGE_DEFAULT, PAGE_MAX, events as words};
 use serde::Serialize;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, timeout},
-};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    history,
     refusal::Refusal,
     request::{Asker, Params, bad_filter},
     text,
 };
-use crate::{auth::Caller, edge::Edge, limits, problem::customer};
-
-const PAGE_DEFAULT: u32 = 100;
-const PAGE_MAX: u32 = 1_000;
+use crate::{auth::Caller, edge::Edge, feed, limits};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventPage {
@@ -86,7 +78,8 @@ pub(super) async fn follow(
     let limit = params.limit(PAGE_DEFAULT, PAGE_MAX)?;
     if !wants_stream(&headers) {
         let after = Seq(after.unwrap_or_default());
-        let (events, next) = page(&edge, caller, after, limit).await?;
+        let (told, next) = feed::page(&edge, caller, after, limit).await?;
+        let events = told.iter().map(event).collect();
         return Ok(Out(EventPage { events, next_after: next.0 }).into_response());
     }
     let seen = match headers.get("last-event-id") {
@@ -108,136 +101,28 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-async fn page(
-    edge: &Edge,
-    caller: Caller,
-    after: Seq,
-    limit: u32,
-) -> Result<(Vec<FeedEvent>, Seq), Refusal> {
-    let reads = &edge.gateway.reads;
-    let (recorded, looked_at) =
-        reads.feed(caller.org, caller.environment, after, limit).await.map_err(customer::store)?;
-    let events = recorded.iter().map(event).collect();
-    Ok((events, looked_at.max(after)))
-}
-
 fn event(told: &ports::reads::FeedEvent) -> FeedEvent {
     let ports::reads::FeedEvent { recorded, payment } = told;
-    let (wallet, line) = match &recorded.event {
-        Event::WalletCreated { wallet, .. }
-        | Event::WalletLimitSet { wallet, .. }
-        | Event::WalletRenamed { wallet, .. }
-        | Event::WalletDeleted { wallet } => (Some(*wallet), None),
-        Event::SendRefused { terms, .. } | Event::Held { terms, .. } => (Some(terms.wallet), None),
-        Event::InvoiceRequested { terms, .. } => (Some(terms.wallet), None),
-        Event::LineOpened { line, .. }
-        | Event::LineLimitSet { line, .. }
-        | Event::LineDisabled { line }
-        | Event::LineEnabled { line } => (None, Some(*line)),
-        Event::EnvironmentCreated { .. }
-        | Event::NodeFundsSet { .. }
-        | Event::AttemptStarted { .. }
-        | Event::RequestIssued { .. }
-        | Event::RequestUnsent { .. }
-        | Event::AttemptFailed { .. }
-        | Event::Posted { .. }
-        | Event::Voided { .. }
-        | Event::Contradicted { .. }
-        | Event::InvoiceMade { .. }
-        | Event::InvoiceNotMade { .. }
-        | Event::Received { .. }
-        | Event::InvoiceExpired { .. }
-        | Event::InvoiceClaimed { .. }
-        | Event::ClaimCredited { .. }
-        | Event::ClaimWithdrawn { .. }
-        | Event::ClaimRefused { .. }
-        | Event::InvoiceWithdrawn { .. } => (None, None),
-    };
+    let (wallet, line) = words::subject(&recorded.event);
     FeedEvent {
         seq: recorded.seq.0,
-        kind: history::event_type(&recorded.event),
+        kind: words::event_type(&recorded.event),
         time: text::instant(recorded.at),
         payment_id: payment.map(|payment| *payment.uuid()),
         wallet_id: wallet.map(|wallet| *wallet.uuid()),
         line_of_credit_id: line.map(|line| *line.uuid()),
-        error: history::error(&recorded.event),
+        error: words::error(&recorded.event),
     }
 }
 
-/// An open answer. What is on its way to the reader is bounded; one that does not read for a while is
-/// cut off, and knows by the last id where to go on.
+/// An open answer. One that breaks off just ends: its reader asks again with the last id.
 fn stream(edge: Arc<Edge>, caller: Caller, after: Seq) -> Result<Response, Refusal> {
-    let permit = edge.watches.clone().try_acquire_owned().map_err(|_| {
-        Refusal::new(ErrorClass::Unavailable, "too_many_streams", "too many streams; ask for pages")
-    })?;
-    let (told, heard) = mpsc::channel(limits::EVENTS_UNREAD_MAX);
-    tokio::spawn(async move {
-        tell(&edge, caller, after, told).await;
-        drop(permit);
-    });
-    let events = stream::unfold(heard, async |mut heard| {
-        let event: Sse = heard.recv().await?;
-        Some((Ok::<_, Infallible>(event), heard))
+    let following = feed::follow(edge, caller, after)?;
+    let events = following.filter_map(async |told| {
+        let event = event(&told.ok()?);
+        let sse = Sse::default().id(event.seq.to_string()).event(event.kind);
+        sse.json_data(event).ok().map(Ok::<_, Infallible>)
     });
     let sse = axum::response::Sse::new(events);
     Ok(sse.keep_alive(KeepAlive::new().interval(limits::EVENTS_ALIVE_EVERY)).into_response())
-}
-
-async fn tell(edge: &Edge, caller: Caller, mut after: Seq, told: mpsc::Sender<Sse>) {
-    let until = Instant::now() + limits::WATCH_FOR;
-    while Instant::now() < until {
-        // A revoked key stops hearing within five seconds.
-        if edge.keys.again(caller).await.is_err() {
-            return;
-        }
-        let (events, next) = match page(edge, caller, after, PAGE_DEFAULT).await {
-            Ok(page) => page,
-            Err(refusal) => {
-                tracing::warn!(detail = refusal.detail(), "an event stream breaks off");
-                return;
-            }
-        };
-        let is_idle = next == after;
-        after = next;
-        for event in &events {
-            let Ok(sse) =
-                Sse::default().id(event.seq.to_string()).event(event.kind).json_data(event)
-            else {
-                return;
-            };
-            if !is_taken(&told, sse).await {
-                return;
-            }
-        }
-        if is_idle {
-            tokio::select! {
-                () = sleep(limits::EVENTS_EVERY) => {}
-                () = edge.stopped() => return,
-                () = told.closed() => return,
-            }
-        }
-    }
-}
-
-/// `false`: the reader has gone, or takes nothing for so long that it is cut off.
-async fn is_taken<T>(told: &mpsc::Sender<T>, event: T) -> bool {
-    matches!(timeout(limits::EVENTS_READ_WITHIN, told.send(event)).await, Ok(Ok(())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_is_cut_off_and_never_buffered_without_bound() {
-        let (told, mut heard) = mpsc::channel(2);
-        let began = Instant::now();
-        assert!(is_taken(&told, 1).await && is_taken(&told, 2).await);
-        assert!(!is_taken(&told, 3).await);
-        assert_eq!(began.elapsed(), limits::EVENTS_READ_WITHIN);
-        // What it was told before it stopped reading is still in order.
-        assert_eq!((heard.recv().await, heard.recv().await), (Some(1), Some(2)));
-        drop(heard);
-        assert!(!is_taken(&told, 4).await);
-    }
 }

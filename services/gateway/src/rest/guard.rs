@@ -1,6 +1,6 @@
 //! Who calls, whether what the path names is theirs, how often they may, and what for.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{RawPathParams, Request, State},
@@ -8,34 +8,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{ErrorClass, Permission};
-use tonic::transport::server::TcpConnectInfo;
 
 use super::{
     once,
     refusal::Refusal,
     request::{Asker, Ids},
 };
-use crate::{auth::Caller, edge::Edge};
-
-/// What a key must be allowed to do for a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    Read,
-    Write,
-    /// Receives; a handler that can tell a send from a receive asks again for the send.
-    ReceiveOrWrite,
-}
-
-impl Need {
-    /// Any of these will do.
-    pub(super) fn permissions(self) -> &'static [Permission] {
-        match self {
-            Need::Read => &[Permission::Read],
-            Need::Write => &[Permission::Write],
-            Need::ReceiveOrWrite => &[Permission::Receive, Permission::Write],
-        }
-    }
-}
+use crate::{
+    access::{Need, peer},
+    auth::Caller,
+    edge::Edge,
+};
 
 /// The contract's name of a permission.
 pub(super) fn word(permission: Permission) -> &'static str {
@@ -50,7 +33,7 @@ pub(super) fn word(permission: Permission) -> &'static str {
 /// Refuses a key that may not.
 pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
     let wanted = need.permissions();
-    match wanted.iter().any(|permission| caller.permissions.has(*permission)) {
+    match need.is_met_by(caller) {
         true => Ok(()),
         false => {
             let words: Vec<_> = wanted.iter().map(|permission| word(*permission)).collect();
@@ -113,10 +96,4 @@ fn admit(ids: &Ids, caller: Caller, need: Need) -> Result<(), Refusal> {
         }
     }
     check(&caller, need)
-}
-
-/// The other end of the connection.
-pub(super) fn peer(request: &Request) -> Option<IpAddr> {
-    let connection = request.extensions().get::<TcpConnectInfo>()?;
-    Some(connection.remote_addr()?.ip())
 }

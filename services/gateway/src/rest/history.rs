@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{Json as Out, extract::State};
-use domain::{Rejection, org::Event};
+use domain::Rejection;
 use ports::reads::Recorded;
-use proto::convert::payments as words;
+use proto::convert::events as words;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -66,82 +66,9 @@ pub(super) async fn history(
 
 fn event(recorded: &Recorded) -> HistoryEvent {
     HistoryEvent {
-        event_type: event_type(&recorded.event),
-        error: error(&recorded.event),
+        event_type: words::event_type(&recorded.event),
+        error: words::error(&recorded.event),
         time: text::instant(recorded.at),
         position: recorded.seq.0,
-    }
-}
-
-/// The stable name of an event.
-pub(super) fn event_type(event: &Event) -> &'static str {
-    match event {
-        Event::EnvironmentCreated { .. } => "environment_created",
-        Event::LineOpened { .. } => "line_of_credit_opened",
-        Event::LineLimitSet { .. } => "line_of_credit_limit_set",
-        Event::LineDisabled { .. } => "line_of_credit_disabled",
-        Event::LineEnabled { .. } => "line_of_credit_enabled",
-        Event::NodeFundsSet { .. } => "node_funds_set",
-        Event::WalletCreated { .. } => "wallet_created",
-        Event::WalletLimitSet { .. } => "wallet_limit_set",
-        Event::WalletRenamed { .. } => "wallet_renamed",
-        Event::WalletDeleted { .. } => "wallet_deleted",
-        Event::SendRefused { .. } => "send_rejected",
-        Event::Held { .. } => "send_held",
-        Event::AttemptStarted { .. } => "send_attempt_started",
-        Event::RequestIssued { .. } => "send_attempt_repeated",
-        Event::RequestUnsent { .. } => "send_attempt_not_sent",
-        Event::AttemptFailed { .. } => "send_attempt_failed",
-        Event::Posted { .. } => "send_succeeded",
-        Event::Voided { .. } => "send_failed",
-        Event::Contradicted { .. } => "send_contradicted",
-        Event::InvoiceRequested { .. } => "receive_requested",
-        Event::InvoiceMade { .. } => "receive_generated",
-        Event::InvoiceNotMade { .. } => "receive_failed",
-        Event::Received { .. } => "receive_completed",
-        Event::InvoiceExpired { .. } => "receive_expired",
-        Event::InvoiceClaimed { .. } => "receive_claimed",
-        Event::ClaimCredited { .. } => "receive_completed_internally",
-        Event::ClaimWithdrawn { .. } => "receive_claim_withdrawn",
-        Event::ClaimRefused { .. } => "claim_refused",
-        Event::InvoiceWithdrawn { .. } => "receive_withdrawn",
-    }
-}
-
-/// Why something went wrong, for people.
-pub(super) fn error(event: &Event) -> Option<String> {
-    match event {
-        Event::SendRefused { failure, .. } | Event::Voided { failure, .. } => {
-            Some(words::payment_failure(*failure).message)
-        }
-        Event::AttemptFailed { reason, .. } => Some(words::node_failure(*reason).message),
-        Event::Contradicted { .. } => {
-            Some("a node contradicts what was recorded for this payment".to_owned())
-        }
-        Event::InvoiceNotMade { .. } => Some("the node could not make the invoice".to_owned()),
-        Event::EnvironmentCreated { .. }
-        | Event::LineOpened { .. }
-        | Event::LineLimitSet { .. }
-        | Event::LineDisabled { .. }
-        | Event::LineEnabled { .. }
-        | Event::NodeFundsSet { .. }
-        | Event::WalletCreated { .. }
-        | Event::WalletLimitSet { .. }
-        | Event::WalletRenamed { .. }
-        | Event::WalletDeleted { .. }
-        | Event::Held { .. }
-        | Event::AttemptStarted { .. }
-        | Event::RequestIssued { .. }
-        | Event::RequestUnsent { .. }
-        | Event::Posted { .. }
-        | Event::InvoiceRequested { .. }
-        | Event::InvoiceMade { .. }
-        | Event::Received { .. }
-        | Event::InvoiceExpired { .. }
-        | Event::InvoiceClaimed { .. }
-        | Event::ClaimCredited { .. }
-        | Event::ClaimWithdrawn { .. }
-        | Event::ClaimRefused { .. }
-        | Event::InvoiceWithdrawn { .. } => None,
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State, http::StatusCode, response::Response};
+use axum::{Json as Out, extract::State, response::Response};
 use domain::{
-    ErrorClass, LineId, Msat, Network, NodeId, Rejection, SignedMsat, Timestamp,
+    LineId, Msat, Network, NodeId, Rejection, SignedMsat, Timestamp,
     ledger::Funds,
-    org::{Command, CustomerNode, Line},
+    org::{CustomerNode, Line},
 };
 use ports::directory::NodeRecord;
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,8 @@ use super::{
     refusal::Refusal,
     request::{Asker, Ids, Json, Params, Prefer},
     text,
-    wallets::no_updates,
 };
-use crate::{auth::Caller, edge::Edge, problem::customer};
+use crate::{auth::Caller, edge::Edge, lines, problem::customer};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct LineOfCredit {
@@ -169,41 +168,9 @@ pub(super) async fn sandbox(
     Json(body): Json<SandboxBody>,
 ) -> Result<Response, Refusal> {
     let line = ids.get("line_id")?;
-    if edge.gateway.network == Network::Mainnet {
-        let why = "a line of credit on mainnet is changed by an operator";
-        return Err(
-            Refusal::new(ErrorClass::Denied, "not_allowed", why).with_status(StatusCode::FORBIDDEN)
-        );
-    }
-    let limit_msat = body.limit.map(limit).transpose()?;
     let disables = body.disable == Some(true);
-    if limit_msat.is_none() && !disables {
-        return Err(no_updates());
-    }
-    let org = edge.standing(caller.org).await?;
-    let own = org.lines.get(&line).filter(|line| line.environment == caller.environment);
-    own.ok_or(Rejection::LineNotFound(line))?;
-    let set = limit_msat.map(|limit_msat| Command::SetLineLimit { line, limit_msat });
-    let disable = disables.then_some(Command::DisableLine { line });
-    let mut has_changed = false;
-    for command in [set, disable].into_iter().flatten() {
-        let asked = edge.gateway.orgs.administer(caller.org, command).await;
-        asked.map_err(|error| match (Refusal::from(customer::orgs(error)), has_changed) {
-            (refusal, false) => refusal,
-            (refusal, true) => refusal.after_a_write(),
-        })?;
-        has_changed = true;
-    }
+    lines::change_sandbox(&edge, caller, line, body.limit.map(Units::get), disables).await?;
     Ok(written::<()>(&Prefer::default(), false, None))
-}
-
-fn limit(units: Units) -> Result<Msat, Refusal> {
-    Msat::new(units.get()).filter(|limit| !limit.is_zero()).ok_or_else(|| {
-        Refusal::invalid(
-            "invalid_line_of_credit_limit",
-            "limit must be from 1 to the bitcoin supply",
-        )
-    })
 }
 
 fn of_line(caller: Caller, network: Network, id: LineId, line: &Line) -> LineOfCredit {

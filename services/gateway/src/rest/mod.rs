@@ -9,11 +9,9 @@
 //! ```
 
 mod amount;
-mod cursor;
 mod document;
 mod envelope;
 mod events;
-mod grpc;
 mod guard;
 mod history;
 mod ledger;
@@ -51,8 +49,7 @@ use utoipa_axum::{
     routes,
 };
 
-use crate::edge::Edge;
-use guard::Need;
+use crate::{access::Need, edge::Edge, public};
 use refusal::Refusal;
 
 /// Where every path of the contract begins; clients write one or the other.
@@ -60,7 +57,9 @@ const PREFIXES: [&str; 2] = ["/v1", "/api/v1"];
 
 /// Both faces behind one listener: what says that it is gRPC goes there.
 pub(crate) fn beside(grpc: Routes, edge: Arc<Edge>) -> Router {
-    let grpc = grpc.into_axum_router().layer(from_fn_with_state(edge.clone(), grpc::guard));
+    let grpc = grpc.into_axum_router().layer(from_fn_with_state(edge.clone(), public::guard));
+    // Around the guard too: a look-up of the key takes its time.
+    let grpc = grpc.layer(from_fn(public::deadline));
     let rest = router(&edge);
     Router::new().fallback(move |request: Request| {
         let (grpc, rest) = (grpc.clone(), rest.clone());

@@ -7,10 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{
-    LineId, WalletId,
-    org::{Backing, Org, PaymentStatus},
-};
+use domain::{LineId, WalletId, org::PaymentStatus};
 use ports::{
     journal::Seq,
     reads::{Direction, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace},
@@ -21,13 +18,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    cursor::Cursor,
     payment::{self, Payment},
     refusal::Refusal,
     request::{Asker, Ids, Params, bad_filter},
     text,
 };
-use crate::{auth::Caller, edge::Edge, problem::customer};
+use crate::{auth::Caller, cursor::Cursor, edge::Edge, lines, problem::customer};
 
 /// A page by position. Deprecated: what is made meanwhile moves the positions.
 #[derive(Serialize, ToSchema)]
@@ -142,8 +138,14 @@ async fn by_cursor(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Response, Refusal> {
-    let bound_to = Cursor::bind(caller.environment, &params.fingerprint_parts());
-    let after = cursor.map(|cursor| bound_to.read(cursor)).transpose()?;
+    let question = params.fingerprint_parts();
+    let parts = question.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let bound_to = Cursor::bind(caller.environment, parts);
+    let not_of_this = || {
+        let why = "the cursor is not of this list, its filters and sort";
+        Refusal::invalid("invalid_cursor", why)
+    };
+    let after = cursor.map(|cursor| bound_to.read(cursor).ok_or_else(not_of_this)).transpose()?;
     let (mut items, mut places) = (Vec::new(), Vec::new());
     if let Some(filter) = &wanted.filter {
         let ask = limit.saturating_add(1);
@@ -259,17 +261,8 @@ async fn wallets(
     let line: Option<LineId> = params.id("line_of_credit_id")?;
     let Some(line) = line else { return Ok(one.map(|wallet| vec![wallet])) };
     let org = edge.standing(caller.org).await?;
-    let of_line = wallets_of(&org, line);
+    let of_line = lines::wallets_of(&org, line);
     Ok(Some(of_line.filter(|wallet| one.is_none_or(|one| one == *wallet)).collect()))
-}
-
-/// The wallets that draw on a line, or on the own node that stands for one.
-fn wallets_of(org: &Org, line: LineId) -> impl Iterator<Item = WalletId> {
-    let own = org.wallets.iter().filter(move |(_, wallet)| match wallet.backing {
-        Backing::Line(backing) => backing == line,
-        Backing::Node(node) => node.uuid() == line.uuid(),
-    });
-    own.map(|(&id, _)| id)
 }
 
 /// How many payments there are, without amounts.

@@ -12,13 +12,13 @@ use domain::{PaymentId, Rejection, org::Row};
 use serde_json::json;
 
 use super::{
-    guard::{self, Need},
+    guard,
     payment::{self, Payment},
     payment_body::{NewPayment, NewPaymentBody, NewSend},
     refusal::Refusal,
     request::{Asker, Ids, Json, Prefer},
 };
-use crate::{edge::Edge, limits, problem::customer};
+use crate::{access::Need, edge::Edge, limits, problem::customer};
 
 pub(super) const IDEMPOTENCY_HIT: HeaderName = HeaderName::from_static("idempotency-hit");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");

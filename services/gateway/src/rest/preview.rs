@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::{Json as Out, extract::State};
 use domain::{
-    InvoiceTerms, Msat, Rejection, SignedMsat, WalletId,
-    org::{Backing, Org, Wallet},
-    payment::default_fee_limit,
+    WalletId,
+    org::{Org, Wallet},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,14 +13,13 @@ use uuid::Uuid;
 
 use super::{
     amount::{self, Amount, AmountBody, SignedAmount, Units},
-    guard::{self, Need},
-    network,
+    guard, network,
     payment_body::{PaymentKind, SendData, check_kind},
     refusal::Refusal,
     request::{Asker, Json},
     text,
 };
-use crate::edge::Edge;
+use crate::{access::Need, edge::Edge, estimate};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = DecodeRequest)]
@@ -148,11 +146,7 @@ pub(super) async fn estimate(
     body.currency.as_deref().map_or(Ok(()), amount::check_currency)?;
     let id = WalletId::new(body.wallet_id);
     let org = edge.standing(caller.org).await?;
-    let wallet = org
-        .wallets
-        .get(&id)
-        .filter(|wallet| wallet.environment == caller.environment && wallet.deleted_at.is_none());
-    let wallet = wallet.ok_or(Rejection::WalletNotFound(id))?;
+    let wallet = estimate::wallet(&org, caller, id)?;
     match (body.kind, body.payment_kind) {
         (Some(kind), None) => {
             guard::check(&caller, Need::Write)?;
@@ -173,40 +167,8 @@ pub(super) async fn estimate(
 
 fn of_send(edge: &Edge, org: &Org, wallet: &Wallet, data: &SendData) -> Result<Estimate, Refusal> {
     let invoice = data.invoice()?;
-    let expected = edge.gateway.network;
-    if invoice.network != expected.chain() {
-        let (expected, found) = (expected.name(), invoice.network.name());
-        return Err(Rejection::WrongNetwork { expected, found }.into());
-    }
-    let amount_msat = amount_of(&invoice, data.amount_msat_beside(&invoice)?)?;
-    let max_fee = data.max_fee_msat()?.map(fee_limit).transpose()?;
-    let fee_msat = max_fee.unwrap_or_else(|| default_fee_limit(amount_msat));
-    let spendable = org.spendable(wallet);
-    let total = amount_msat.checked_add(fee_msat);
-    let is_disabled = match wallet.backing {
-        Backing::Line(line) => org.lines.get(&line).is_some_and(|line| line.disabled_at.is_some()),
-        Backing::Node(_) => false,
-    };
-    let mut reasons = Vec::new();
-    if total.is_none_or(|total| total.signed() > spendable) {
-        reasons.push("insufficient_funds");
-    }
-    if invoice.expires_at <= edge.gateway.clock.now() {
-        reasons.push("invoice_expired");
-    }
-    if is_disabled {
-        reasons.push("line_of_credit_disabled");
-    }
-    Ok(Estimate {
-        direction: "send",
-        amount: Some(amount_msat.into()),
-        max_fee: fee_msat.into(),
-        total: total.map(Amount::from),
-        spendable: spendable.into(),
-        largest_sendable: largest_sendable(spendable, max_fee).into(),
-        allowed: reasons.is_empty(),
-        reasons,
-    })
+    let asked = (data.amount_msat_beside(&invoice)?, data.max_fee_msat()?);
+    Ok(told("send", estimate::of_send(edge, org, wallet, &invoice, asked)?))
 }
 
 fn of_receive(org: &Org, wallet: &Wallet, body: &EstimateBody) -> Result<Estimate, Refusal> {
@@ -217,74 +179,25 @@ fn of_receive(org: &Org, wallet: &Wallet, body: &EstimateBody) -> Result<Estimat
         body.amount_msats,
         body.amount_sats,
     )?;
-    let amount_msat = amount_msat.map(in_range).transpose()?;
-    let spendable = org.spendable(wallet);
-    Ok(Estimate {
-        direction: "receive",
-        amount: amount_msat.map(Amount::from),
-        max_fee: Msat::ZERO.into(),
-        total: amount_msat.map(Amount::from),
-        spendable: spendable.into(),
-        largest_sendable: largest_sendable(spendable, None).into(),
-        allowed: true,
-        reasons: Vec::new(),
-    })
+    Ok(told("receive", estimate::of_receive(org, wallet, amount_msat)?))
 }
 
-fn amount_of(invoice: &InvoiceTerms, named: Option<u64>) -> Result<Msat, Refusal> {
-    match (invoice.amount_msat, named) {
-        (Some(fixed), _) => Ok(fixed),
-        (None, Some(named)) => in_range(named),
-        (None, None) => Err(Rejection::AmountMissing.into()),
+fn told(direction: &'static str, estimate: estimate::Estimate) -> Estimate {
+    Estimate {
+        direction,
+        amount: estimate.amount.map(Amount::from),
+        max_fee: estimate.max_fee.into(),
+        total: estimate.total.map(Amount::from),
+        spendable: estimate.spendable.into(),
+        largest_sendable: estimate.largest_sendable.into(),
+        allowed: estimate.reasons.is_empty(),
+        reasons: estimate.reasons,
     }
-}
-
-fn in_range(amount_msat: u64) -> Result<Msat, Refusal> {
-    let amount = Msat::new(amount_msat).filter(|amount| !amount.is_zero());
-    amount.ok_or_else(|| Rejection::AmountOutOfRange.into())
-}
-
-fn fee_limit(fee_msat: u64) -> Result<Msat, Refusal> {
-    Msat::new(fee_msat).ok_or_else(|| Rejection::FeeLimitOutOfRange.into())
-}
-
-/// The largest amount whose hold fits. The usual fee limit grows with the amount and never faster, so
-/// that halving finds it.
-fn largest_sendable(spendable: SignedMsat, max_fee: Option<Msat>) -> Msat {
-    let spendable = spendable.floor_at_zero();
-    if let Some(fee) = max_fee {
-        return spendable.saturating_sub(fee);
-    }
-    let (mut fits, mut above) = (0, spendable.get().saturating_add(1));
-    while above - fits > 1 {
-        let middle = fits + (above - fits) / 2;
-        let amount = Msat::new(middle).unwrap_or(Msat::SUPPLY);
-        let hold = amount.checked_add(default_fee_limit(amount));
-        match hold.is_some_and(|hold| hold <= spendable) {
-            true => fits = middle,
-            false => above = middle,
-        }
-    }
-    Msat::new(fits).unwrap_or(Msat::ZERO)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_largest_sendable_and_its_fee_fit_and_one_more_does_not() {
-        for spendable in [0, 1, 999, 1_000, 1_001, 101_000, 101_001, 5_000_000_017] {
-            let largest = largest_sendable(SignedMsat::new(spendable), None);
-            let hold = |amount: Msat| amount.checked_add(default_fee_limit(amount)).unwrap();
-            let spendable = Msat::new(spendable.unsigned_abs()).unwrap();
-            assert!(largest.is_zero() || hold(largest) <= spendable);
-            assert!(hold(Msat::new(largest.get() + 1).unwrap()) > spendable);
-        }
-        assert_eq!(largest_sendable(SignedMsat::new(-5), None), Msat::ZERO);
-        let free = largest_sendable(SignedMsat::new(700), Some(Msat::ZERO));
-        assert_eq!(free.get(), 700);
-    }
 
     #[test]
     fn an_invoice_is_found_inside_a_uri() {

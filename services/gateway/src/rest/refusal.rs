@@ -64,11 +64,7 @@ impl Refusal {
     pub(super) fn after_a_write(self) -> Refusal {
         match Retryable::of(self.0.class) {
             Retryable::No => self,
-            Retryable::SameId => Refusal::new(
-                ErrorClass::Uncertain,
-                "outcome_unknown",
-                "perhaps carried out; repeat it with the same id, or read by id",
-            ),
+            Retryable::SameId => problem::outcome_unknown().into(),
         }
     }
 
@@ -198,7 +194,7 @@ impl From<WireError> for Refusal {
 fn status_of(class: ErrorClass, kind: &str) -> StatusCode {
     match kind {
         "missing_credentials" => StatusCode::BAD_REQUEST,
-        "access_rights" => StatusCode::FORBIDDEN,
+        "access_rights" | "not_allowed" => StatusCode::FORBIDDEN,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         _ => problem::http(class),
     }

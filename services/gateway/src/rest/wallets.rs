@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json as Out, extract::State, response::Response};
 use domain::{
     EnvironmentId, ErrorClass, LineId, Msat, NodeId, Rejection, WalletId,
-    org::{Backing, Command, Metadata, Org, Outgoing, PaymentStatus, Row, Wallet},
+    org::{Backing, Command, Metadata, Org, Outgoing, PaymentStatus, Row},
 };
 use ports::reads::{Direction, PaymentFilter, PaymentOrder};
 use proto::convert::PAGE_MAX;
@@ -23,10 +23,7 @@ use super::{
     request::{Asker, Ids, Json, Params, Prefer},
     wallet::{Seen, WalletView},
 };
-use crate::{auth::Caller, edge::Edge, problem::customer};
-
-const NAME_CHARS_MIN: usize = 3;
-const NAME_CHARS_MAX: usize = 256;
+use crate::{auth::Caller, edge::Edge, lines, problem::customer, wallets};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWallet)]
@@ -98,7 +95,8 @@ pub(super) async fn create(
         limit_msat,
         metadata: metadata(body.metadata)?,
     };
-    administer(&edge, caller, wallet, command).await?;
+    let made = wallets::administer(&edge, caller, command).await;
+    made.map_err(|problem| reused(wallet, problem.into()))?;
     let object = match prefer.representation {
         true => Some(told(&edge, caller, wallet).await.map_err(Refusal::after_a_write)?),
         false => None,
@@ -119,36 +117,20 @@ fn backing(org: &Org, id: Uuid) -> Result<Backing, Refusal> {
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    let length = name.chars().count();
-    if !(NAME_CHARS_MIN..=NAME_CHARS_MAX).contains(&length) {
-        let why = format!("name must have {NAME_CHARS_MIN} to {NAME_CHARS_MAX} characters");
-        return Err(Refusal::field("name", why));
-    }
-    match name.contains(char::is_control) || name.trim().is_empty() {
-        true => Err(Refusal::field("name", "name must be visible and on one line")),
-        false => Ok(()),
-    }
+    wallets::check_name(name).map_err(|problem| Refusal::field("name", problem.message))
 }
 
-async fn administer(
-    edge: &Edge,
-    caller: Caller,
-    wallet: WalletId,
-    command: Command,
-) -> Result<(), Refusal> {
-    let asked = edge.gateway.orgs.administer(caller.org, command).await;
-    asked.map_err(customer::orgs).map_err(|problem| {
-        let refusal = Refusal::from(problem);
-        match refusal.is_reused_id() {
-            true => Refusal::new(
-                ErrorClass::Conflict,
-                "wallet_exists",
-                format!("wallet {wallet} was made with another body"),
-            )
-            .with_context(json!({ "wallet_id": wallet.to_string() })),
-            false => refusal,
-        }
-    })
+/// The id names another wallet, and the caller learns which.
+fn reused(wallet: WalletId, refusal: Refusal) -> Refusal {
+    match refusal.is_reused_id() {
+        true => Refusal::new(
+            ErrorClass::Conflict,
+            "wallet_exists",
+            format!("wallet {wallet} was made with another body"),
+        )
+        .with_context(json!({ "wallet_id": wallet.to_string() })),
+        false => refusal,
+    }
 }
 
 /// List wallets
@@ -219,15 +201,10 @@ pub(super) async fn rename(
     Json(body): Json<RenameBody>,
 ) -> Result<Response, Refusal> {
     let wallet = ids.get("wallet_id")?;
-    let name = body.name.ok_or_else(no_updates)?;
+    let name = body.name.ok_or_else(lines::no_updates)?;
     check_name(&name)?;
-    own(&edge.standing(caller.org).await?, caller, wallet)?;
-    administer(&edge, caller, wallet, Command::RenameWallet { wallet, name }).await?;
+    wallets::rename(&edge, caller, wallet, name).await?;
     Ok(written::<()>(&Prefer::default(), false, None))
-}
-
-pub(super) fn no_updates() -> Refusal {
-    Refusal::invalid("no_updates_provided", "the body changes nothing")
 }
 
 /// Delete a wallet
@@ -247,21 +224,13 @@ pub(super) async fn delete(
     Asker(caller): Asker,
     ids: Ids,
 ) -> Result<Response, Refusal> {
-    let wallet = ids.get("wallet_id")?;
-    own(&edge.standing(caller.org).await?, caller, wallet)?;
-    administer(&edge, caller, wallet, Command::DeleteWallet { wallet }).await?;
+    wallets::delete(&edge, caller, ids.get("wallet_id")?).await?;
     Ok(written::<()>(&Prefer::default(), false, None))
-}
-
-fn own(org: &Org, caller: Caller, id: WalletId) -> Result<&Wallet, Refusal> {
-    let known = org.wallets.get(&id);
-    let own = known.filter(|wallet| wallet.environment == caller.environment);
-    own.ok_or_else(|| Rejection::WalletNotFound(id).into())
 }
 
 async fn told(edge: &Edge, caller: Caller, id: WalletId) -> Result<WalletView, Refusal> {
     let org = edge.standing(caller.org).await?;
-    let wallet = own(&org, caller, id)?;
+    let wallet = wallets::own(&org, caller, id)?;
     // What holds nothing has nothing in flight to be looked for.
     let in_flight = match wallet.funds.held_msat.is_zero() {
         true => Vec::new(),

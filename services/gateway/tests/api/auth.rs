@@ -5,7 +5,8 @@ use proto::{
         nodes_client::NodesClient, organisations_client::OrganisationsClient,
     },
     v1::{
-        self, lines_client::LinesClient, payments_client::PaymentsClient,
+        self, events_client::EventsClient, lines_client::LinesClient,
+        nodes_client::NodesClient as OwnNodesClient, payments_client::PaymentsClient,
         wallets_client::WalletsClient,
     },
 };
@@ -18,7 +19,9 @@ use crate::world::{Shown, TOKEN, World, invoice, payment, refusal, show};
 async fn public_refusals(shown: Shown) -> Vec<(Code, String)> {
     let mut payments = PaymentsClient::new(shown.clone());
     let mut wallets = WalletsClient::new(shown.clone());
-    let mut lines = LinesClient::new(shown);
+    let mut lines = LinesClient::new(shown.clone());
+    let mut own_nodes = OwnNodesClient::new(shown.clone());
+    let mut events = EventsClient::new(shown);
     vec![
         refusal(payments.send(v1::SendRequest::default()).await),
         refusal(payments.receive(v1::ReceiveRequest::default()).await),
@@ -26,11 +29,23 @@ async fn public_refusals(shown: Shown) -> Vec<(Code, String)> {
         refusal(payments.list_payments(v1::ListPaymentsRequest::default()).await),
         refusal(payments.watch_payment(v1::WatchPaymentRequest::default()).await),
         refusal(payments.decode(v1::DecodeRequest::default()).await),
+        refusal(payments.send_stream(tokio_stream::empty()).await),
+        refusal(payments.history(v1::HistoryRequest::default()).await),
+        refusal(payments.summary(v1::SummaryRequest::default()).await),
+        refusal(payments.estimate(v1::EstimateRequest::default()).await),
+        refusal(wallets.create(v1::CreateWalletRequest::default()).await),
+        refusal(wallets.rename(v1::RenameWalletRequest::default()).await),
+        refusal(wallets.delete(v1::DeleteWalletRequest::default()).await),
         refusal(wallets.get(v1::GetWalletRequest::default()).await),
         refusal(wallets.list(v1::ListWalletsRequest::default()).await),
         refusal(wallets.ledger(v1::LedgerRequest::default()).await),
         refusal(lines.get(v1::GetLineRequest::default()).await),
         refusal(lines.list(v1::ListLinesRequest::default()).await),
+        refusal(lines.change_sandbox(v1::ChangeSandboxRequest::default()).await),
+        refusal(own_nodes.get(v1::GetNodeRequest::default()).await),
+        refusal(own_nodes.list(v1::ListNodesRequest::default()).await),
+        refusal(events.list(v1::ListEventsRequest::default()).await),
+        refusal(events.follow(v1::FollowEventsRequest::default()).await),
     ]
 }
 
@@ -120,7 +135,7 @@ async fn both_forms_of_a_key_are_good() {
     let bearer = format!("bearer {}", world.book.key);
     for (key, value) in [("x-api-key", world.book.key.as_str()), ("authorization", &bearer)] {
         let mut lines = LinesClient::new(show(&world.public, key, value));
-        let listed = lines.list(v1::ListLinesRequest {}).await.unwrap().into_inner();
+        let listed = lines.list(v1::ListLinesRequest::default()).await.unwrap().into_inner();
         assert_eq!(listed.lines.len(), 1);
         assert_eq!(listed.lines[0].id, world.book.line);
     }

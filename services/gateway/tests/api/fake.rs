@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) keys_kept: Mutex<BTreeMap<IdempotencyScope, Kept>>,
     /// Answers cannot be kept.
     pub(crate) forgets: AtomicBool,
+    /// The store does not answer.
+    pub(crate) ill: AtomicBool,
     now: AtomicI64,
     changed: Notify,
 }
@@ -350,6 +352,10 @@ impl Operations for Fake {
             inbound_msat: Msat::ZERO,
         };
         Ok(nodes.into_iter().map(state).collect())
+    }
+
+    async fn is_ready(&self) -> bool {
+        !self.ill.load(Ordering::Relaxed)
     }
 
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {

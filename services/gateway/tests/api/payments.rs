@@ -179,6 +179,7 @@ async fn a_receive_is_repeatable_and_bounded() {
         description: "a book".to_owned(),
         expiry_seconds: None,
         wait_seconds: Some(0),
+        ..Default::default()
     };
     let made = payments.receive(receive.clone()).await.unwrap().into_inner();
     assert_eq!(made.status(), v1::PaymentStatus::Generating);

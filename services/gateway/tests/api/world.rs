@@ -16,7 +16,8 @@ use proto::{
         nodes_client::NodesClient, organisations_client::OrganisationsClient,
     },
     v1::{
-        self, lines_client::LinesClient, payments_client::PaymentsClient,
+        self, events_client::EventsClient, lines_client::LinesClient,
+        nodes_client::NodesClient as OwnNodesClient, payments_client::PaymentsClient,
         wallets_client::WalletsClient,
     },
 };
@@ -102,6 +103,14 @@ impl Part {
 
     pub(crate) fn lines(&self, world: &World) -> LinesClient<Shown> {
         LinesClient::new(show(&world.public, "x-api-key", &self.key))
+    }
+
+    pub(crate) fn nodes(&self, world: &World) -> OwnNodesClient<Shown> {
+        OwnNodesClient::new(show(&world.public, "x-api-key", &self.key))
+    }
+
+    pub(crate) fn events(&self, world: &World) -> EventsClient<Shown> {
+        EventsClient::new(show(&world.public, "x-api-key", &self.key))
     }
 
     pub(crate) fn send(&self, id: PaymentId, invoice: &str) -> v1::SendRequest {
@@ -254,10 +263,14 @@ pub(crate) fn preimage(number: u8) -> Preimage {
 
 /// An invoice for the preimage, good for an hour.
 pub(crate) fn invoice(number: u8, amount_msat: Option<u64>) -> String {
+    invoice_for(preimage(number), amount_msat)
+}
+
+pub(crate) fn invoice_for(preimage: Preimage, amount_msat: Option<u64>) -> String {
     let seconds = u64::try_from(BEGIN_MS).unwrap() / 1_000;
     let builder = InvoiceBuilder::new(Currency::Regtest)
         .description("a book".to_owned())
-        .payment_hash(sha256::Hash::from_byte_array(preimage(number).hash().0))
+        .payment_hash(sha256::Hash::from_byte_array(preimage.hash().0))
         .duration_since_epoch(Duration::from_secs(seconds))
         .min_final_cltv_expiry_delta(80)
         .payment_secret(PaymentSecret([5; 32]))

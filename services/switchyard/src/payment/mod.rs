@@ -35,6 +35,12 @@ pub(crate) struct Pay {
     /// Choose the id: the same id pays once, however often it is sent [default: a new one].
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
+    /// Your own words about the payment; nobody else sees them.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    description: String,
+    /// A name and a value of your own, to find it by; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
     /// How long to wait for the end, at most 60.
     #[arg(long, value_name = "N", default_value_t = 30)]
     wait_seconds: u32,
@@ -52,6 +58,9 @@ pub(crate) struct Invoice {
     amount_msat: Option<u64>,
     #[arg(long, default_value = "")]
     description: String,
+    /// A name and a value of your own, to find it by; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
     /// [default: one hour]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     expiry_seconds: Option<u32>,
@@ -117,6 +126,8 @@ impl Pay {
             amount_msat: self.amount_msat,
             fee_limit_msat: self.fee_limit_msat,
             wait_seconds: self.wait_seconds,
+            description: self.description,
+            metadata: self.metadata.into_iter().collect(),
         };
         let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
         let sent = client::change_within(to.payments.send(request), within);
@@ -138,6 +149,7 @@ impl Invoice {
             description: self.description,
             expiry_seconds: self.expiry_seconds,
             wait_seconds: Some(self.wait_seconds),
+            metadata: self.metadata.into_iter().collect(),
         };
         let within = Duration::from_secs(self.wait_seconds.into()) + ANSWERS_WITHIN;
         let asked = client::change_within(to.payments.receive(request), within);
@@ -174,7 +186,8 @@ impl Payment {
                     Some(wallet) => names::wallet(&mut to, &wallet).await?,
                     None => String::new(),
                 };
-                let request = v1::ListPaymentsRequest { limit, cursor, wallet_id };
+                let request =
+                    v1::ListPaymentsRequest { limit, cursor, wallet_id, ..Default::default() };
                 let page = client::read(to.payments.list_payments(request)).await?;
                 let all: Vec<Value> = page.payments.iter().map(record::document).collect();
                 let next = names::some(&page.next_cursor);
@@ -276,6 +289,11 @@ impl Decode {
         out.answer(&record::invoice_document(&invoice), || record::invoice_text(&invoice));
         Ok(Exit::Done)
     }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// What the payment's state means for whoever waited for its end.

@@ -57,6 +57,11 @@ fn why(failure: Option<&v1::Failure>) -> String {
     failure.map(|why| format!("{} ({})", why.message, why.code)).unwrap_or_default()
 }
 
+fn metadata(payment: &v1::Payment) -> String {
+    let pairs = payment.metadata.iter().map(|(key, value)| format!("{key}={value}"));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn document(payment: &v1::Payment) -> Value {
     json!({
         "id": payment.id,
@@ -68,6 +73,8 @@ pub(super) fn document(payment: &v1::Payment) -> Value {
         "invoice": some(&payment.invoice),
         "payment_hash": some(&payment.payment_hash),
         "description": payment.description,
+        "memo": payment.memo,
+        "metadata": payment.metadata,
         "created_at_ms": payment.created_at_ms,
         "updated_at_ms": payment.updated_at_ms,
         "expires_at_ms": payment.expires_at_ms,
@@ -107,7 +114,9 @@ pub(super) fn text(payment: &v1::Payment) -> String {
         ("fee", payment.fee_msat.map(sat).unwrap_or_default()),
         ("fee limit", payment.fee_limit_msat.map(sat).unwrap_or_default()),
         ("received", payment.received_msat.map(sat).unwrap_or_default()),
-        ("for", payment.description.clone()),
+        ("for", payment.memo.clone()),
+        ("note", if send { payment.description.clone() } else { String::new() }),
+        ("metadata", metadata(payment)),
         ("rail", rail(payment).unwrap_or_default().replace('_', " ")),
         ("id", payment.id.clone()),
         ("hash", payment.payment_hash.clone()),

@@ -8,4 +8,5 @@ mod help;
 mod platform;
 mod rest;
 mod sim;
+mod stream;
 mod support;

@@ -84,6 +84,33 @@ impl House {
         text(&self.ok(&args)["invoice"])
     }
 
+    /// Many at once, without a process for each; a tenth of them is paid slowly.
+    pub(crate) async fn outside_invoices(&self, count: u64) -> Vec<String> {
+        let ready = &self.network.ready;
+        let token = fs::read_to_string(ready["control_token_file"].as_str().unwrap()).unwrap();
+        let address = text(&ready["control_address"]).parse().unwrap();
+        let mut control = lightning_sim::connect_control(address, token.trim()).unwrap();
+        let mut invoices = Vec::new();
+        for number in 0..count {
+            let slow = if number < count / 10 { "sim:slow:3000" } else { "" };
+            let request = lightning_sim::control_proto::CreateInvoiceRequest {
+                node: "alice".to_owned(),
+                amount_msat: 5_000,
+                description: slow.to_owned(),
+                ..Default::default()
+            };
+            let made = control.create_invoice(request).await.unwrap().into_inner();
+            invoices.push(made.payment_request);
+        }
+        invoices
+    }
+
+    /// Every entry of a wallet.
+    pub(crate) fn ledger(&self, wallet: &str) -> Vec<Value> {
+        let page = self.ok(&["wallet", "ledger", wallet, "--limit", "1000"]);
+        page["entries"].as_array().unwrap().clone()
+    }
+
     /// One organisation, a line, both kinds of wallet, and a key in the folder.
     pub(crate) fn onboard(&self) {
         self.ok(&["org", "create", "acme"]);
@@ -279,6 +306,28 @@ fn whoever_stops_waiting_keeps_the_id() {
     let ours = house.call(&words);
     assert_eq!((ours.code, ours.stderr.as_str()), (0, ""));
     assert!(ours.stdout.contains("tea\u{fffd}[2J"), "{:?}", ours.stdout);
+}
+
+#[test]
+fn a_payment_carries_its_makers_words_and_shows_in_the_feed() {
+    let house = House::start();
+    house.onboard();
+    let invoice = house.outside_invoice(&["--amount-msat", "5000", "--description", "a book"]);
+    let words = ["--description", "for tea", "--metadata", "order=7", "--metadata", "shop=a=b"];
+    let paid = house.ok(&[&["pay", "--wallet", "credit", &invoice], &words[..]].concat());
+    assert_eq!((&paid["description"], &paid["memo"]), (&"for tea".into(), &"a book".into()));
+    assert_eq!(paid["metadata"], serde_json::json!({ "order": "7", "shop": "a=b" }));
+    let bad = house.call(&["pay", "--wallet", "credit", "--metadata", "order", &invoice]);
+    assert_eq!(bad.code, 2, "{}", bad.stderr);
+
+    let page = house.ok(&["events", "--limit", "1"]);
+    let next = page["next_after_seq"].to_string();
+    let follow = ["--json", "events", "--follow", "--after", &next];
+    let following = house.prepared(&follow).until_it_answers();
+    let event: Value = serde_json::from_str(&following.line).unwrap();
+    assert_eq!(event["type"], "line_of_credit_opened", "{event}");
+    following.interrupt();
+    following.end();
 }
 
 #[test]

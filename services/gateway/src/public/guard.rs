@@ -8,12 +8,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::ErrorClass;
 use proto::Problem;
 use tonic::{Status, body::Body};
 
-use super::guard::{Need, peer};
-use crate::{edge::Edge, problem};
+use crate::{
+    access::{Need, peer},
+    edge::Edge,
+    problem,
+};
 
 const OURS: &str = "/switchyard.v1.";
 
@@ -23,7 +25,7 @@ const READING: [&str; 11] = [
     "Stand",
 ];
 
-pub(super) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     // Reflection and health are for everybody.
     let Some(need) = need(request.uri().path()) else { return next.run(request).await };
     let from = peer(&request);
@@ -44,18 +46,11 @@ async fn admit(
 ) -> Result<(), Problem> {
     let caller = edge.keys.admit(headers, from).await?;
     edge.rates.take(caller.key).map_err(|exceeded| exceeded.problem())?;
-    let wanted = need.permissions();
-    match wanted.iter().any(|permission| caller.permissions.has(*permission)) {
-        true => Ok(()),
-        false => {
-            let message = "the key lacks the permission for this call";
-            Err(Problem::new(ErrorClass::Denied, "access_rights", message))
-        }
-    }
+    need.check(&caller)
 }
 
 /// What a call needs; one that nobody has thought of here needs the most. `None`: it is not ours.
-fn need(path: &str) -> Option<Need> {
+pub(super) fn need(path: &str) -> Option<Need> {
     let (_, call) = path.strip_prefix(OURS)?.split_once('/')?;
     Some(match call {
         "Receive" | "Estimate" => Need::ReceiveOrWrite,
@@ -74,6 +69,15 @@ mod tests {
             ("/switchyard.v1.Payments/Send", Some(Need::Write)),
             ("/switchyard.v1.Payments/Receive", Some(Need::ReceiveOrWrite)),
             ("/switchyard.v1.Payments/GetPayment", Some(Need::Read)),
+            ("/switchyard.v1.Payments/SendStream", Some(Need::Write)),
+            ("/switchyard.v1.Payments/Estimate", Some(Need::ReceiveOrWrite)),
+            ("/switchyard.v1.Payments/Summary", Some(Need::Read)),
+            ("/switchyard.v1.Payments/History", Some(Need::Read)),
+            ("/switchyard.v1.Events/Follow", Some(Need::Read)),
+            ("/switchyard.v1.Events/List", Some(Need::Read)),
+            ("/switchyard.v1.Nodes/List", Some(Need::Read)),
+            ("/switchyard.v1.Lines/ChangeSandbox", Some(Need::Write)),
+            ("/switchyard.v1.Wallets/Create", Some(Need::Write)),
             ("/switchyard.v1.Wallets/Ledger", Some(Need::Read)),
             ("/switchyard.v1.Wallets/Delete", Some(Need::Write)),
             ("/grpc.health.v1.Health/Check", None),

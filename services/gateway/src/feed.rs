@@ -1,0 +1,91 @@
+//! The journal as a feed: ordered, and replayable from wherever a reader has come to.
+
+use std::sync::Arc;
+
+use domain::ErrorClass;
+use futures_util::Stream;
+use ports::{journal::Seq, reads::FeedEvent};
+use proto::Problem;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    auth::Caller,
+    edge::Edge,
+    limits,
+    problem::customer,
+    streams::{is_taken, told},
+};
+
+/// Events of the caller's environment behind a position, and how far was looked.
+pub(crate) async fn page(
+    edge: &Edge,
+    caller: Caller,
+    after: Seq,
+    limit: u32,
+) -> Result<(Vec<FeedEvent>, Seq), Problem> {
+    let reads = &edge.gateway.reads;
+    let read = reads.feed(caller.org, caller.environment, after, limit).await;
+    let (events, looked_at) = read.map_err(customer::store)?;
+    Ok((events, looked_at.max(after)))
+}
+
+/// What is on record behind a position, then what happens as it happens. A reader that is cut off knows
+/// by the last event where to go on.
+pub(crate) fn follow(
+    edge: Arc<Edge>,
+    caller: Caller,
+    after: Seq,
+) -> Result<impl Stream<Item = Result<FeedEvent, Problem>> + Send + use<>, Problem> {
+    let permit = edge.watches.clone().try_acquire_owned().map_err(|_| {
+        let why = "too many streams; ask for pages";
+        Problem::new(ErrorClass::Unavailable, "too_many_streams", why)
+    })?;
+    Ok(told(async move |tell| {
+        let end = tell_all(&edge, caller, after, &tell).await;
+        drop(permit);
+        match end {
+            Ok(()) => Ok(()),
+            Err(problem) => {
+                tracing::debug!(code = %problem.code, problem.message, "an event stream breaks off");
+                Err(problem)
+            }
+        }
+    }))
+}
+
+async fn tell_all(
+    edge: &Edge,
+    caller: Caller,
+    mut after: Seq,
+    tell: &mpsc::Sender<FeedEvent>,
+) -> Result<(), Problem> {
+    let until = Instant::now() + limits::WATCH_FOR;
+    while Instant::now() < until {
+        // A revoked key stops hearing within five seconds.
+        edge.keys.again(caller).await?;
+        let (events, next) = page(edge, caller, after, limits::EVENTS_READ_AT_ONCE).await?;
+        let is_idle = next == after;
+        after = next;
+        for event in events {
+            if !is_taken(tell, event).await {
+                return Err(broken_off("nothing was read for too long"));
+            }
+        }
+        if is_idle {
+            tokio::select! {
+                () = sleep(limits::EVENTS_EVERY) => {}
+                () = edge.stopped() => return Err(broken_off("this server stops")),
+                () = tell.closed() => return Ok(()),
+            }
+        }
+    }
+    Err(broken_off("the stream has lasted long enough"))
+}
+
+fn broken_off(why: &str) -> Problem {
+    let message = format!("{why}; follow again after the last event that was read");
+    Problem::new(ErrorClass::Unavailable, "events_broken_off", message)
+}

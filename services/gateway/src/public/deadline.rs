@@ -1,0 +1,117 @@
+//! Deadlines of callers (`grpc-timeout`): when one passes, the answer says what is known. What was taken
+//! goes on.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::Request,
+    http::HeaderMap,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::ErrorClass;
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use proto::Problem;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::Status;
+
+use super::guard::need;
+use crate::{access::Need, limits, problem};
+
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+pub(crate) async fn deadline(request: Request, next: Next) -> Response {
+    let within = match asked(request.headers()) {
+        Ok(Some(within)) => within,
+        Ok(None) => return next.run(request).await,
+        Err(problem) => {
+            return Status::from(problem).into_http::<tonic::body::Body>().into_response();
+        }
+    };
+    // A little before, so that the answer is there when the caller stops waiting for it.
+    let until = Instant::now() + within - limits::DEADLINE_MARGIN.min(within / 4);
+    let path = request.uri().path().to_owned();
+    match timeout_at(until, next.run(request)).await {
+        Ok(response) => response.map(|body| bounded(body, until, path)),
+        Err(_) => passed(&path).into_http::<tonic::body::Body>().into_response(),
+    }
+}
+
+fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
+    let read = value.to_str().ok().and_then(parse);
+    let within = read.ok_or_else(|| {
+        let message = "grpc-timeout must be at most 8 digits and a unit: H, M, S, m, u or n";
+        Problem::new(ErrorClass::Invalid, "deadline_invalid", message)
+    })?;
+    // Nothing here takes longer.
+    Ok(Some(within.min(2 * limits::WATCH_FOR)))
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| is_number)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// The deadline is of the whole answer: a stream that has begun ends with it too.
+fn bounded(body: Body, until: Instant, path: String) -> Body {
+    // One that has nothing in it must stay so, for the status to be in its head.
+    if body.is_end_stream() {
+        return body;
+    }
+    let frames = stream::unfold(Some((body, path)), move |told| async move {
+        let (mut body, path) = told?;
+        tokio::select! {
+            biased;
+            frame = body.frame() => Some((frame?, Some((body, path)))),
+            () = sleep_until(until) => Some((Ok(last(&passed(&path))), None)),
+        }
+    });
+    Body::new(StreamBody::new(frames))
+}
+
+fn last<T>(status: &Status) -> Frame<T> {
+    let mut trailers = HeaderMap::new();
+    // A status of ours has only what fits headers.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
+}
+
+fn passed(path: &str) -> Status {
+    let problem = match need(path) {
+        Some(Need::Write | Need::ReceiveOrWrite) => problem::outcome_unknown(),
+        Some(Need::Read) | None => {
+            Problem::new(ErrorClass::Uncertain, "deadline_exceeded", "no answer in time")
+        }
+    };
+    problem::report(path, &problem);
+    problem.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_wire_allows_is_a_deadline() {
+        assert_eq!(parse("1S"), Some(Duration::from_secs(1)));
+        assert_eq!(parse("20m"), Some(Duration::from_millis(20)));
+        assert_eq!(parse("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        for text in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "100000000S", "1ü", "ü"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
