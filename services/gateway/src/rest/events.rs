@@ -67,8 +67,9 @@ struct FeedEvent {
     params(
         ("organization_id" = Uuid, Path),
         ("environment_id" = Uuid, Path),
-        ("after" = Option<u64>, Query, description = "A position; 0 or nothing: from the beginning"),
-        ("limit" = Option<u32>, Query, description = "Events of a page: 1 to 1000, 100 if not given"),
+        ("after" = Option<i64>, Query, minimum = 0, description = "A position; 0 or nothing: from the beginning"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Events of a \
+         page: 100 if not given"),
         ("last-event-id" = Option<String>, Header, description = "As `after`, of a stream"),
     ),
     responses((status = 200, description = "A page, or a stream.", content(
