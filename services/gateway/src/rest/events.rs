@@ -90,15 +90,20 @@ pub(super) async fn follow(
         let (events, next) = page(&edge, caller, after, limit).await?;
         return Ok(Out(EventPage { events, next_after: next.0 }).into_response());
     }
-    let seen = match headers.get("last-event-id") {
-        None => None,
-        Some(id) => {
-            let id = id.to_str().ok().and_then(|id| id.parse().ok());
-            let id = id.filter(|id: &u64| i64::try_from(*id).is_ok());
-            Some(id.ok_or_else(|| bad_filter("last-event-id", "must be the id of an event"))?)
-        }
-    };
-    stream(edge, caller, Seq(seen.or(after).unwrap_or_default()))
+    stream(edge, caller, Seq(last_seen(&headers)?.or(after).unwrap_or_default()))
+}
+
+/// Where a reader who comes back has got to.
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    const NAME: &str = "last-event-id";
+    let mut given = headers.get_all(NAME).iter();
+    let Some(id) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(bad_filter(NAME, "may be given once"));
+    }
+    let id = id.to_str().ok().and_then(|id| id.parse().ok());
+    let id = id.filter(|id: &u64| i64::try_from(*id).is_ok());
+    id.map(Some).ok_or_else(|| bad_filter(NAME, "must be the id of an event"))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

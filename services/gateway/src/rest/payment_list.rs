@@ -100,7 +100,7 @@ struct Wanted {
         ("direction" = Option<String>, Query, pattern = "^(send|receive)$"),
         ("kind" = Option<String>, Query, pattern = "^(bolt11|onchain|bip21|taprootasset|usdbatch)$"),
         ("payment_category" = Option<String>, Query, pattern = "^(standard|treasury)$"),
-        ("metadata[key]" = Option<String>, Query, description = "Payments with that pair; several \
+        ("metadata[key]" = Option<String>, Query, pattern = "^[^\\u0000]*$", description = "Payments with that pair; several \
          must all match"),
         ("start_date" = Option<String>, Query, format = DateTime, description = "Made at or after (RFC 3339)"),
         ("end_date" = Option<String>, Query, format = DateTime, description = "Made at or before (RFC 3339)"),
