@@ -64,6 +64,8 @@ pub type Wire = InterceptedService<Channel, Secret>;
 pub struct Setup {
     /// `postgres://…`; `None`: SQLite in the world's folder.
     pub postgres: Option<String>,
+    /// The chain of the simulated nodes; `None`: regtest, as the platform's own.
+    pub chain: Option<&'static str>,
     /// Channels that millions of payments do not exhaust.
     pub huge_liquidity: bool,
     /// Where to stop the process, as the crate `fail` reads it; needs a binary built for it.
@@ -144,6 +146,9 @@ impl World {
         let ready_file = data.join("ready.json");
         let mut command = Command::new(switchyard());
         command.args(["sim", "run", "--data"]).arg(&data);
+        if let Some(chain) = self.setup.chain {
+            command.args(["--network", chain]);
+        }
         if self.setup.huge_liquidity {
             command.arg("--huge-liquidity");
         }

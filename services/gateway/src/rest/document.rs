@@ -42,6 +42,7 @@ pub(super) fn complete(item: &mut PathItem, need: Need) {
             operation.responses.responses.insert((*status).to_owned(), error);
         }
         operation.parameters.iter_mut().flatten().for_each(never_null);
+        operation.parameters.iter_mut().flatten().for_each(may_be_empty);
         tag(operation, need);
     }
 }
@@ -70,6 +71,15 @@ fn never_null(parameter: &mut Parameter) {
         && let Some(only) = types.iter().find(|one| **one != Type::Null)
     {
         *schema_type = SchemaType::Type(only.clone());
+    }
+}
+
+/// An empty filter is one that was not given: clients write `?wallet_id=` for a field left blank.
+fn may_be_empty(parameter: &mut Parameter) {
+    if parameter.parameter_in == ParameterIn::Query {
+        // The library has no field for it; an extension's name is not looked at when inserted.
+        let extensions = parameter.extensions.get_or_insert_default();
+        extensions.insert("allowEmptyValue".to_owned(), json!(true));
     }
 }
 

@@ -59,8 +59,9 @@ struct FeedEvent {
     params(
         ("organization_id" = Uuid, Path),
         ("environment_id" = Uuid, Path),
-        ("after" = Option<u64>, Query, description = "A position; 0 or nothing: from the beginning"),
-        ("limit" = Option<u32>, Query, description = "Events of a page: 1 to 1000, 100 if not given"),
+        ("after" = Option<i64>, Query, minimum = 0, description = "A position; 0 or nothing: from the beginning"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Events of a \
+         page: 100 if not given"),
         ("last-event-id" = Option<String>, Header, description = "As `after`, of a stream"),
     ),
     responses((status = 200, description = "A page, or a stream.", content(
@@ -82,15 +83,20 @@ pub(super) async fn follow(
         let events = told.iter().map(event).collect();
         return Ok(Out(EventPage { events, next_after: next.0 }).into_response());
     }
-    let seen = match headers.get("last-event-id") {
-        None => None,
-        Some(id) => {
-            let id = id.to_str().ok().and_then(|id| id.parse().ok());
-            let id = id.filter(|id: &u64| i64::try_from(*id).is_ok());
-            Some(id.ok_or_else(|| bad_filter("last-event-id", "must be the id of an event"))?)
-        }
-    };
-    stream(edge, caller, Seq(seen.or(after).unwrap_or_default()))
+    stream(edge, caller, Seq(last_seen(&headers)?.or(after).unwrap_or_default()))
+}
+
+/// Where a reader who comes back has got to.
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    const NAME: &str = "last-event-id";
+    let mut given = headers.get_all(NAME).iter();
+    let Some(id) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(bad_filter(NAME, "may be given once"));
+    }
+    let id = id.to_str().ok().and_then(|id| id.parse().ok());
+    let id = id.filter(|id: &u64| i64::try_from(*id).is_ok());
+    id.map(Some).ok_or_else(|| bad_filter(NAME, "must be the id of an event"))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

@@ -72,14 +72,14 @@ struct LedgerBreakdown {
     params(
         ("organization_id" = Uuid, Path),
         ("wallet_id" = Uuid, Path),
-        ("offset" = Option<u64>, Query),
-        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 if not given"),
+        ("offset" = Option<i64>, Query, minimum = 0),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "100 if not given"),
         ("payment_id" = Option<Uuid>, Query),
-        ("start_date" = Option<String>, Query, description = "At or after (RFC 3339)"),
-        ("end_date" = Option<String>, Query, description = "At or before (RFC 3339)"),
-        ("sort_key" = Option<String>, Query, description = "`effective_time`, `message_time` or \
-         `time_and_effective_time`: one order here"),
-        ("sort_order" = Option<String>, Query, description = "`ASC` or `DESC`"),
+        ("start_date" = Option<String>, Query, format = DateTime, description = "At or after (RFC 3339)"),
+        ("end_date" = Option<String>, Query, format = DateTime, description = "At or before (RFC 3339)"),
+        ("sort_key" = Option<String>, Query, description = "One order here, whichever is named",
+         pattern = "^(effective_time|message_time|time_and_effective_time)$"),
+        ("sort_order" = Option<String>, Query, pattern = "^(ASC|DESC)$"),
     ),
     responses((status = 200, description = "A page.", body = LedgerPage)),
 )]

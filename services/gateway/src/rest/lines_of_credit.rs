@@ -77,7 +77,8 @@ pub(super) struct SandboxBody {
     tag = "lines of credit",
     params(
         ("organization_id" = Uuid, Path),
-        ("network" = Option<String>, Query),
+        ("network" = Option<String>, Query,
+         pattern = "^(mainnet|testnet|testnet3|signet|mutinynet|regtest)$"),
         ("environment_ids" = Option<Vec<Uuid>>, Query, description = "Repeated; also spelt \
          `environment_ids[]`"),
         ("include_disabled" = Option<bool>, Query),
@@ -158,7 +159,7 @@ pub(super) async fn read(
         ("environment_id" = Uuid, Path),
         ("line_id" = Uuid, Path),
     ),
-    request_body = SandboxBody,
+    request_body(content = SandboxBody, example = json!({ "limit": 2_000_000_000 })),
     responses((status = 202, description = "Changed.")),
 )]
 pub(super) async fn sandbox(

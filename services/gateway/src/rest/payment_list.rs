@@ -51,6 +51,20 @@ pub(super) enum PaymentList {
     Cursor(PaymentCursorPage),
 }
 
+/// A status as a filter names it.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)] // The shape of the document; the words are read by what the domain calls them.
+enum StatusWord {
+    Sending,
+    Approved,
+    Completed,
+    Failed,
+    Generating,
+    Receiving,
+    Expired,
+}
+
 /// What a list asks for. `None` as filter: nothing can match.
 struct Wanted {
     filter: Option<PaymentFilter>,
@@ -70,25 +84,25 @@ struct Wanted {
     params(
         ("organization_id" = Uuid, Path),
         ("environment_id" = Uuid, Path),
-        ("pagination" = Option<String>, Query, description = "`offset` or `cursor`"),
+        ("pagination" = Option<String>, Query, pattern = "^(offset|cursor)$"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before; bound to \
          filters and sort"),
-        ("offset" = Option<u64>, Query, description = "Entries to leave out"),
-        ("limit" = Option<u32>, Query, description = "Entries of a page: 1 to 1000, 100 if not given"),
+        ("offset" = Option<i64>, Query, minimum = 0, description = "Entries to leave out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Entries of a \
+         page: 100 if not given"),
         ("wallet_id" = Option<Uuid>, Query),
         ("line_of_credit_id" = Option<Uuid>, Query),
-        ("statuses" = Option<Vec<String>>, Query, description = "Repeated; also spelt `statuses[]`"),
-        ("direction" = Option<String>, Query, description = "`send` or `receive`"),
-        ("kind" = Option<String>, Query, description = "`bolt11`, `onchain`, `bip21`, `taprootasset` \
-         or `usdbatch`"),
-        ("payment_category" = Option<String>, Query, description = "`standard` or `treasury`"),
-        ("metadata[key]" = Option<String>, Query, description = "Payments with that pair; several \
+        ("statuses" = inline(Option<Vec<StatusWord>>), Query, description = "Repeated; also spelt `statuses[]`"),
+        ("direction" = Option<String>, Query, pattern = "^(send|receive)$"),
+        ("kind" = Option<String>, Query, pattern = "^(bolt11|onchain|bip21|taprootasset|usdbatch)$"),
+        ("payment_category" = Option<String>, Query, pattern = "^(standard|treasury)$"),
+        ("metadata[key]" = Option<String>, Query, pattern = "^[^\\u0000]*$", description = "Payments with that pair; several \
          must all match"),
-        ("start_date" = Option<String>, Query, description = "Made at or after (RFC 3339)"),
-        ("end_date" = Option<String>, Query, description = "Made at or before (RFC 3339)"),
-        ("sort_key" = Option<String>, Query, description = "`created_at` or `updated_at`"),
-        ("sort_order" = Option<String>, Query, description = "`ASC` or `DESC`"),
-        ("updated_after_seq" = Option<u64>, Query, description = "Changed after that position of the \
+        ("start_date" = Option<String>, Query, format = DateTime, description = "Made at or after (RFC 3339)"),
+        ("end_date" = Option<String>, Query, format = DateTime, description = "Made at or before (RFC 3339)"),
+        ("sort_key" = Option<String>, Query, pattern = "^(created_at|updated_at)$"),
+        ("sort_order" = Option<String>, Query, pattern = "^(ASC|DESC)$"),
+        ("updated_after_seq" = Option<i64>, Query, minimum = 0, description = "Changed after that position of the \
          event feed"),
     ),
     responses((status = 200, description = "A page.", body = PaymentList)),

@@ -41,7 +41,34 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
          payment; `wait=N` holds the answer until a send has ended, or a receive has its invoice, or N \
          seconds (at most 60) have passed", example = "return=representation, wait=10"),
     ),
-    request_body = NewPaymentBody,
+    request_body(content = NewPaymentBody, examples(
+        ("send" = (summary = "Pay an invoice", value = json!({
+            "id": "01a20ae0-e07d-73ad-b7aa-21f132985458",
+            "wallet_id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+            "currency": "btc",
+            "type": "bolt11",
+            "data": {
+                "payment_request": "lnbcrt250u1p...",
+                "max_fee": { "currency": "btc", "amount": 250_000 },
+            },
+            "metadata": { "order": "7" },
+        }))),
+        ("receive" = (summary = "Ask for a payment", value = json!({
+            "id": "01a20ae0-e07d-73ad-b7aa-21f132985459",
+            "wallet_id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+            "currency": "btc",
+            "payment_kind": "bolt11",
+            "amount": { "currency": "btc", "amount": 2_000_000 },
+            "description": "a book",
+            "expiration": 3600,
+        }))),
+        ("receive_any_amount" = (summary = "Ask for a payment, the payer names the amount", value = json!({
+            "id": "01a20ae0-e07d-73ad-b7aa-21f132985460",
+            "wallet_id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+            "currency": "btc",
+            "payment_kind": "bolt11",
+        }))),
+    )),
     responses(
         (status = 202, description = "Taken. Reads see it at once."),
         (status = 201, description = "Taken, and as it stands now (`Prefer: return=representation`).",

@@ -52,7 +52,7 @@ pub(super) struct Decoded {
     operation_id = "decode_payment_request",
     tag = "payments",
     params(("organization_id" = Uuid, Path), ("environment_id" = Uuid, Path)),
-    request_body = DecodeBody,
+    request_body(content = DecodeBody, example = json!({ "payment_request": "lnbcrt250u1p..." })),
     responses((status = 200, description = "What it says.", body = Decoded)),
 )]
 pub(super) async fn decode(
@@ -135,7 +135,20 @@ pub(super) struct Estimate {
     operation_id = "estimate_payment",
     tag = "payments",
     params(("organization_id" = Uuid, Path), ("environment_id" = Uuid, Path)),
-    request_body = EstimateBody,
+    request_body(content = EstimateBody, examples(
+        ("send" = (summary = "What would this invoice cost?", value = json!({
+            "wallet_id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+            "currency": "btc",
+            "type": "bolt11",
+            "data": { "payment_request": "lnbcrt250u1p..." },
+        }))),
+        ("receive" = (summary = "What would be received?", value = json!({
+            "wallet_id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+            "currency": "btc",
+            "payment_kind": "bolt11",
+            "amount": { "currency": "btc", "amount": 2_000_000 },
+        }))),
+    )),
     responses((status = 200, description = "What it would come to now.", body = Estimate)),
 )]
 pub(super) async fn estimate(

@@ -62,7 +62,15 @@ pub(super) struct RenameBody {
         ("prefer" = Option<String>, Header, description = "`return=representation` answers with the \
          wallet"),
     ),
-    request_body = WalletBody,
+    request_body(content = WalletBody, example = json!({
+        "id": "01a20ae0-92c1-7d0e-8f6f-2b9d3c5a7e10",
+        "environment_id": "01a20ae0-6b1e-7c44-9d0b-5f1e8a7c3d22",
+        "line_of_credit_id": "01a20ae0-7a3f-7b12-8c9e-1d2f3a4b5c66",
+        "name": "tills",
+        "network": "regtest",
+        "limit": 100_000_000,
+        "metadata": { "shop": "north" },
+    })),
     responses(
         (status = 202, description = "Made. Reads see it at once."),
         (status = 201, description = "Made (`Prefer: return=representation`).", body = WalletView),
@@ -191,7 +199,7 @@ pub(super) async fn read(
     operation_id = "rename_wallet",
     tag = "wallets",
     params(("organization_id" = Uuid, Path), ("wallet_id" = Uuid, Path)),
-    request_body = RenameBody,
+    request_body(content = RenameBody, example = json!({ "name": "tills in the north" })),
     responses((status = 202, description = "Renamed.")),
 )]
 pub(super) async fn rename(

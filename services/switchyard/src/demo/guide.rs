@@ -9,17 +9,26 @@ use super::onboard::{
 };
 use crate::{output::Output, ready, show::sat};
 
-pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out: &Output) {
+/// What is to be paid first. By REST the caller brings the id.
+pub(super) struct FirstPayment {
+    pub(super) id: String,
+    pub(super) invoice: String,
+}
+
+pub(super) fn show(platform: &ready::Platform, house: &House, pay: &FirstPayment, out: &Output) {
+    let invoice = &pay.invoice;
     let key_file = platform.data.join(ready::DEMO_KEY_FILE);
     let data = quoted(&platform.data);
     let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
     let binary = quoted(&own_binary);
     let first = format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}");
+    let by_rest = by_rest(platform, house, pay, &quoted(&key_file));
     let document = json!({
         "ready": platform,
         "key_file": key_file,
         "invoice": invoice,
         "first_payment": first,
+        "first_payment_by_rest": by_rest,
         "demo": house,
     });
     out.answer(&document, || {
@@ -27,6 +36,8 @@ pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out
             "{where_it_is}\n\
              Make a first payment, 25,000 sat to alice. Paste this into another terminal:\n\n\
              \x20 {first}\n\n\
+             Or the same by REST; pasted twice, it is still one payment:\n\n\
+             \x20 {by_rest}\n\n\
              {more}\n\
              Ctrl-C stops everything; started again, everything is still there.",
             where_it_is = where_it_is(platform, &quoted(&key_file)),
@@ -35,12 +46,38 @@ pub(super) fn show(platform: &ready::Platform, house: &House, invoice: &str, out
     });
 }
 
+/// The same payment as any HTTP client makes it.
+fn by_rest(
+    platform: &ready::Platform,
+    house: &House,
+    pay: &FirstPayment,
+    key_file: &str,
+) -> String {
+    let body = json!({
+        "id": pay.id,
+        "wallet_id": house.credit_wallet_id,
+        "currency": "btc",
+        "type": "bolt11",
+        "data": { "payment_request": pay.invoice },
+    });
+    format!(
+        "curl -sS http://{address}/v1/organizations/{org}/environments/{environment}/payments \\
+    -H \"x-api-key: $(cat {key_file})\" -H 'content-type: application/json' \\
+    -H 'prefer: return=representation, wait=30' \\
+    -d '{body}'",
+        address = platform.address,
+        org = house.organisation_id,
+        environment = house.environment_id,
+    )
+}
+
 fn where_it_is(platform: &ready::Platform, key_file: &str) -> String {
     format!(
         "
 Switchyard is running beside a simulated Lightning network of six nodes.
 
-  customers call   {address} (gRPC, switchyard.v1)
+  customers call   http://{address} (REST; gRPC, switchyard.v1)
+  to read and try  http://{address}/docs
   operators call   {admin} (gRPC, switchyard.admin.v1)
   metrics          {metrics}
   data folder      {data}

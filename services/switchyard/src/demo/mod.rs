@@ -11,6 +11,7 @@ use bootstrap::{Exit, Settings, Signals, files::FolderLock};
 use crate::{
     client::Connection,
     failure::Failure,
+    names,
     output::Output,
     platform::{Listeners, Platform},
     ready,
@@ -79,7 +80,7 @@ async fn invite(
 ) -> Result<Option<()>, Failure> {
     let to = Connection::of(platform.data.clone());
     let house = onboard::onboard(&to, &platform.data, &network.ready()?, out).await?;
-    let invoice = network.invoice().await?;
-    guide::show(platform, &house, &invoice, out);
+    let (id, invoice) = (names::id_or_new(None)?, network.invoice().await?);
+    guide::show(platform, &house, &guide::FirstPayment { id, invoice }, out);
     Ok(Some(()))
 }

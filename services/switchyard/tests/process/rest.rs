@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
 };
 
 use serde_json::{Value, json};
@@ -33,9 +33,9 @@ impl Rest {
         }
     }
 
-    fn ask(&self, method: &str, path: &str, prefer: &str, body: &Value) -> Answer {
+    fn request(&self, method: &str, path: &str, prefer: &str, body: &Value) -> String {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = format!(
+        format!(
             "{method} /v1/organizations/{}{path} HTTP/1.1\r\nhost: {}\r\nx-api-key: {}\r\n\
              prefer: {prefer}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
              connection: close\r\n\r\n{body}",
@@ -43,7 +43,11 @@ impl Rest {
             self.address,
             self.key,
             body.len(),
-        );
+        )
+    }
+
+    fn ask(&self, method: &str, path: &str, prefer: &str, body: &Value) -> Answer {
+        let request = self.request(method, path, prefer, body);
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -126,6 +130,34 @@ fn a_merchant_pays_is_paid_and_reads_it_all_by_rest_also_after_a_crash() {
     assert!(feed["events"].as_array().unwrap().len() > 5);
     let deleted = rest.ask("DELETE", &format!("/wallets/{wallet}"), "", &Value::Null);
     assert_eq!((deleted.status, &deleted.body["error"]["type"]), (400, &json!("wallet_not_empty")));
+    assert_eq!(house.ok(&["audit"])["clean"], true);
+}
+
+/// Whoever asks and hangs up has asked: what was taken goes on, and the repeat finds it.
+#[test]
+fn a_client_that_hangs_up_after_posting_finds_one_payment() {
+    let house = House::start();
+    house.onboard();
+    let rest = Rest::of(&house);
+    let invoice =
+        house.outside_invoice(&["--amount-msat", "5000", "--description", "sim:slow:1500"]);
+    let send = json!({
+        "id": "01a20ae0-e07d-73ad-b7aa-21f132985458", "currency": "btc", "type": "bolt11",
+        "wallet_id": wallet(&house, "credit")["id"], "data": { "payment_request": invoice },
+    });
+    for _ in 0..20 {
+        let request = rest.request("POST", &rest.payments(""), "wait=60", &send);
+        let mut socket = TcpStream::connect(&rest.address).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        socket.shutdown(Shutdown::Both).unwrap();
+    }
+    let prefer = "return=representation, wait=30";
+    let paid = rest.ask("POST", &rest.payments(""), prefer, &send);
+    assert_eq!(paid.body["status"], "completed", "{}", paid.body);
+    assert_eq!(rest.get(&rest.payments(""))["total"], json!(1));
+    let settled = house.ok(&["sim", "settlements"]);
+    let settled = settled["settlements"].as_array().unwrap();
+    assert_eq!((settled.len(), &settled[0]["times"]), (1, &json!(1)), "{settled:?}");
     assert_eq!(house.ok(&["audit"])["clean"], true);
 }
 

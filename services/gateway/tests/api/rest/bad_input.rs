@@ -191,6 +191,85 @@ async fn other_peoples_things_are_not_found_like_things_that_never_were() {
     }
 }
 
+/// So do writes, whether the path or the body names it, and nothing changes.
+#[tokio::test]
+async fn nobody_changes_other_peoples_things() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let (shop, stranger) = (&world.shop, &world.stranger);
+    let unknown = payment(0x00ff_ffff).to_string();
+    let send = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    let receive = world.book.receive_body(payment(1));
+    let wallet = json!({
+        "id": payment(2).to_string(), "environment_id": world.book.environment.to_string(),
+        "line_of_credit_id": world.book.line, "name": "tills", "network": "regtest", "limit": 0,
+    });
+    let own = |path: &str| (world.book.of_org(path), world.book.of_env(path));
+    let wallets = [shop.wallet.to_string(), stranger.wallet.to_string()];
+    let lines = [shop.line.clone(), stranger.line.clone()];
+    let environments = [shop.environment.to_string(), stranger.environment.to_string()];
+    let rename = json!({ "name": "theirs" });
+    for (method, path, body, foreign) in [
+        ("PATCH", own("/wallets/{}").0, rename, &wallets),
+        ("DELETE", own("/wallets/{}").0, Value::Null, &wallets),
+        ("PATCH", own("/lines_of_credit/{}/sandbox").1, json!({ "limit": 1 }), &lines),
+        ("POST", own("/payments").1, with(send.clone(), "/wallet_id", json!("{}")), &wallets),
+        ("POST", own("/payments").1, with(receive, "/wallet_id", json!("{}")), &wallets),
+        ("POST", own("/payments/estimate").1, with(send, "/wallet_id", json!("{}")), &wallets),
+        (
+            "POST",
+            own("/wallets").0,
+            with(wallet.clone(), "/environment_id", json!("{}")),
+            &environments,
+        ),
+        ("POST", own("/wallets").0, with(wallet, "/line_of_credit_id", json!("{}")), &lines),
+    ] {
+        let ask = async |id: &str| {
+            let request = rest.request(method.parse().unwrap(), &path.replace("{}", id));
+            let request = request.header("content-type", "application/json");
+            let body = body.to_string().replace("{}", id);
+            rest.ask(request.body(Body::from(body)).unwrap()).await
+        };
+        let never_was = ask(&unknown).await;
+        for id in foreign {
+            let refused = ask(id).await;
+            assert_eq!(refused.refusal().0, 404, "{method} {path}: {}", refused.body);
+            let as_unknown = refused.without_request_id().to_string().replace(id, &unknown);
+            assert_eq!(as_unknown, never_was.without_request_id().to_string());
+        }
+    }
+    assert!(!world.fake.has_payment(world.book.org, payment(1)));
+    let theirs = world.rest(stranger).get(&stranger.of_org("/wallets")).await;
+    assert_eq!(
+        (theirs.body.as_array().unwrap().len(), &theirs.body[0]["name"]),
+        (1, &json!("till"))
+    );
+}
+
+#[tokio::test]
+async fn headers_that_may_be_given_once_are_refused_twice() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let twice = |name, value| rest.clone().with(name, value).with(name, value);
+    let body = world.book.receive_body(payment(1)).to_string();
+    for (rest, refusal) in [
+        (twice("content-type", "application/json"), (415, "missing_content_type")),
+        (twice("idempotency-key", "one"), (400, "invalid_request")),
+        (rest.clone().with("x-api-key", &world.book.key), (400, "invalid_request")),
+        (twice("authorization", "Bearer one"), (400, "invalid_request")),
+    ] {
+        let mut request = rest.request(Method::POST, &world.book.of_env("/payments"));
+        if refusal.0 != 415 {
+            request = request.header("content-type", "application/json");
+        }
+        let refused = rest.ask(request.body(Body::from(body.clone())).unwrap()).await;
+        assert_eq!(refused.refusal(), refusal, "{}", refused.body);
+    }
+    let stream = twice("last-event-id", "1").with("accept", "text/event-stream");
+    assert_eq!(stream.get(&world.book.of_env("/events")).await.refusal(), (400, "invalid_filter"));
+    assert!(!world.fake.has_payment(world.book.org, payment(1)));
+}
+
 #[tokio::test]
 async fn ids_that_are_no_uuids_are_refused() {
     let world = World::new().await;

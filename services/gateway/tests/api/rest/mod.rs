@@ -4,6 +4,7 @@ mod bad_input;
 mod client;
 mod document;
 mod events;
+mod examples;
 mod keys;
 mod ledger;
 mod lines;
