@@ -45,12 +45,14 @@ pub(super) async fn once(
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(first) = given.next() else { return Ok(None) };
-    let text = first.to_str().ok().map(|text| text.trim().trim_matches('"'));
-    match text.filter(|_| given.next().is_none()) {
-        Some(text) if (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) => {
-            Ok(Some(text.to_owned()))
-        }
-        Some(_) | None => Err(Refusal::field(
+    let text = first.to_str().ok().map(str::trim);
+    let text = text.filter(|text| text.len() <= limits::IDEMPOTENCY_KEY_BYTES_MAX);
+    // A string as the draft writes it; any other quotes are part of the key.
+    let inner = |text: &'_ str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    let key = text.map(|text| inner(text).unwrap_or_else(|| text.to_owned()));
+    match key.filter(|key| given.next().is_none() && !key.is_empty()) {
+        Some(key) => Ok(Some(key)),
+        None => Err(Refusal::field(
             "idempotency-key",
             format!(
                 "Idempotency-Key must be given once, with 1 to {} visible ASCII characters",

@@ -32,6 +32,22 @@ async fn a_key_is_answered_once_and_for_all() {
     assert_eq!(shop.post(&world.shop.of_env("/payments"), &body).await.status, 202);
 }
 
+/// One pair of quotes is how the key is written; more of them make another key.
+#[tokio::test]
+async fn a_key_in_quotes_is_the_key_without_them() {
+    let world = World::new().await;
+    let path = world.book.of_env("/payments");
+    let body = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    let rest = world.rest(&world.book);
+    let ask = async |key| rest.clone().with("idempotency-key", key).post(&path, &body).await;
+    assert_eq!(ask("\"7\"").await.status, 202);
+    let other = world.book.send_body(payment(2), &invoice(2, Some(20_000)));
+    for (key, refusal) in [("7", Some((422, "idempotency_conflict"))), ("\"\"7\"\"", None)] {
+        let answer = rest.clone().with("idempotency-key", key).post(&path, &other).await;
+        assert_eq!((answer.status != 202).then(|| answer.refusal()), refusal, "{key}");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_request_leaves_its_key_free() {
     let world = World::new().await;
@@ -48,10 +64,12 @@ async fn keys_that_are_none_are_refused() {
     let world = World::new().await;
     let rest = world.rest(&world.book);
     let body = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
-    let long = "k".repeat(256);
+    let (long, quotes) = ("k".repeat(256), "\"".repeat(256));
     for bad in [
         rest.clone().with("idempotency-key", ""),
+        rest.clone().with("idempotency-key", "\"\""),
         rest.clone().with("idempotency-key", &long),
+        rest.clone().with("idempotency-key", &quotes),
         rest.clone().with("idempotency-key", "a").with("idempotency-key", "b"),
     ] {
         let refused = bad.post(&world.book.of_env("/payments"), &body).await;
