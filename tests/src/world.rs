@@ -170,11 +170,9 @@ impl World {
         let ready_file = data.join("ready.json");
         let mut command = Command::new(switchyard());
         command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        // One caller may be the whole load.
-        command.args(["--calls-per-second", "1000000"]);
         command.arg("--data").arg(&data).args(&self.setup.flags);
-        // The end of the log must say where it died, not how it got there.
-        command.env("RUST_BACKTRACE", "0");
+        // One caller may be the whole load; the end of the log must say where it died, not how.
+        command.env("SWITCHYARD_CALLS_PER_SECOND", "1000000").env("RUST_BACKTRACE", "0");
         if let Some(url) = &self.setup.postgres {
             command.args(["--store", url]);
             command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
