@@ -157,7 +157,7 @@ impl Origins {
         let unknown = Timestamp::default();
         match row {
             Row::Line(id, stored) if stored.created_at == unknown => {
-                let Line { first_limit_msat, created_at, .. } = self.0.lines.get(id)?;
+                let Line { first_limit_msat, created_at, .. } = &**self.0.lines.get(id)?;
                 let (first_limit_msat, created_at) = (*first_limit_msat, *created_at);
                 Some(Row::Line(*id, Line { first_limit_msat, created_at, ..stored.clone() }))
             }

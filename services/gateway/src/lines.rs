@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn own(org: &Org, caller: Caller, id: LineId) -> Result<&Line, Problem> {
     let known = org.lines.get(&id);
     let own = known.filter(|line| line.environment == caller.environment);
-    own.ok_or_else(|| Rejection::LineNotFound(id).into())
+    own.map(Box::as_ref).ok_or_else(|| Rejection::LineNotFound(id).into())
 }
 
 /// The wallets that draw on a line, or on the own node that stands for one.

@@ -27,7 +27,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
 pub(crate) fn own(org: &Org, caller: Caller, id: WalletId) -> Result<&Wallet, Problem> {
     let known = org.wallets.get(&id);
     let own = known.filter(|wallet| wallet.environment == caller.environment);
-    own.ok_or_else(|| Rejection::WalletNotFound(id).into())
+    own.map(Box::as_ref).ok_or_else(|| Rejection::WalletNotFound(id).into())
 }
 
 /// Renames a wallet; the name has been checked.

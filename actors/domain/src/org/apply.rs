@@ -20,7 +20,7 @@ impl Org {
                 self.environments.insert(*environment, Environment { name: name.clone() });
             }
             Event::LineOpened { line, environment, limit_msat } => {
-                self.lines.insert(*line, Line::new(*environment, *limit_msat, at));
+                self.lines.insert(*line, Box::new(Line::new(*environment, *limit_msat, at)));
             }
             Event::LineLimitSet { line, limit_msat } => self.set_limit(*line, *limit_msat),
             Event::LineDisabled { line } => self.known_line(*line).disabled_at = Some(at),
@@ -127,7 +127,7 @@ impl Org {
             updated_at: at,
             deleted_at: None,
         };
-        self.wallets.insert(id, added);
+        self.wallets.insert(id, Box::new(added));
     }
 
     fn set_share(&mut self, id: WalletId, limit_msat: Msat, at: Timestamp) {

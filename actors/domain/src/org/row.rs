@@ -69,13 +69,13 @@ impl Org {
                 self.environments.entry(id).or_insert(environment);
             }
             Row::Line(id, line) => {
-                self.lines.entry(id).or_insert(line);
+                self.lines.entry(id).or_insert(Box::new(line));
             }
             Row::Node(id, node) => {
                 self.nodes.entry(id).or_insert(node);
             }
             Row::Wallet(id, wallet) => {
-                self.wallets.entry(id).or_insert(wallet);
+                self.wallets.entry(id).or_insert(Box::new(wallet));
             }
             Row::Account(account, balance) => {
                 self.accounts.entry(account).or_insert(balance);
@@ -121,9 +121,9 @@ impl Org {
     fn row(&self, key: RowKey) -> Option<Row> {
         Some(match key {
             RowKey::Environment(id) => Row::Environment(id, self.environments.get(&id)?.clone()),
-            RowKey::Line(id) => Row::Line(id, self.lines.get(&id)?.clone()),
+            RowKey::Line(id) => Row::Line(id, Line::clone(self.lines.get(&id)?)),
             RowKey::Node(id) => Row::Node(id, self.nodes.get(&id)?.clone()),
-            RowKey::Wallet(id) => Row::Wallet(id, self.wallets.get(&id)?.clone()),
+            RowKey::Wallet(id) => Row::Wallet(id, Wallet::clone(self.wallets.get(&id)?)),
             RowKey::Account(account) => Row::Account(account, *self.accounts.get(&account)?),
             RowKey::Outgoing(id) => Row::Outgoing(self.outgoing.get(&id)?.clone()),
             RowKey::Incoming(id) => Row::Incoming(self.incoming.get(&id)?.clone()),

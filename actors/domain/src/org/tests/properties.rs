@@ -148,8 +148,9 @@ fn books_agree(org: &Org) {
     let open = org.outgoing.values().filter(|payment| payment.is_open()).count();
     assert_eq!(org.open_outgoing, open);
     assert_eq!(org.open_incoming, org.incoming.values().filter(|it| it.is_open()).count());
-    let line =
-        |(id, line): (&_, &crate::org::Line)| (Backing::Line(*id), line.funds, line.allocated_msat);
+    let line = |(id, line): (&_, &Box<crate::org::Line>)| {
+        (Backing::Line(*id), line.funds, line.allocated_msat)
+    };
     let node = |(id, node): (&_, &crate::org::CustomerNode)| {
         (Backing::Node(*id), node.funds, node.allocated_msat)
     };
