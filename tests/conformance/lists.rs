@@ -20,7 +20,7 @@ use crate::{
     bed::{Bed, ENVIRONMENT, LINE, NODES, WALLET, id, msat},
     case,
     rows::{journal, story},
-    writer::{Writer, failed, hash, paid, send},
+    writer::{Writer, failed, hash, paid, receipt, send},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -31,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case(metadata_is_found_whatever_it_says),
         case(payments_are_counted_by_kind),
         case(a_history_has_every_event_of_its_payment),
+        case(a_history_has_hundreds_of_events_too),
         case(a_feed_has_what_is_of_its_environment),
         case(the_ledger_of_a_wallet_is_read_in_pages),
         case(the_ledger_is_filtered_and_counted),
@@ -289,6 +290,23 @@ async fn a_history_has_every_event_of_its_payment(bed: Bed) {
     }
     assert_eq!(bed.store.history(writer.id(), id(99)).await, Ok(Vec::new()));
     assert_eq!(bed.store.history(id(99), id(1)).await, Ok(Vec::new()));
+}
+
+async fn a_history_has_hundreds_of_events_too(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    writer.receive(&bed, id(1), 1, NODES[0]).await;
+    writer.receive(&bed, id(2), 2, NODES[0]).await;
+    for paid in 1..=300 {
+        writer.run(&bed, receipt(id(1), msat(paid))).await;
+    }
+    writer.run(&bed, receipt(id(2), msat(1))).await;
+    let of_first = |it: &&Recorded| it.event.payment() == Some(id(1));
+    let all = journal(&bed, &writer).await;
+    let expected: Vec<Recorded> = all.iter().filter(of_first).cloned().collect();
+    assert!(expected.len() > 300);
+    assert_eq!(bed.store.history(writer.id(), id(1)).await, Ok(expected));
+    let filter = LedgerFilter { payment: Some(id(1)), ..LedgerFilter::default() };
+    assert_eq!(bed.store.count_ledger(writer.id(), WALLET, &filter).await, Ok(300));
 }
 
 async fn a_feed_has_what_is_of_its_environment(bed: Bed) {

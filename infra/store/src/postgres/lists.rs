@@ -48,9 +48,18 @@ const OF_WALLET: &str = "
     from ledger join journal on journal.org_id = ledger.org_id and journal.seq = ledger.seq
     where ledger.org_id = $1 and ledger.wallet_id = $2 and $6::uuid is null";
 
-/// Found from the payment, however much else the wallet has.
+/// Where the events of a payment are. One with more than are listed with it has them looked for in the
+/// journal: only an invoice that is paid hundreds of times has so many, and a list without end would be
+/// written again at each.
+pub(super) const EVENTS: &str = "
+    unnest(case when cardinality(payment.seqs) > 64 then array(
+        select event.seq from journal as event
+        where event.org_id = payment.org_id and event.payment_id = payment.payment_id
+            and event.seq between payment.seqs[1] and payment.updated_seq
+    ) else payment.seqs end) as event (seq)";
+
+/// Found from the payment's events, however much else the wallet has.
 const OF_PAYMENT: &str = "
-    from payment cross join unnest(payment.seqs) as event (seq)
         join ledger on ledger.org_id = payment.org_id and ledger.seq = event.seq
         join journal on journal.org_id = payment.org_id and journal.seq = event.seq
     where payment.org_id = $1 and ledger.wallet_id = $2 and payment.payment_id = $6";
@@ -152,10 +161,10 @@ impl Postgres {
     }
 }
 
-fn source(filter: &LedgerFilter) -> &'static str {
+fn source(filter: &LedgerFilter) -> String {
     match filter.payment {
-        Some(_) => OF_PAYMENT,
-        None => OF_WALLET,
+        Some(_) => format!("from payment cross join {EVENTS} {OF_PAYMENT}"),
+        None => OF_WALLET.to_owned(),
     }
 }
 

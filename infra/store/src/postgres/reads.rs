@@ -10,7 +10,7 @@ use ports::{
 };
 use tokio_postgres::Row;
 
-use super::{Postgres, session::unavailable};
+use super::{Postgres, lists::EVENTS, session::unavailable};
 use crate::{
     codec,
     records::Standing,
@@ -19,9 +19,8 @@ use crate::{
 
 const PAYMENT: &str = "select body from payment where org_id = $1 and payment_id = $2";
 
+/// Of the payment's events.
 const HISTORY: &str = "
-    select journal.seq, journal.at_ms, journal.body
-    from payment cross join unnest(payment.seqs) as event (seq)
         join journal on journal.org_id = payment.org_id and journal.seq = event.seq
     where payment.org_id = $1 and payment.payment_id = $2
     order by journal.seq";
@@ -74,7 +73,9 @@ impl Reads for Postgres {
     }
 
     async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
-        self.read(HISTORY, &[org.uuid(), payment.uuid()]).await?.iter().map(recorded).collect()
+        let columns = "journal.seq, journal.at_ms, journal.body";
+        let statement = format!("select {columns} from payment cross join {EVENTS} {HISTORY}");
+        self.read(&statement, &[org.uuid(), payment.uuid()]).await?.iter().map(recorded).collect()
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<org::Row>, StoreError> {

@@ -89,7 +89,9 @@ const PAYMENTS: &str = "
     update payment
     set status = batch.status, updated_at_ms = batch.updated_at_ms,
         updated_seq = batch.updated_seq, open = batch.open, failed_hash = batch.failed_hash,
-        body = batch.body, seqs = payment.seqs || ($11::bigint[])[batch.first_seq:batch.last_seq]
+        body = batch.body,
+        seqs = case when cardinality(payment.seqs) > 64 then payment.seqs
+            else payment.seqs || ($11::bigint[])[batch.first_seq:batch.last_seq] end
     from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bool[],
             $7::bytea[], $8::bytea[], $9::int[], $10::int[])
         as batch (org_id, payment_id, status, updated_at_ms, updated_seq, open, failed_hash, body,

@@ -228,7 +228,8 @@ fn update_payments(open: &Connection, batch: &Batch) -> Result<(), AppendError> 
         open,
         "update payment
          set open = ?3, failed_hash = ?4, body = ?5, status = ?6, updated_at = ?7,
-             updated_seq = ?8, seqs = case ?9 when '' then seqs else seqs || ',' || ?9 end
+             updated_seq = ?8,
+             seqs = case when ?9 = '' or length(seqs) > 1000 then seqs else seqs || ',' || ?9 end
          where org_id = ?1 and payment_id = ?2",
     )?;
     for row in &batch.payments {

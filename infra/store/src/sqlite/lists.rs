@@ -51,9 +51,17 @@ const OF_WALLET: &str = "
     from ledger join journal on journal.org_id = ledger.org_id and journal.seq = ledger.seq
     where ledger.org_id = ?1 and ledger.wallet_id = ?2 and ?6 is null";
 
-/// Found from the payment, however much else the wallet has.
+/// Where the events of a payment are. One with more than are listed with it has them looked for in the
+/// journal: only an invoice that is paid hundreds of times has so many, and a list without end would be
+/// written again at each.
+const EVENTS: &str = "
+    json_each(case when length(payment.seqs) > 1000 then (
+        select json_group_array(event.seq) from journal as event
+        where event.org_id = payment.org_id and event.payment_id = payment.payment_id
+    ) else '[' || payment.seqs || ']' end) as event";
+
+/// Found from the payment's events, however much else the wallet has.
 const OF_PAYMENT: &str = "
-    from payment cross join json_each('[' || payment.seqs || ']') as event
         join ledger on ledger.org_id = payment.org_id and ledger.wallet_id = ?2
             and ledger.seq = event.value
         join journal on journal.org_id = payment.org_id and journal.seq = ledger.seq
@@ -175,11 +183,14 @@ pub(super) fn count_entries(
     Ok(from_signed(find.query_row(values, |row| row.get(0))?))
 }
 
-pub(super) const HISTORY: &str = "
-    select journal.seq, journal.at, journal.body
-    from payment cross join json_each('[' || payment.seqs || ']') as event
-        join journal on journal.org_id = payment.org_id and journal.seq = event.value
-    where payment.org_id = ?1 and payment.payment_id = ?2 order by journal.seq";
+/// Every event of a payment.
+pub(super) fn history_sql() -> String {
+    format!(
+        "select journal.seq, journal.at, journal.body from payment cross join {EVENTS}
+             join journal on journal.org_id = payment.org_id and journal.seq = event.value
+         where payment.org_id = ?1 and payment.payment_id = ?2 order by journal.seq"
+    )
+}
 
 /// Positions as they are stored, with commas between them.
 pub(super) fn seqs_text(seqs: &[Seq]) -> String {
@@ -187,10 +198,10 @@ pub(super) fn seqs_text(seqs: &[Seq]) -> String {
     texts.join(",")
 }
 
-fn source(filter: &LedgerFilter) -> &'static str {
+fn source(filter: &LedgerFilter) -> String {
     match filter.payment {
-        Some(_) => OF_PAYMENT,
-        None => OF_WALLET,
+        Some(_) => format!("from payment cross join {EVENTS} {OF_PAYMENT}"),
+        None => OF_WALLET.to_owned(),
     }
 }
 

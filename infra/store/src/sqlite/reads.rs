@@ -53,7 +53,8 @@ impl Reads for Sqlite {
     }
 
     async fn history(&self, org: OrgId, payment: PaymentId) -> Result<Vec<Recorded>, StoreError> {
-        self.read(move |open| recorded(open, lists::HISTORY, [bytes(&org), bytes(&payment)])).await
+        let sql = lists::history_sql();
+        self.read(move |open| recorded(open, &sql, [bytes(&org), bytes(&payment)])).await
     }
 
     async fn standing(&self, org: OrgId) -> Result<Vec<Row>, StoreError> {

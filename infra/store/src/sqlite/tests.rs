@@ -209,7 +209,7 @@ async fn reads_use_their_indexes() {
         "select body from payment where org_id = ?1 and open = 1",
         "select distinct org_id from payment where open = 1 order by org_id",
         "select body from payment where failed_hash = ?1",
-        lists::HISTORY,
+        &lists::history_sql(),
         &lists::list_sql(PaymentOrder::Created, true),
         &lists::list_sql(PaymentOrder::Created, false),
         &lists::list_sql(PaymentOrder::Updated, true),
