@@ -148,15 +148,11 @@ fn books_agree(org: &Org) {
     let open = org.outgoing.values().filter(|payment| payment.is_open()).count();
     assert_eq!(org.open_outgoing, open);
     assert_eq!(org.open_incoming, org.incoming.values().filter(|it| it.is_open()).count());
-    let line = |(id, line): (&_, &Box<crate::org::Line>)| {
-        (Backing::Line(*id), line.funds, line.allocated_msat)
-    };
-    let node = |(id, node): (&_, &crate::org::CustomerNode)| {
-        (Backing::Node(*id), node.funds, node.allocated_msat)
-    };
-    for (backing, funds, allocated) in org.lines.iter().map(line).chain(org.nodes.iter().map(node))
-    {
-        backing_agrees(org, backing, &funds, allocated);
+    for (id, line) in &org.lines {
+        backing_agrees(org, Backing::Line(*id), &line.funds, line.allocated_msat);
+    }
+    for (id, node) in &org.nodes {
+        backing_agrees(org, Backing::Node(*id), &node.funds, node.allocated_msat);
     }
 }
 

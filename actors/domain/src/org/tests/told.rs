@@ -248,9 +248,9 @@ pub(super) fn moved(before: &Org, after: &Org) -> Vec<String> {
             old.funds != wallet.funds || before.spendable(old) != after.spendable(wallet)
         })
     });
-    let line = |(id, wallet): (&WalletId, &Box<crate::org::Wallet>)| {
+    let told = changed.map(|(id, wallet)| {
         let (held, net) = (wallet.funds.held_msat.get(), wallet.funds.net_msat.get());
         format!("{} {} left, {held} held, net {net}", w(*id), after.spendable(wallet).get())
-    };
-    changed.map(line).collect()
+    });
+    told.collect()
 }
