@@ -157,7 +157,8 @@ fn public_key(field: &'static str, text: &str) -> Result<PublicKey, WireError> {
     unhex(text).map(PublicKey).ok_or(WireError::PublicKey(field))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In lower case.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -168,7 +169,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// `None` unless the text is exactly `N` bytes in hex.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let pairs = text.as_bytes().chunks(2);
     if text.len() != 2 * N {

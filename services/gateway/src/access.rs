@@ -28,19 +28,25 @@ impl Need {
         }
     }
 
-    pub(crate) fn is_met_by(self, caller: &Caller) -> bool {
-        self.permissions().iter().any(|permission| caller.permissions.has(*permission))
-    }
-
     /// Refuses a key that may not.
     pub(crate) fn check(self, caller: &Caller) -> Result<(), Problem> {
-        match self.is_met_by(caller) {
-            true => Ok(()),
-            false => {
-                let message = "the key lacks the permission for this call";
-                Err(Problem::new(ErrorClass::Denied, "access_rights", message))
-            }
+        let wanted = self.permissions();
+        if wanted.iter().any(|permission| caller.permissions.has(*permission)) {
+            return Ok(());
         }
+        let words: Vec<_> = wanted.iter().map(|permission| word(*permission)).collect();
+        let message = format!("the key lacks the permission {}", words.join(" or "));
+        Err(Problem::new(ErrorClass::Denied, "access_rights", message))
+    }
+}
+
+/// The contract's name of a permission.
+pub(crate) fn word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Read => "Read",
+        Permission::Receive => "Receive",
+        Permission::Write => "Write",
+        Permission::Billing => "Billing",
     }
 }
 

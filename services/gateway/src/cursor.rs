@@ -2,6 +2,7 @@
 
 use domain::{EnvironmentId, PaymentId};
 use ports::reads::PaymentPlace;
+use proto::convert::{hex, unhex};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -34,14 +35,13 @@ impl Cursor {
     }
 
     pub(crate) fn write(&self, place: PaymentPlace) -> String {
-        let bytes = self.bound_to.iter().copied();
-        let bytes = bytes.chain(place.key.to_be_bytes()).chain(*place.id.uuid().as_bytes());
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        let (key, id) = (place.key.to_be_bytes(), *place.id.uuid().as_bytes());
+        hex(&[&self.bound_to[..], &key, &id].concat())
     }
 
     /// `None`: it is not of this list, its filters and sort.
     pub(crate) fn read(&self, text: &str) -> Option<PaymentPlace> {
-        let bytes = unhex(text)?;
+        let bytes: [u8; LENGTH] = unhex(text)?;
         let (bound_to, rest) = bytes.split_at(BOUND);
         let (key, id) = rest.split_at(KEY);
         if bound_to != self.bound_to {
@@ -50,18 +50,6 @@ impl Cursor {
         let key = i64::from_be_bytes(key.try_into().ok()?);
         Some(PaymentPlace { key, id: PaymentId::new(Uuid::from_slice(id).ok()?) })
     }
-}
-
-fn unhex(text: &str) -> Option<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    if text.len() != 2 * LENGTH {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -20,10 +20,8 @@ use crate::{
 const OURS: &str = "/switchyard.v1.";
 
 /// Calls that change nothing begin with one of these.
-const READING: [&str; 11] = [
-    "Get", "List", "Watch", "Follow", "Ledger", "Decode", "Count", "Summar", "History", "Events",
-    "Stand",
-];
+const READING: [&str; 8] =
+    ["Get", "List", "Watch", "Follow", "Ledger", "Decode", "Summary", "History"];
 
 pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     // Reflection and health are for everybody.

@@ -17,8 +17,8 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{guard, refusal::ErrorEnvelope};
-use crate::access::Need;
+use super::refusal::ErrorEnvelope;
+use crate::access::{Need, word};
 
 /// Every route may answer these, in the one envelope.
 const ALWAYS: [&str; 8] = ["400", "401", "403", "404", "429", "500", "503", "504"];
@@ -84,8 +84,7 @@ fn may_be_empty(parameter: &mut Parameter) {
 }
 
 fn tag(operation: &mut Operation, need: Need) {
-    let words: Vec<_> =
-        need.permissions().iter().map(|permission| guard::word(*permission)).collect();
+    let words: Vec<_> = need.permissions().iter().map(|permission| word(*permission)).collect();
     let extensions = ExtensionsBuilder::new().add("x-permissions", json!(words)).build();
     operation.extensions = Some(extensions);
     let one_of = ["api_key", "bearer"];

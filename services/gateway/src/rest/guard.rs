@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     extract::{RawPathParams, Request, State},
+    http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::{ErrorClass, Permission};
 
 use super::{
     once,
@@ -20,31 +20,9 @@ use crate::{
     edge::Edge,
 };
 
-/// The contract's name of a permission.
-pub(super) fn word(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Read => "Read",
-        Permission::Receive => "Receive",
-        Permission::Write => "Write",
-        Permission::Billing => "Billing",
-    }
-}
-
 /// Refuses a key that may not.
 pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
-    let wanted = need.permissions();
-    match need.is_met_by(caller) {
-        true => Ok(()),
-        false => {
-            let words: Vec<_> = wanted.iter().map(|permission| word(*permission)).collect();
-            Err(Refusal::new(
-                ErrorClass::Denied,
-                "access_rights",
-                format!("the key lacks the permission {}", words.join(" or ")),
-            )
-            .with_status(axum::http::StatusCode::FORBIDDEN))
-        }
-    }
+    need.check(caller).map_err(|problem| Refusal::from(problem).with_status(StatusCode::FORBIDDEN))
 }
 
 pub(super) async fn guard(

@@ -7,7 +7,7 @@ use domain::{
     org::{Incoming, IncomingState, Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, Row},
     payment::{Attempt, AttemptEnd},
 };
-use proto::convert::payments as words;
+use proto::convert::{hex, payments as words};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -410,8 +410,4 @@ fn rail(rail: Rail) -> &'static str {
         Rail::CreditPool => "credit_pool",
         Rail::CustomerNode(_) => "customer_node",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
