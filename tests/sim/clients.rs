@@ -29,7 +29,7 @@ pub(crate) enum Hopes {
 
 impl Hopes {
     fn allow(self, rejection: &Rejection) -> bool {
-        let expired = matches!(rejection, Rejection::InvoiceExpired(_));
+        let expired = matches!(rejection, Rejection::InvoiceExpired);
         match self {
             Hopes::Good => expired,
             Hopes::NoWallet => expired || matches!(rejection, Rejection::WalletNotFound(_)),
@@ -139,7 +139,7 @@ impl World {
         let name = format!("another body under {}", tag('P', payment));
         let (answer, _) =
             self.insist(&name, |platform| platform_send(platform, org, payment, &terms)).await;
-        let refused = matches!(answer, Err(Rejection::IdReused | Rejection::InvoiceExpired(_)));
+        let refused = matches!(answer, Err(Rejection::IdReused | Rejection::InvoiceExpired));
         if !refused {
             self.sim.violate(format!("{name} was answered {answer:?}"));
         }

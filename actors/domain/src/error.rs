@@ -1,6 +1,6 @@
 //! What a caller may do about a request that was not carried out.
 
-use crate::{EnvironmentId, LineId, Msat, NodeId, PaymentId, Timestamp, WalletId};
+use crate::{EnvironmentId, LineId, Msat, NodeId, PaymentId, WalletId};
 
 /// Sorts every error of the system by whether it happened and what the caller should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum Rejection {
     #[error("the invoice is for {found}, this installation is on {expected}")]
     WrongNetwork { expected: &'static str, found: &'static str },
     #[error("the invoice has expired")]
-    InvoiceExpired(Timestamp),
+    InvoiceExpired,
     #[error("the invoice names no amount, so the request must")]
     AmountMissing,
     #[error("the invoice fixes the amount at {} msat, so the request must not name one", .0.get())]
@@ -80,7 +80,7 @@ impl Rejection {
             | Self::PaymentNotFound(_) => ErrorClass::NotFound,
             Self::IdReused | Self::NameTaken => ErrorClass::Conflict,
             Self::WrongNetwork { .. }
-            | Self::InvoiceExpired(_)
+            | Self::InvoiceExpired
             | Self::AmountMissing
             | Self::AmountGiven(_)
             | Self::AmountOutOfRange
@@ -107,7 +107,7 @@ impl Rejection {
             Self::IdReused => "id_reused",
             Self::NameTaken => "name_taken",
             Self::WrongNetwork { .. } => "wrong_network",
-            Self::InvoiceExpired(_) => "invoice_expired",
+            Self::InvoiceExpired => "invoice_expired",
             Self::AmountMissing => "amount_missing",
             Self::AmountGiven(_) => "amount_given",
             Self::AmountOutOfRange => "amount_out_of_range",

@@ -184,7 +184,7 @@ fn check_request(
         });
     }
     if invoice.expires_at <= now {
-        return Err(Rejection::InvoiceExpired(invoice.expires_at));
+        return Err(Rejection::InvoiceExpired);
     }
     terms.amounts(facts)
 }
