@@ -14,7 +14,8 @@ use domain::{
     org::{Backing, Command, Metadata},
 };
 use ports::{
-    Clock, Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, directory::OrgRecord,
+    Clock, Cluster, Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts,
+    directory::OrgRecord,
 };
 use store::{Faulty, Memory, Postgres, Sqlite};
 use tempfile::TempDir;
@@ -61,7 +62,16 @@ impl ManualClock {
     }
 
     pub(crate) fn tick(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.advance(1);
+    }
+
+    pub(crate) fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::AcqRel);
+    }
+
+    /// Whether an instant that the store has named is of this clock, and not of one of its own.
+    pub(crate) fn is_the_stores(&self, named: Timestamp) -> bool {
+        named.millis_since(self.now()).abs() < 60_000
     }
 }
 
@@ -76,27 +86,41 @@ pub(crate) struct Bed {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) session: SessionId,
+    /// Of a store that several processes may share.
+    cluster: Option<Arc<dyn Cluster>>,
     _folder: Option<Arc<TempDir>>,
 }
 
 impl Kind<'_> {
+    /// Whether several processes may share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Kind::Memory | Kind::Postgres(_))
+    }
+
     pub(crate) async fn bed(&self) -> Bed {
         let clock = ManualClock::new();
         let folder = matches!(self, Kind::Sqlite).then(|| Arc::new(TempDir::new().unwrap()));
+        let mut cluster: Option<Arc<dyn Cluster>> = None;
         let store: Arc<dyn Store> = match (self, &folder) {
             (Kind::Sqlite, Some(folder)) => {
                 Sqlite::open(folder.path(), Some(KEYS), clock.clone()).unwrap()
             }
-            (Kind::Memory | Kind::Sqlite, _) => Arc::new(Memory::new(clock.clone())),
+            (Kind::Memory | Kind::Sqlite, _) => {
+                let memory = Arc::new(Memory::new(clock.clone()));
+                cluster = Some(memory.clone());
+                memory
+            }
             (Kind::Faulty, _) => {
                 Arc::new(Faulty::new(Arc::new(Memory::new(clock.clone())), |_| None))
             }
             (Kind::Postgres(server), _) => {
                 let url = server.url_to(&server.new_database());
-                Postgres::connect(&url, Some(KEYS)).await.unwrap()
+                let postgres = Postgres::connect(&url, Some(KEYS)).await.unwrap();
+                cluster = Some(postgres.clone());
+                postgres
             }
         };
-        Bed::new(store, clock, folder).await
+        Bed { cluster, ..Bed::new(store, clock, folder).await }
     }
 }
 
@@ -108,7 +132,11 @@ impl Bed {
     ) -> Bed {
         let session = id(0x5e55);
         Placement::begin(store.as_ref(), session).await.unwrap();
-        Bed { store, clock, session, _folder: folder }
+        Bed { store, clock, session, cluster: None, _folder: folder }
+    }
+
+    pub(crate) fn cluster(&self) -> Arc<dyn Cluster> {
+        self.cluster.clone().expect("the suite asks only stores that have one")
     }
 
     /// The same store through other eyes.

@@ -8,6 +8,7 @@
 
 mod bed;
 mod claims;
+mod cluster;
 mod directory;
 mod fences;
 mod guard;
@@ -60,7 +61,8 @@ fn conforms(kind: &Kind<'_>) {
         idempotency::cases(),
         leases::cases(),
     ];
-    let cases: Vec<Case> = cases.into_iter().flatten().collect();
+    let shared = kind.is_shared().then(cluster::cases);
+    let cases: Vec<Case> = cases.into_iter().chain(shared).flatten().collect();
     let mut failed = Vec::new();
     for case in &cases {
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -8,11 +8,12 @@ use domain::{
     WalletId, org::Row,
 };
 use ports::{
-    Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
+    Cluster, Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
+    placement::{JoinError, PlacementMap, Pod, Shard},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -72,7 +73,7 @@ fn fault(sim: &Arc<Sim>, call: Call<'_>) -> Option<Fault> {
     let writes = match call {
         Call::Append(_) => true,
         Call::TakeIn(_) | Call::Load(_) | Call::Begin(_) | Call::Renew(_) | Call::Write => true,
-        Call::LookUp | Call::Preimage | Call::Read => false,
+        Call::Map | Call::LookUp | Call::Preimage | Call::Read => false,
     };
     let stalled = sim.strikes(|hazards| hazards.stall);
     let drawn = sim.draw(|random| {
@@ -113,6 +114,7 @@ fn name(call: Call<'_>) -> &'static str {
         Call::Preimage => "preimage",
         Call::Begin(_) => "begin",
         Call::Renew(_) => "renew",
+        Call::Map => "map",
         Call::TakeIn(_) => "take in",
         Call::Read => "read",
         Call::Write => "write",
@@ -216,6 +218,39 @@ impl Placement for Store {
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
         self.around("renew", self.rest.renew(session)).await
+    }
+
+    async fn map(&self) -> Result<PlacementMap, StoreError> {
+        self.around("map", self.rest.map()).await
+    }
+}
+
+/// What the faults of the plan do to it they do to leases and maps as well.
+#[async_trait]
+impl Cluster for Store {
+    async fn join(&self, pod: &Pod) -> Result<Timestamp, JoinError> {
+        self.around("join", self.sim.memory.join(pod)).await
+    }
+
+    async fn bury(&self) -> Result<Vec<SessionId>, StoreError> {
+        self.around("bury", self.sim.memory.bury()).await
+    }
+
+    async fn claim(&self, session: SessionId, shards: &[Shard]) -> Result<Vec<Shard>, StoreError> {
+        self.around("claim", self.sim.memory.claim(session, shards)).await
+    }
+
+    async fn hand_over(
+        &self,
+        from: SessionId,
+        shards: &[Shard],
+        to: SessionId,
+    ) -> Result<(), StoreError> {
+        self.around("hand over", self.sim.memory.hand_over(from, shards, to)).await
+    }
+
+    async fn leave(&self, session: SessionId) -> Result<(), StoreError> {
+        self.around("leave", self.sim.memory.leave(session)).await
     }
 }
 

@@ -22,8 +22,8 @@ pub use idempotency::Idempotency;
 pub use journal::Journal;
 pub use lightning::LightningNode;
 pub use operations::Operations;
-pub use orgs::Orgs;
-pub use placement::Placement;
+pub use orgs::{Orgs, Peers};
+pub use placement::{Cluster, Placement};
 pub use reads::Reads;
 pub use receipts::Receipts;
 

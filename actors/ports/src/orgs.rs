@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    ErrorClass, OrgId, PaymentId, Rejection,
-    org::{Command, Incoming, Outgoing, ReceiveTerms, Row, SendTerms},
+    ErrorClass, OrgId, PaymentId, Rejection, SessionId,
+    org::{ClaimAnswer, ClaimRequest, Command, Incoming, Outgoing, ReceiveTerms, Row, SendTerms},
 };
+
+use crate::receipts::OpenReceipt;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrgsError {
@@ -23,6 +25,12 @@ pub enum OrgsError {
     /// Every outgoing send of the installation is frozen until a person has looked.
     #[error("sends are frozen: {0}")]
     Frozen(String),
+    /// Certainly not done: the organisation lives in another pod, or is on its way there.
+    #[error("the organisation is moving to another process")]
+    NotOwner {
+        /// As far as is known here.
+        owner: Option<SessionId>,
+    },
 }
 
 impl OrgsError {
@@ -30,7 +38,9 @@ impl OrgsError {
         match self {
             Self::Rejected(rejection) => rejection.class(),
             Self::NotFound(_) => ErrorClass::NotFound,
-            Self::Unavailable(_) | Self::Frozen(_) => ErrorClass::Unavailable,
+            Self::Unavailable(_) | Self::Frozen(_) | Self::NotOwner { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::Uncertain(_) => ErrorClass::Uncertain,
         }
     }
@@ -43,6 +53,7 @@ impl OrgsError {
             Self::Unavailable(_) => "unavailable",
             Self::Uncertain(_) => "outcome_unknown",
             Self::Frozen(_) => "sends_frozen",
+            Self::NotOwner { .. } => "owner_moving",
         }
     }
 }
@@ -81,4 +92,28 @@ pub trait Orgs: Send + Sync {
         payment: PaymentId,
         within: Duration,
     ) -> Result<Row, OrgsError>;
+}
+
+/// What one organisation, or a node, asks of an organisation that may live in another pod. Every call is
+/// safe to repeat, and is repeated until it was taken.
+#[async_trait]
+pub trait Peers: Send + Sync {
+    /// A payer asks to pay an open invoice of the payee (the internal rail).
+    async fn claim(
+        &self,
+        payee: OrgId,
+        request: ClaimRequest,
+        text: String,
+    ) -> Result<(), OrgsError>;
+
+    /// The payee's committed answer.
+    async fn answer_claim(
+        &self,
+        payer: OrgId,
+        payment: PaymentId,
+        answer: ClaimAnswer,
+    ) -> Result<(), OrgsError>;
+
+    /// Books a receipt of the inbox.
+    async fn book_receipt(&self, receipt: OpenReceipt) -> Result<(), OrgsError>;
 }

@@ -1,20 +1,157 @@
-//! Who is alive. For now one process; leases bound what its permissions allow.
+//! Who is alive, and who runs which organisations.
+//!
+//! Leases and owners say who *should* load an organisation; who can write is the epoch's to say, which
+//! loading moves ([`crate::Journal::load`]). So whatever anyone believes here, nothing is written twice.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{SessionId, Timestamp};
+use domain::{OrgId, SessionId, Timestamp};
 
 use crate::StoreError;
 
 /// How long a lease lasts: long enough to renew five times, short enough to wait for.
 pub const LEASE_MS: i64 = 5_000;
 
+/// Into so many parts the organisations are divided. It never changes: the numbers are in the store.
+pub const SHARDS: u16 = 4_096;
+
+/// A part of all organisations, owned by one pod at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard(u16);
+
+impl Shard {
+    pub fn of(org: OrgId) -> Shard {
+        let number = org.uuid().as_u128() % u128::from(SHARDS);
+        Shard(u16::try_from(number).expect("the remainder is small"))
+    }
+
+    /// `None`: there is no such shard.
+    pub fn new(number: u16) -> Option<Shard> {
+        (number < SHARDS).then_some(Shard(number))
+    }
+
+    pub fn all() -> impl Iterator<Item = Shard> {
+        (0..SHARDS).map(Shard)
+    }
+
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// One life of an engine in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    pub session: SessionId,
+    /// The same in its next life.
+    pub name: String,
+    /// `host:port` at which the other pods reach it; empty where there are no others.
+    pub address: String,
+}
+
+/// Who is alive and owns what, as of one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlacementMap {
+    /// In the order of their names.
+    pub pods: Vec<Pod>,
+    /// By the number of the shard. An owner that is not among the pods is not alive, and is none.
+    pub owners: Arc<Vec<Option<SessionId>>>,
+}
+
+impl PlacementMap {
+    pub fn owner(&self, shard: Shard) -> Option<SessionId> {
+        let owner = self.owners.get(usize::from(shard.number())).copied().flatten();
+        owner.filter(|session| self.pod(*session).is_some())
+    }
+
+    pub fn pod(&self, session: SessionId) -> Option<&Pod> {
+        self.pods.iter().find(|pod| pod.session == session)
+    }
+
+    pub fn owner_of(&self, org: OrgId) -> Option<&Pod> {
+        self.pod(self.owner(Shard::of(org))?)
+    }
+}
+
 #[async_trait]
 pub trait Placement: Send + Sync {
-    /// Begins a life: a new row with a lease of [`LEASE_MS`] by the store's clock. Every other life is
-    /// over: for now there is one process, and whoever begins has taken over.
+    /// Begins the life of the only process: it owns every shard, and every other life is over. The
+    /// lease lasts for [`LEASE_MS`] by the store's clock.
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError>;
 
     /// Renews the lease and answers until when it is good. `None`: the row is gone, another has taken
     /// over, and this life is over; never an insert.
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Only pods whose lease is good are in it.
+    async fn map(&self) -> Result<PlacementMap, StoreError>;
+}
+
+/// Why an engine could not join.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    #[error("a pod named {0} is alive")]
+    NameTaken(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What several engines need over one store. Nothing here elects or agrees: the store is the one
+/// linear history.
+#[async_trait]
+pub trait Cluster: Placement {
+    /// Begins the life of one engine among others, with a lease as in [`Placement::begin`]. It owns
+    /// nothing yet. A life of the same name whose lease is over is ended by this.
+    async fn join(&self, pod: &Pod) -> Result<Timestamp, JoinError>;
+
+    /// Ends every life whose lease is over, and what it has under way at the store (`money-safety`
+    /// rule 30). Its shards are free from then on.
+    async fn bury(&self) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Takes those of the shards that no living pod owns, and answers which they were. Takes nothing
+    /// for one that is not alive itself.
+    async fn claim(&self, session: SessionId, shards: &[Shard]) -> Result<Vec<Shard>, StoreError>;
+
+    /// Gives those of its shards to another. What it does not own stays as it is.
+    async fn hand_over(
+        &self,
+        from: SessionId,
+        shards: &[Shard],
+        to: SessionId,
+    ) -> Result<(), StoreError>;
+
+    /// Ends this life. What it still owns is free from then on.
+    async fn leave(&self, session: SessionId) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Stored in the owners' table of every installation.
+    #[test]
+    fn the_shard_of_an_organisation_never_changes() {
+        let org = |text: &str| -> OrgId { text.parse().unwrap() };
+        let shard = |text| Shard::of(org(text)).number();
+        assert_eq!(shard("00000000-0000-0000-0000-000000000001"), 1);
+        assert_eq!(shard("01a20ae0-e07d-73ad-b7aa-21f132985458"), 0x458);
+        assert_eq!(shard("ffffffff-ffff-ffff-ffff-ffffffffffff"), 4_095);
+        assert_eq!(Shard::all().count(), 4_096);
+        assert_eq!(Shard::new(4_096), None);
+    }
+
+    #[test]
+    fn an_owner_that_is_not_alive_is_none() {
+        let session = |n| SessionId::new(Uuid::from_u128(n));
+        let pod = Pod { session: session(1), name: "a".to_owned(), address: String::new() };
+        let owners = Arc::new(vec![Some(session(1)), Some(session(2))]);
+        let map = PlacementMap { pods: vec![pod.clone()], owners };
+        let org = |n| OrgId::new(Uuid::from_u128(n));
+        assert_eq!(map.owner_of(org(0)), Some(&pod));
+        assert_eq!(map.owner_of(org(1)), None);
+        assert_eq!(map.owner_of(org(2)), None);
+    }
 }

@@ -27,6 +27,7 @@ use ports::{
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
+    placement::PlacementMap,
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -44,6 +45,7 @@ pub enum Call<'a> {
     Preimage,
     Begin(SessionId),
     Renew(SessionId),
+    Map,
     TakeIn(NodeId),
     /// Of read models, cursors, records or the guard.
     Read,
@@ -207,6 +209,10 @@ impl<S: Placement + ?Sized> Placement for Faulty<S> {
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
         self.change(Call::Renew(session), self.inner.renew(session)).await
+    }
+
+    async fn map(&self) -> Result<PlacementMap, StoreError> {
+        self.read(Call::Map, self.inner.map()).await
     }
 }
 

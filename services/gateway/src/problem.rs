@@ -84,9 +84,10 @@ pub(crate) mod customer {
             OrgsError::Rejected(_) | OrgsError::NotFound(_) => {
                 Problem::new(error.class(), error.code(), &error)
             }
-            OrgsError::Unavailable(_) | OrgsError::Uncertain(_) | OrgsError::Frozen(_) => {
-                veiled(error.class(), error.code(), &error.to_string())
-            }
+            OrgsError::Unavailable(_)
+            | OrgsError::Uncertain(_)
+            | OrgsError::Frozen(_)
+            | OrgsError::NotOwner { .. } => veiled(error.class(), error.code(), &error.to_string()),
         }
     }
 

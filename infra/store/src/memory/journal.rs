@@ -11,6 +11,7 @@ use domain::{
 use ports::{
     Journal, StoreError,
     journal::{Append, AppendError, Issued, Known, LoadError, Loaded, Question},
+    placement::Shard,
 };
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
 impl Journal for Memory {
     async fn load(&self, org: OrgId, session: SessionId) -> Result<Loaded, LoadError> {
         let (now, mut tables) = (self.clock.now(), self.tables());
-        if tables.pod.get(&session).is_none_or(|lease_until| *lease_until <= now) {
+        if !tables.is_alive(session, now) || !tables.owns(session, Shard::of(org)) {
             return Err(LoadError::NotOwner);
         }
         tables.load(org)

@@ -8,6 +8,7 @@ mod directory;
 mod guard;
 mod idempotency;
 mod journal;
+mod placement;
 mod reads;
 mod receipts;
 
@@ -16,18 +17,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use async_trait::async_trait;
 use domain::{
-    KeyId, Msat, NodeId, OrgId, PaymentHash, PaymentId, SessionId, Timestamp, lightning::FailureId,
+    KeyId, Msat, NodeId, OrgId, PaymentHash, PaymentId, SessionId, lightning::FailureId,
     payment::Epoch,
 };
 use ports::{
-    Clock, Placement, StoreError,
+    Clock,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::Sighting,
     idempotency::IdempotencyScope,
     journal::Seq,
-    placement::LEASE_MS,
 };
 use uuid::Uuid;
 
@@ -59,7 +58,9 @@ struct Tables {
     node_cursor: BTreeMap<NodeId, Cursors>,
     /// Whether it is excused.
     sighting: BTreeMap<Sighting, bool>,
-    pod: BTreeMap<SessionId, Timestamp>,
+    pod: BTreeMap<SessionId, placement::Life>,
+    /// By the number of the shard.
+    shard_owner: Arc<Vec<Option<SessionId>>>,
     frozen: Option<String>,
     generation: Generations,
 }
@@ -103,26 +104,5 @@ impl Memory {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // Nothing panics between the first and the last write of a change.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Placement for Memory {
-    async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
-        let pod = &mut self.tables().pod;
-        // One process at a time: whoever begins has taken over.
-        pod.clear();
-        pod.insert(session, until);
-        Ok(until)
-    }
-
-    async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
-        let pod = &mut self.tables().pod;
-        Ok(pod.get_mut(&session).map(|lease_until| {
-            *lease_until = until;
-            until
-        }))
     }
 }

@@ -5,18 +5,25 @@ use domain::{
     org::{Org, Row},
     payment::Epoch,
 };
-use ports::journal::{LoadError, Loaded, Seq};
+use ports::{
+    journal::{LoadError, Loaded, Seq},
+    placement::Shard,
+};
 use tokio_postgres::types::ToSql;
 
 use super::{
     Postgres,
+    placement::number,
     session::{no_connection, not_committed, unavailable},
 };
 use crate::{codec, shape::from_signed};
 
-/// A renewal changes no key and is not kept waiting; a takeover, which deletes the row, is.
-const POD: &str = "
-    select from pod where session = $1 and lease_until > clock_timestamp() for key share";
+/// A renewal changes no key and is not kept waiting; a takeover, which deletes the row, is, and so is
+/// another owner of the shard.
+const OWNER: &str = "
+    select from shard_owner join pod using (session)
+    where shard = $2 and session = $1 and lease_until > clock_timestamp()
+    for share of shard_owner for key share of pod";
 
 /// Waits for a transaction of an older load that is under way, and sees what it has committed.
 const HEAD: &str = "
@@ -35,19 +42,20 @@ impl Postgres {
     ) -> Result<Loaded, LoadError> {
         let mut client = self.readers.get().await.map_err(no_connection)?;
         let transaction = client.transaction().await.map_err(unavailable)?;
-        let pod = transaction.prepare_cached(POD).await.map_err(unavailable)?;
+        let owner = transaction.prepare_cached(OWNER).await.map_err(unavailable)?;
         let head = transaction.prepare_cached(HEAD).await.map_err(unavailable)?;
         let rows = transaction.prepare_cached(ROWS).await.map_err(unavailable)?;
-        let owner: [&(dyn ToSql + Sync); 1] = [session.uuid()];
+        let shard = number(Shard::of(org));
+        let place: [&(dyn ToSql + Sync); 2] = [session.uuid(), &shard];
         let key: [&(dyn ToSql + Sync); 1] = [org.uuid()];
         // In this order; each has its own snapshot, so the rows are those after the wait for the head.
-        let (pod, head, rows) = tokio::join!(
+        let (owner, head, rows) = tokio::join!(
             biased;
-            transaction.query_opt(&pod, &owner),
+            transaction.query_opt(&owner, &place),
             transaction.query_opt(&head, &key),
             transaction.query(&rows, &key),
         );
-        pod.map_err(unavailable)?.ok_or(LoadError::NotOwner)?;
+        owner.map_err(unavailable)?.ok_or(LoadError::NotOwner)?;
         let head = head.map_err(unavailable)?.ok_or(LoadError::NotFound(org))?;
         let rows = rows.map_err(unavailable)?;
         let epoch = Epoch(from_signed(head.try_get(0).map_err(unavailable)?));

@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use deadpool_postgres::Client;
 use domain::{SessionId, Timestamp};
-use ports::{Placement, StoreError, placement::LEASE_MS};
-use tokio_postgres::Row;
+use ports::{
+    Cluster, Placement, StoreError,
+    placement::{JoinError, LEASE_MS, PlacementMap, Pod, SHARDS, Shard},
+};
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
@@ -10,25 +15,56 @@ use super::{
     session::{no_connection, not_committed, unavailable},
 };
 
-/// One process at a time: whoever begins has taken over. Waits for loads of the old one.
+/// The only process: whoever begins has taken over. Waits for loads of the old one.
 const TAKE_OVER: &str = "delete from pod where session <> $1 returning session";
 
-/// Its journal lanes must not hold rows that the new one waits for (`money-safety` rule 30).
-const END_OLD: &str = "
+/// Journal lanes of a life that is over must not hold rows that others wait for (`money-safety` rule 30).
+const END_LANES: &str = "
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where application_name = any($1) and datname = current_database() and usename = current_user
         and pid <> pg_backend_pid()";
 
 const BEGIN: &str = "
-    insert into pod (session, lease_until)
-    values ($1, clock_timestamp() + $2::bigint * interval '1 millisecond')
+    insert into pod (session, lease_until, name, address)
+    values ($1, clock_timestamp() + $2::bigint * interval '1 millisecond', $3, $4)
     on conflict do nothing
     returning floor(extract(epoch from lease_until) * 1000)::bigint";
+
+const OWN_ALL: &str = "update shard_owner set session = $1";
 
 const RENEW: &str = "
     update pod set lease_until = clock_timestamp() + $2::bigint * interval '1 millisecond'
     where session = $1
     returning floor(extract(epoch from lease_until) * 1000)::bigint";
+
+/// Two that join under one name at the same instant wait for each other here.
+const LOCK_NAME: &str = "select pg_advisory_xact_lock(hashtextextended('pod ' || $1, 0))";
+
+const NAMESAKE: &str = "
+    select from pod where name = $1 and session <> $2 and lease_until > clock_timestamp()";
+
+/// A lease that is over may be renewed until somebody does this.
+const BURY: &str = "delete from pod where lease_until < clock_timestamp() returning session";
+
+const PODS: &str = "
+    select session, name, address from pod
+    where lease_until > clock_timestamp() order by name, session";
+
+const OWNERS: &str = "
+    select session, array_agg(shard) from shard_owner where session is not null group by session";
+
+const CLAIM: &str = "
+    update shard_owner set session = $1
+    where shard = any($2)
+        and not exists (select from pod where pod.session = shard_owner.session)
+        and exists (select from pod where session = $1 and lease_until > clock_timestamp())
+    returning shard";
+
+/// Waits for loads that are under way.
+const HAND_OVER: &str =
+    "update shard_owner set session = $3 where session = $1 and shard = any($2)";
+
+const LEAVE: &str = "delete from pod where session = $1";
 
 /// All by the clock of the database.
 #[async_trait]
@@ -36,15 +72,14 @@ impl Placement for Postgres {
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         let client = self.keeper().await?;
         let old = client.query(TAKE_OVER, &[session.uuid()]).await.map_err(not_committed)?;
-        let old: Result<Vec<Uuid>, _> = old.iter().map(|row| row.try_get(0)).collect();
-        let old = old.map_err(unavailable)?.into_iter().map(SessionId::new).map(lane_name);
-        let old: Vec<String> = old.collect();
-        client.query(END_OLD, &[&old]).await.map_err(unavailable)?;
-        for lane in &self.lanes {
-            lane.rename(&lane_name(session)).await.map_err(unavailable)?;
-        }
-        let lease = client.query_opt(BEGIN, &[session.uuid(), &LEASE_MS]).await;
-        until(&lease.map_err(not_committed)?.ok_or(StoreError::AlreadyThere)?)
+        end_lanes(&client, &old).await?;
+        self.name_lanes(session).await?;
+        let (name, address) = ("", "");
+        let values: [&(dyn ToSql + Sync); 4] = [session.uuid(), &LEASE_MS, &name, &address];
+        let lease = client.query_opt(BEGIN, &values).await;
+        let lease = lease.map_err(not_committed)?.ok_or(StoreError::AlreadyThere)?;
+        client.execute(OWN_ALL, &[session.uuid()]).await.map_err(not_committed)?;
+        until(&lease)
     }
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
@@ -53,12 +88,101 @@ impl Placement for Postgres {
         let lease = client.query_opt(&renew, &[session.uuid(), &LEASE_MS]).await;
         lease.map_err(not_committed)?.as_ref().map(until).transpose()
     }
+
+    async fn map(&self) -> Result<PlacementMap, StoreError> {
+        let pods = self.read(PODS, &[]).await?;
+        let owners = self.read(OWNERS, &[]).await?;
+        let pods = pods.iter().map(pod).collect::<Result<Vec<Pod>, _>>().map_err(unavailable)?;
+        let mut by_shard = vec![None; usize::from(SHARDS)];
+        for row in &owners {
+            let session = SessionId::new(row.try_get(0).map_err(unavailable)?);
+            let owned: Vec<i16> = row.try_get(1).map_err(unavailable)?;
+            for shard in shards(&owned)? {
+                by_shard[usize::from(shard.number())] = Some(session);
+            }
+        }
+        Ok(PlacementMap { pods, owners: Arc::new(by_shard) })
+    }
+}
+
+#[async_trait]
+impl Cluster for Postgres {
+    async fn join(&self, pod: &Pod) -> Result<Timestamp, JoinError> {
+        let mut client = self.keeper().await?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        transaction.query(LOCK_NAME, &[&pod.name]).await.map_err(unavailable)?;
+        let namesake = transaction.query_opt(NAMESAKE, &[&pod.name, pod.session.uuid()]).await;
+        if namesake.map_err(unavailable)?.is_some() {
+            return Err(JoinError::NameTaken(pod.name.clone()));
+        }
+        let values: [&(dyn ToSql + Sync); 4] =
+            [pod.session.uuid(), &LEASE_MS, &pod.name, &pod.address];
+        let lease = transaction.query_opt(BEGIN, &values).await.map_err(unavailable)?;
+        let lease = until(&lease.ok_or(StoreError::AlreadyThere)?)?;
+        transaction.commit().await.map_err(not_committed)?;
+        self.name_lanes(pod.session).await?;
+        Ok(lease)
+    }
+
+    async fn bury(&self) -> Result<Vec<SessionId>, StoreError> {
+        let client = self.keeper().await?;
+        let bury = client.prepare_cached(BURY).await.map_err(unavailable)?;
+        let dead = client.query(&bury, &[]).await.map_err(not_committed)?;
+        match dead.is_empty() {
+            true => Ok(Vec::new()),
+            false => end_lanes(&client, &dead).await,
+        }
+    }
+
+    async fn claim(&self, session: SessionId, shards: &[Shard]) -> Result<Vec<Shard>, StoreError> {
+        let client = self.keeper().await?;
+        let claim = client.prepare_cached(CLAIM).await.map_err(unavailable)?;
+        let claimed = client.query(&claim, &[session.uuid(), &numbers(shards)]).await;
+        let claimed = claimed.map_err(not_committed)?;
+        let claimed: Result<Vec<i16>, _> = claimed.iter().map(|row| row.try_get(0)).collect();
+        self::shards(&claimed.map_err(unavailable)?)
+    }
+
+    async fn hand_over(
+        &self,
+        from: SessionId,
+        shards: &[Shard],
+        to: SessionId,
+    ) -> Result<(), StoreError> {
+        let client = self.keeper().await?;
+        let values: [&(dyn ToSql + Sync); 3] = [from.uuid(), &numbers(shards), to.uuid()];
+        client.execute(HAND_OVER, &values).await.map_err(not_committed)?;
+        Ok(())
+    }
+
+    async fn leave(&self, session: SessionId) -> Result<(), StoreError> {
+        let client = self.keeper().await?;
+        client.execute(LEAVE, &[session.uuid()]).await.map_err(not_committed)?;
+        Ok(())
+    }
 }
 
 impl Postgres {
+    /// Connections that no load and no read can keep waiting.
     async fn keeper(&self) -> Result<Client, StoreError> {
         self.lease_keepers.get().await.map_err(no_connection)
     }
+
+    async fn name_lanes(&self, session: SessionId) -> Result<(), StoreError> {
+        for lane in &self.lanes {
+            lane.rename(&lane_name(session)).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+}
+
+async fn end_lanes(client: &Client, over: &[Row]) -> Result<Vec<SessionId>, StoreError> {
+    let sessions = over.iter().map(|row| row.try_get(0).map(SessionId::new));
+    let sessions: Vec<SessionId> =
+        sessions.collect::<Result<_, tokio_postgres::Error>>().map_err(unavailable)?;
+    let names: Vec<String> = sessions.iter().copied().map(lane_name).collect();
+    client.query(END_LANES, &[&names]).await.map_err(unavailable)?;
+    Ok(sessions)
 }
 
 /// By this name the server tells whose lanes a connection belongs to.
@@ -68,4 +192,23 @@ fn lane_name(session: SessionId) -> String {
 
 fn until(row: &Row) -> Result<Timestamp, StoreError> {
     row.try_get(0).map(Timestamp::from_millis).map_err(unavailable)
+}
+
+fn pod(row: &Row) -> Result<Pod, tokio_postgres::Error> {
+    let session: Uuid = row.try_get(0)?;
+    Ok(Pod { session: SessionId::new(session), name: row.try_get(1)?, address: row.try_get(2)? })
+}
+
+pub(super) fn number(shard: Shard) -> i16 {
+    i16::try_from(shard.number()).expect("there are fewer shards than that")
+}
+
+fn numbers(shards: &[Shard]) -> Vec<i16> {
+    shards.iter().copied().map(number).collect()
+}
+
+fn shards(numbers: &[i16]) -> Result<Vec<Shard>, StoreError> {
+    let shard = |number: &i16| u16::try_from(*number).ok().and_then(Shard::new);
+    let unknown = || StoreError::Corrupt("a shard that does not exist has an owner".to_owned());
+    numbers.iter().map(|number| shard(number).ok_or_else(unknown)).collect()
 }

@@ -30,7 +30,11 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{SessionId, Timestamp};
-use ports::{Clock, Placement, StoreError, guard::Generation, placement::LEASE_MS};
+use ports::{
+    Clock, Placement, StoreError,
+    guard::Generation,
+    placement::{LEASE_MS, PlacementMap, Pod, SHARDS},
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use self::{
@@ -167,5 +171,17 @@ impl Placement for Sqlite {
             Ok(row.optional()?)
         })
         .await
+    }
+
+    async fn map(&self) -> Result<PlacementMap, StoreError> {
+        let now = self.clock.now();
+        let session = self.read(move |open| {
+            let living = "select session_id from pod where lease_until > ?1";
+            Ok(open.query_row(living, [now.millis()], |row| Ok(sql::id(row.get(0)?))).optional()?)
+        });
+        let session: Option<SessionId> = session.await?;
+        let pod = |session| Pod { session, name: String::new(), address: String::new() };
+        let pods = session.map(pod).into_iter().collect();
+        Ok(PlacementMap { pods, owners: Arc::new(vec![session; usize::from(SHARDS)]) })
     }
 }
