@@ -6,7 +6,7 @@ use domain::{
     NodeId, OrgId, PaymentId,
     org::{ClaimAnswer, ClaimRequest, Command, Effect},
 };
-use ports::{journal::Question, lightning::PayRequest};
+use ports::{journal::Question, lightning::PayRequest, orgs::OrgsError};
 use tracing::Instrument as _;
 
 use crate::{
@@ -68,29 +68,12 @@ pub(crate) fn perform(house: &Arc<House>, org: OrgId, effect: Effect) {
 /// A claim that does not arrive is driven again by the payer.
 async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: String) {
     fail::fail_point!("effect::before_claim");
-    let question = Question {
-        org: payee,
-        payment: request.payment,
-        hash: None,
-        claim: Some((request.payer, request.payer_payment)),
+    let here = house.claim(payee, request, text.clone()).await;
+    let taken = match (here, house.place.peers()) {
+        (Err(OrgsError::NotOwner { .. }), Some(peers)) => peers.claim(payee, request, text).await,
+        (taken, _) => taken,
     };
-    let seated = match house.seated(payee).await {
-        Ok(seated) => seated,
-        Err(error) => {
-            tracing::warn!(%payee, %error, "a claim waits for its organisation");
-            return;
-        }
-    };
-    let known = match house.lookups.ask(question).await {
-        Ok(known) => known,
-        Err(error) => {
-            tracing::warn!(%error, "a claim waits for the store");
-            return;
-        }
-    };
-    let command = Command::Claim { request, text, seen_before: known.claim_seen };
-    let order = Order { remember: known.payment, ..command.into() };
-    if let Err(error) = house.execute_on(&seated, order).await {
+    if let Err(error) = taken {
         tracing::warn!(%payee, %error, "a claim was not taken; it will be driven again");
     }
 }
@@ -98,16 +81,45 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
 /// An answer that does not arrive is asked for again by the payer.
 async fn answer_claim(house: Arc<House>, payer: OrgId, payment: PaymentId, answer: ClaimAnswer) {
     fail::fail_point!("effect::before_answer_claim");
-    let command = Command::ClaimAnswered { payment, answer };
-    let (seated, order) = match house.recalled(payer, payment, command).await {
-        Ok(recalled) => recalled,
-        Err(error) => {
-            tracing::warn!(%error, "an answer to a claim waits for the store");
-            return;
+    let here = house.answer_claim(payer, payment, answer).await;
+    let taken = match (here, house.place.peers()) {
+        (Err(OrgsError::NotOwner { .. }), Some(peers)) => {
+            peers.answer_claim(payer, payment, answer).await
         }
+        (taken, _) => taken,
     };
-    if let Err(error) = house.execute_on(&seated, order).await {
+    if let Err(error) = taken {
         tracing::warn!(%payer, %error, "an answer to a claim was not taken; it will be asked again");
+    }
+}
+
+/// Of organisations that live here.
+impl House {
+    pub(crate) async fn claim(
+        self: &Arc<Self>,
+        payee: OrgId,
+        request: ClaimRequest,
+        text: String,
+    ) -> Result<(), OrgsError> {
+        let claim = Some((request.payer, request.payer_payment));
+        let question = Question { org: payee, payment: request.payment, hash: None, claim };
+        let seated = self.seated(payee).await?;
+        let known = self.lookups.ask(question).await;
+        let known = known.map_err(|error| OrgsError::Unavailable(error.to_string()))?;
+        let command = Command::Claim { request, text, seen_before: known.claim_seen };
+        let order = Order { remember: known.payment, ..command.into() };
+        self.execute_on(&seated, order).await.map(|_| ())
+    }
+
+    pub(crate) async fn answer_claim(
+        self: &Arc<Self>,
+        payer: OrgId,
+        payment: PaymentId,
+        answer: ClaimAnswer,
+    ) -> Result<(), OrgsError> {
+        let command = Command::ClaimAnswered { payment, answer };
+        let (seated, order) = self.recalled(payer, payment, command).await?;
+        self.execute_on(&seated, order).await.map(|_| ())
     }
 }
 

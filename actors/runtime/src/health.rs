@@ -64,7 +64,8 @@ impl Health {
         self.change(node, |candidate| candidate.usable = false);
     }
 
-    pub(crate) fn usable(&self, node: NodeId, status: &NodeStatus) {
+    /// What is free is shared by all processes that send over the node.
+    pub(crate) fn usable(&self, node: NodeId, status: &NodeStatus, sharers: u32) {
         let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         inbound.insert(node, status.inbound_msat);
         drop(inbound);
@@ -72,8 +73,9 @@ impl Health {
             candidate.usable = true;
             candidate.outbound_msat = status.outbound_msat;
             candidate.largest_channel_msat = status.largest_channel_msat;
-            let of_others = status.pending_htlcs.saturating_sub(candidate.in_flight);
-            candidate.slots = status.slots.saturating_sub(of_others);
+            let taken = status.pending_htlcs.max(candidate.in_flight);
+            let free = status.slots.saturating_sub(taken);
+            candidate.slots = candidate.in_flight.saturating_add(free / sharers.max(1));
         });
     }
 

@@ -30,6 +30,7 @@ use crate::{
     open_payments::OpenPayments,
     org::Order,
     orgs::Backings,
+    place::Place,
     registry::{Registry, Seated},
     router::Router,
     sighting::Sightings,
@@ -69,6 +70,7 @@ pub(crate) struct House {
     pub(crate) sockets: Sockets,
     pub(crate) settings: Settings,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) place: Place,
     pub(crate) lanes: Vec<LaneHandle>,
     pub(crate) turns: Turns,
     pub(crate) lookups: LookUps,
@@ -93,6 +95,7 @@ impl House {
         sockets: Sockets,
         settings: Settings,
         lease: Arc<Lease>,
+        place: Place,
         frozen: Option<String>,
     ) -> House {
         let turns = Turns::default();
@@ -100,10 +103,11 @@ impl House {
         House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
             turns,
-            lanes: (0..lanes).map(|_| LaneHandle::default()).collect(),
+            lanes: (0..lanes).map(|_| LaneHandle::new()).collect(),
             sockets,
             settings,
             lease,
+            place,
             registry: Registry::default(),
             waiters: Waiters::default(),
             health: Health::default(),
@@ -172,10 +176,15 @@ impl House {
     /// Freezes in memory at once and then on record.
     pub(crate) async fn freeze(&self, why: String) {
         tracing::error!(%why, "every outgoing send is frozen");
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        self.is_frozen(why.clone());
         if let Err(error) = self.sockets.guard.freeze(&why).await {
             tracing::error!(%error, "the freeze could not be recorded");
         }
+    }
+
+    /// As it is on record, or will be.
+    pub(crate) fn is_frozen(&self, why: String) {
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     pub(crate) fn thawed(&self) {

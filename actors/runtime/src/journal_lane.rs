@@ -65,6 +65,8 @@ pub(crate) struct JournalLane {
     pub(crate) turns: Turns,
     /// How many submissions wait, for admission at the door.
     pub(crate) waiting: Arc<AtomicUsize>,
+    /// When the last transaction ended.
+    pub(crate) moved: Arc<Mutex<Instant>>,
     pub(crate) meters: LaneMeters,
 }
 
@@ -210,6 +212,7 @@ impl JournalLane {
     ) {
         state.under_way = None;
         state.turn = None;
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match outcome {
             Ok(()) => {
                 fail::fail_point!("lane::committed");
@@ -294,13 +297,32 @@ impl JournalLane {
 }
 
 /// The way into a lane, whichever actor it is now.
-#[derive(Default)]
 pub(crate) struct LaneHandle {
     actor: RwLock<Option<ActorRef<LaneMessage>>>,
     waiting: Mutex<Arc<AtomicUsize>>,
+    moved: Arc<Mutex<Instant>>,
 }
 
 impl LaneHandle {
+    pub(crate) fn new() -> LaneHandle {
+        let moved = Arc::new(Mutex::new(Instant::now()));
+        LaneHandle { actor: RwLock::default(), waiting: Mutex::default(), moved }
+    }
+
+    /// When its last transaction ended, for its actor to say.
+    pub(crate) fn moved(&self) -> Arc<Mutex<Instant>> {
+        self.moved.clone()
+    }
+
+    /// Whether something waits and no transaction has ended for longer than any may take.
+    pub(crate) fn stands_still(&self) -> bool {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_idle() {
+            *moved = Instant::now();
+        }
+        moved.elapsed() > limits::LANE_STANDS_STILL_AFTER
+    }
+
     /// A new count of what waits, for a new actor.
     pub(crate) fn reset(&self) -> Arc<AtomicUsize> {
         let count = Arc::<AtomicUsize>::default();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{SessionId, Timestamp};
-use ports::{Placement, StoreError};
+use ports::{Placement, placement::JoinError};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -28,12 +28,13 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// With the lease as it is granted.
     pub(crate) async fn begin(
-        placement: &dyn Placement,
         session: SessionId,
-    ) -> Result<Lease, StoreError> {
+        granted: impl Future<Output = Result<Timestamp, JoinError>>,
+    ) -> Result<Lease, JoinError> {
         let started = Instant::now();
-        let until = placement.begin(session).await?;
+        let until = granted.await?;
         Ok(Lease {
             session,
             until_millis: AtomicI64::new(until.millis()),
@@ -64,10 +65,19 @@ impl Lease {
         let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
-    /// Renews until the row is gone; then this life is over.
-    pub(crate) async fn keep(self: Arc<Self>, placement: Arc<dyn Placement>) {
+    /// Renews until the row is gone; then this life is over. A process whose lanes stand still does not
+    /// renew: another one may do better.
+    pub(crate) async fn keep(
+        self: Arc<Self>,
+        placement: Arc<dyn Placement>,
+        makes_progress: impl Fn() -> bool,
+    ) {
         loop {
             sleep(limits::LEASE_RENEWAL).await;
+            if !makes_progress() {
+                tracing::error!("a journal lane stands still; the lease is not renewed");
+                continue;
+            }
             let asked = self.elapsed_millis();
             match placement.renew(self.session).await {
                 Ok(Some(until)) => {

@@ -15,6 +15,10 @@ pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
 /// Decisions that may wait for one lane before new work is refused at the door.
 pub(crate) const LANE_QUEUE_MAX: usize = 20_000;
 
+/// Nothing takes longer at the store: its statements end after five seconds, and a lost connection is
+/// noticed after four.
+pub(crate) const LANE_STANDS_STILL_AFTER: Duration = Duration::from_secs(15);
+
 /// Questions answered by one look-up.
 pub(crate) const LOOK_UP_BATCH_MAX: usize = 512;
 
@@ -23,6 +27,26 @@ pub(crate) const ORG_QUEUE_MAX: usize = 20_000;
 
 /// How often a lease is renewed: five times before it ends.
 pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(1);
+
+/// How often a pod looks at its place among the others: with a lease of five seconds and this, what a dead
+/// pod ran is served again within six.
+pub(crate) const PLACE_EVERY: Duration = Duration::from_millis(500);
+
+/// How old the map may be when somebody asks for an organisation that is not known to be here.
+pub(crate) const MAP_FRESH: Duration = Duration::from_millis(20);
+
+/// A free shard that was not taken for so long by the pod that should may be taken by the next in rank.
+pub(crate) const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Shards with organisations in memory that are moved in one step while pods come and go: half a per cent,
+/// so one per cent a second. Each loads its organisations again.
+pub(crate) const MOVES_AT_ONCE: usize = 20;
+
+/// How long a move waits for commits that are under way: callers are told to ask elsewhere meanwhile.
+pub(crate) const DRAIN_WITHIN: Duration = Duration::from_millis(250);
+
+/// How often a pod whose name is in use looks whether it still is.
+pub(crate) const JOIN_POLL: Duration = Duration::from_millis(500);
 
 /// A request with less than this left of its permission is not sent: it would arrive too late.
 pub(crate) const PERMISSION_MARGIN_MS: i64 = 500;
@@ -93,6 +117,9 @@ pub(crate) const WITNESSES_MAX: usize = 32;
 
 /// How often a node is asked about one payment that it must have before all of them are asked again.
 pub(crate) const SIGHTING_TRIES: u32 = 3;
+
+/// Open payments read at once when a person lets a restored node go on.
+pub(crate) const OPEN_PAGE: u32 = 500;
 
 /// How many payments a node is asked about at once.
 pub(crate) const SIGHTINGS_AT_ONCE: usize = 32;

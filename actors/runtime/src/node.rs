@@ -12,6 +12,7 @@ use ports::{
     directory::NodeRecord,
     journal::Taken,
     lightning::{NodeError, NodeStatus, PayError, Settlement},
+    orgs::OrgsError,
     receipts::OpenReceipt,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
@@ -73,12 +74,6 @@ impl NodeHandle {
 
     pub(crate) fn end(&self, org: OrgId, payment: PaymentId) {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(&(org, payment));
-    }
-
-    /// Everything that is open on this node, invoices too.
-    pub(crate) fn followed(&self) -> Vec<(OrgId, PaymentId)> {
-        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        following.iter().copied().collect()
     }
 
     /// Waits until the node may be sent to. For how long is the caller's to say.
@@ -203,7 +198,9 @@ impl NodeActor {
         }
         self.node.now_is(seen.err());
         match (status, self.node.not_usable()) {
-            (Ok(status), None) => self.house.health.usable(id, &status),
+            (Ok(status), None) => {
+                self.house.health.usable(id, &status, self.house.place.engines());
+            }
             (Ok(_) | Err(_), _) => self.house.health.unusable(id),
         }
         self.node.has_been_looked_at();
@@ -246,6 +243,10 @@ impl NodeActor {
 async fn follow_settlements(house: Arc<House>, node: NodeHandle, actor: ActorRef<NodeMessage>) {
     let mut pause = limits::RETRY_FIRST;
     while actor.get_status() < ActorStatus::Draining && !house.is_closed() {
+        if !house.place.follows(node.record.id) {
+            sleep(limits::PLACE_EVERY).await;
+            continue;
+        }
         match follow_once(&house, &node, &actor).await {
             Ok(()) => pause = limits::RETRY_FIRST,
             Err(why) => {
@@ -290,6 +291,9 @@ async fn follow_once(
         while settlements.recv_many(&mut batch, limits::SETTLE_BATCH_MAX).await > 0 {
             take_in(house, node, &batch).await?;
             batch.clear();
+            if !house.place.follows(node.record.id) {
+                break;
+            }
         }
         Ok::<(), FollowError>(())
     };
@@ -312,19 +316,29 @@ async fn take_in(
     Ok(())
 }
 
-/// Has the organisation book a receipt. One that is not taken stays in the inbox.
+/// Has the organisation book a receipt, wherever it lives. One that is not taken stays in the inbox.
 pub(crate) async fn book(house: Arc<House>, receipt: OpenReceipt) {
-    let OpenReceipt { org, payment, node, hash, paid_msat } = receipt;
     fail::fail_point!("node::before_book");
-    let command = Command::Receipt { payment, paid_msat };
-    let booked = match house.recalled(org, payment, command).await {
-        Ok((seated, mut order)) => {
-            order.taken = Some(Taken { node, hash, paid_msat });
-            house.execute_on(&seated, order).await.map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error.to_string()),
+    let booked = match (house.book_receipt(receipt).await, house.place.peers()) {
+        (Err(OrgsError::NotOwner { .. }), Some(peers)) => peers.book_receipt(receipt).await,
+        (booked, _) => booked,
     };
     if let Err(error) = booked {
+        let OpenReceipt { org, payment, .. } = receipt;
         tracing::warn!(%org, %payment, %error, "a receipt stays in the inbox for now");
+    }
+}
+
+impl House {
+    /// Of an organisation that lives here.
+    pub(crate) async fn book_receipt(
+        self: &Arc<Self>,
+        receipt: OpenReceipt,
+    ) -> Result<(), OrgsError> {
+        let OpenReceipt { org, payment, node, hash, paid_msat } = receipt;
+        let command = Command::Receipt { payment, paid_msat };
+        let (seated, mut order) = self.recalled(org, payment, command).await?;
+        order.taken = Some(Taken { node, hash, paid_msat });
+        self.execute_on(&seated, order).await.map(|_| ())
     }
 }

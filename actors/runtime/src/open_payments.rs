@@ -53,6 +53,12 @@ impl OpenPayments {
         }
     }
 
+    /// Another process follows them now.
+    pub(crate) fn forget(&self, orgs: impl Fn(OrgId) -> bool) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(org, _), _| !orgs(*org));
+    }
+
     /// Walks over all of them: for when somebody looks, not for the way of a payment.
     pub(crate) fn sum(&self) -> Sum {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -83,6 +83,8 @@ pub(crate) enum OrgMessage {
     Tick,
     /// Every decision before this instant is committed.
     Settled(Timestamp),
+    /// Answers once everything before it is committed.
+    Drain(RpcReplyPort<Answer>),
 }
 
 pub(crate) struct OrgActor {
@@ -148,6 +150,7 @@ impl Actor for OrgActor {
                 self.answer(&myself, answer, Some(reply));
             }
             OrgMessage::Tick => self.tick(&myself, state),
+            OrgMessage::Drain(reply) => self.answer(&myself, Ok(None), Some(reply)),
             OrgMessage::Settled(until) => state.settled.push_back((until, self.house.now())),
         }
         Ok(())

@@ -9,13 +9,17 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     NodeId, OrgId, PaymentId, PublicKey, Rejection, WalletId,
-    org::{Backing, Command, Incoming, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    org::{
+        Backing, ClaimAnswer, ClaimRequest, Command, Incoming, Outgoing, Payee, ReceiveTerms, Row,
+        SendFacts, SendTerms,
+    },
     routing::{Candidate, Wanted},
 };
 use ports::{
-    Orgs, StoreError,
+    Orgs, Peers, StoreError,
     journal::{Issued, Known, Question},
     orgs::OrgsError,
+    receipts::OpenReceipt,
 };
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -60,7 +64,8 @@ impl Orgs for Platform {
         spans::is_about(payment);
         let work = async move { house.send(org, payment, terms).await };
         let sent = tokio::spawn(work.in_current_span());
-        let Row::Outgoing(outgoing) = news.hear_out(finish(sent).await?, deadline).await else {
+        let heard = news.hear_out(finish(sent).await?, deadline).await;
+        let Row::Outgoing(outgoing) = heard.map_err(|_| self.house.place.not_owner(org))? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(outgoing)
@@ -79,7 +84,8 @@ impl Orgs for Platform {
         spans::is_about(payment);
         let work = async move { house.receive(org, payment, terms).await };
         let asked = tokio::spawn(work.in_current_span());
-        let Row::Incoming(incoming) = news.hear_out(finish(asked).await?, deadline).await else {
+        let heard = news.hear_out(finish(asked).await?, deadline).await;
+        let Row::Incoming(incoming) = heard.map_err(|_| self.house.place.not_owner(org))? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(incoming)
@@ -99,6 +105,38 @@ impl Orgs for Platform {
     ) -> Result<Row, OrgsError> {
         spans::is_about(payment);
         self.house.wait(org, payment, within).await
+    }
+}
+
+/// What other pods ask of the organisations that live here.
+#[async_trait]
+impl Peers for Platform {
+    async fn claim(
+        &self,
+        payee: OrgId,
+        request: ClaimRequest,
+        text: String,
+    ) -> Result<(), OrgsError> {
+        let house = self.house.clone();
+        let work = async move { house.claim(payee, request, text).await };
+        finish(tokio::spawn(work.in_current_span())).await
+    }
+
+    async fn answer_claim(
+        &self,
+        payer: OrgId,
+        payment: PaymentId,
+        answer: ClaimAnswer,
+    ) -> Result<(), OrgsError> {
+        let house = self.house.clone();
+        let work = async move { house.answer_claim(payer, payment, answer).await };
+        finish(tokio::spawn(work.in_current_span())).await
+    }
+
+    async fn book_receipt(&self, receipt: OpenReceipt) -> Result<(), OrgsError> {
+        let house = self.house.clone();
+        let work = async move { house.book_receipt(receipt).await };
+        finish(tokio::spawn(work.in_current_span())).await
     }
 }
 
@@ -264,7 +302,7 @@ impl House {
         // Before looking, so that no news falls between.
         let news = self.waiters.listen(org, payment);
         let known = self.payment(org, payment).await?;
-        Ok(news.hear_out(known, deadline).await)
+        news.hear_out(known, deadline).await.map_err(|_| self.place.not_owner(org))
     }
 
     async fn payment(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {

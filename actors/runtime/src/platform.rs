@@ -4,19 +4,26 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use domain::{Network, NodeId, OrgId, SessionId};
 use ports::{
-    StoreError, directory::NodeRecord, guard::Generation, lightning::NodeError,
+    StoreError,
+    directory::NodeRecord,
+    guard::Generation,
+    lightning::NodeError,
     operations::NodeState,
+    placement::{JoinError, LEASE_MS, Pod},
 };
 use ractor::{Actor, SpawnErr};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     house::{House, Settings, Sockets},
+    journal_lane::LaneHandle,
     lease::Lease,
     limits,
     node::{self, NodeHandle},
     org::OrgMessage,
+    place::{self, Membership, Place},
     reconcile::{self, Pace, ReconcileError},
+    records::Records,
     sighting,
     tree::{self, Tree},
 };
@@ -27,6 +34,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("an actor could not be started: {0}")]
     Actor(#[from] SpawnErr),
+    #[error("a pod named {0} is alive; each needs a name of its own")]
+    NameTaken(String),
     /// Started with another network than the one that the installation is on.
     #[error("node {node} is on {}, and this was started for {}", found.name(), wanted.name())]
     OtherNetwork { node: String, found: Network, wanted: Network },
@@ -40,11 +49,13 @@ pub struct Platform {
 
 impl Platform {
     /// Begins a life: compares the store with the one that was left, takes a lease, connects every
-    /// registered node and carries on whatever is open.
+    /// registered node and carries on whatever is open. Without a `membership` it is the only process,
+    /// and every other life is over.
     pub async fn start(
         sockets: Sockets,
         settings: Settings,
         session: SessionId,
+        membership: Option<Membership>,
     ) -> Result<Platform, StartError> {
         let records = sockets.directory.nodes().await?;
         if let Some(other) = records.iter().find(|record| record.network != settings.network) {
@@ -59,18 +70,17 @@ impl Platform {
         if let Some(why) = &frozen {
             tracing::error!(%why, "every outgoing send is frozen");
         }
-        let lease = Arc::new(Lease::begin(sockets.placement.as_ref(), session).await?);
-        tokio::spawn(lease.clone().keep(sockets.placement.clone()));
-        let house = Arc::new(House::new(sockets, settings, lease, frozen));
+        let lease = Arc::new(begin(&sockets, session, membership.as_ref()).await?);
+        let place = Place::new(session, membership);
+        let house = Arc::new(House::new(sockets, settings, lease, place, frozen));
+        tokio::spawn(keep_lease(house.clone()));
         Actor::spawn(None, Tree { house: house.clone() }, ()).await?;
         let platform = Platform { house };
         for record in records {
-            let name = record.name.clone();
-            if let Err(error) = platform.adopt(record).await {
-                tracing::error!(node = %name, %error, "a registered node cannot be used");
-            }
+            adopt(&platform.house, record).await;
         }
         platform.look_at_nodes().await;
+        tokio::spawn(place::keep(platform.house.clone(), Records::default()));
         carry_on(&platform.house).await?;
         tokio::spawn(keep_driving(platform.house.clone()));
         tokio::spawn(keep_comparing(platform.house.clone()));
@@ -99,14 +109,7 @@ impl Platform {
 
     /// Begins to use a registered node.
     pub async fn adopt(&self, record: NodeRecord) -> Result<(), NodeError> {
-        let id = record.id;
-        if self.house.node(id).is_some() {
-            return Ok(());
-        }
-        let lightning = (self.house.sockets.connect)(&record)?;
-        self.house.put_node(NodeHandle::new(record, lightning));
-        tree::start_node(&self.house, id).await;
-        Ok(())
+        use_node(&self.house, record).await
     }
 
     /// Stops a node's sends with a reason, or lets them go on. `false`: there is no such node.
@@ -170,8 +173,12 @@ impl Platform {
         self.house.frozen()
     }
 
-    /// Takes nothing new, finishes what is on its way to the journal, and ends every actor.
+    /// Takes nothing new, finishes what is on its way to the journal, and ends every actor. What it ran
+    /// goes to the other pods, if there are any.
     pub async fn stop(&self) {
+        if !self.house.lease.is_over() {
+            place::leave(&self.house).await;
+        }
         self.house.close();
         for _ in 0..limits::STOP_POLLS {
             if self.house.lanes.iter().all(|lane| lane.is_idle()) {
@@ -185,18 +192,74 @@ impl Platform {
     }
 }
 
-/// Everything that is open is carried on without waiting for a request: at the start, and again and
-/// again, as the life before this one may have written until its organisations were loaded here.
-async fn carry_on(house: &Arc<House>) -> Result<(), StoreError> {
+async fn keep_lease(house: Arc<House>) {
+    let makes_progress = || !house.lanes.iter().any(LaneHandle::stands_still);
+    house.lease.clone().keep(house.sockets.placement.clone(), makes_progress).await;
+}
+
+async fn begin(
+    sockets: &Sockets,
+    session: SessionId,
+    membership: Option<&Membership>,
+) -> Result<Lease, StartError> {
+    let Some(Membership { cluster, name, address, .. }) = membership else {
+        let granted = async { Ok(sockets.placement.begin(session).await?) };
+        return Lease::begin(session, granted).await.map_err(start_error);
+    };
+    let pod = Pod { session, name: name.clone(), address: address.clone() };
+    // A life before this one, whose end was not seen, has the name until its lease is over.
+    let patience = Duration::from_millis(LEASE_MS.unsigned_abs()) + limits::LEASE_RENEWAL;
+    let began = Instant::now();
+    loop {
+        match Lease::begin(session, cluster.join(&pod)).await {
+            Err(JoinError::NameTaken(_)) if began.elapsed() < patience => {
+                sleep(limits::JOIN_POLL).await;
+            }
+            joined => return joined.map_err(start_error),
+        }
+    }
+}
+
+fn start_error(error: JoinError) -> StartError {
+    match error {
+        JoinError::NameTaken(name) => StartError::NameTaken(name),
+        JoinError::Store(error) => StartError::Store(error),
+    }
+}
+
+/// Begins to use a node that is on record. One that cannot be used is tried again at the next start.
+pub(crate) async fn adopt(house: &Arc<House>, record: NodeRecord) {
+    let name = record.name.clone();
+    if let Err(error) = use_node(house, record).await {
+        tracing::error!(node = %name, %error, "a registered node cannot be used");
+    }
+}
+
+async fn use_node(house: &Arc<House>, record: NodeRecord) -> Result<(), NodeError> {
+    let id = record.id;
+    if house.node(id).is_some() {
+        return Ok(());
+    }
+    let lightning = (house.sockets.connect)(&record)?;
+    house.put_node(NodeHandle::new(record, lightning));
+    tree::start_node(house, id).await;
+    Ok(())
+}
+
+/// Everything of ours that is open is carried on without waiting for a request: at the start, and again
+/// and again, as the life before this one may have written until its organisations were loaded here.
+pub(crate) async fn carry_on(house: &Arc<House>) -> Result<(), StoreError> {
     let living: BTreeSet<OrgId> = house.registry.living().iter().map(|(org, _)| *org).collect();
     for org in house.sockets.reads.orgs_with_open_work().await? {
-        if !living.contains(&org) {
+        if !living.contains(&org) && house.place.owns(org) {
             let house = house.clone();
             tokio::spawn(async move { house.revive(org).await });
         }
     }
     for receipt in house.sockets.receipts.open_receipts().await? {
-        tokio::spawn(node::book(house.clone(), receipt));
+        if house.place.owns(receipt.org) {
+            tokio::spawn(node::book(house.clone(), receipt));
+        }
     }
     Ok(())
 }

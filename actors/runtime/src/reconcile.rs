@@ -5,15 +5,16 @@ use std::{collections::BTreeSet, sync::Arc};
 use domain::{
     NodeId, OrgId, PaymentId,
     lightning::FailureId,
-    org::Row,
+    org::{PaymentStatus, Row},
     payment::{Attempt, AttemptEnd},
 };
 use ports::{
-    Guard, LightningNode, StoreError,
+    Guard, LightningNode, Reads, StoreError,
     directory::NodeRecord,
     guard::{Generation, Sighting},
     journal::Question,
     lightning::{NodeError, PayUpdate},
+    reads::{Direction, PaymentFilter, PaymentOrder},
 };
 use tokio::{
     task::JoinSet,
@@ -55,8 +56,9 @@ pub(crate) fn no_longer_has(sighting: &Sighting) -> String {
     format!("node {node} no longer has payment {hash} ({payment}), which it had: it was restored")
 }
 
-/// Brings back what earlier lives have put on record of the node.
-async fn recall(house: &House, node: NodeId) -> Result<(), StoreError> {
+/// Brings back what earlier lives, and other processes, have put on record of the node.
+pub(crate) async fn recall(house: &House, node: NodeId) -> Result<(), StoreError> {
+    house.sightings.forget(|org| !house.place.owns(org));
     let recorded = house.sockets.guard.sightings(node).await?;
     for some in recorded.chunks(limits::LOOK_UP_BATCH_MAX) {
         let asked = some.iter().map(|(it, _)| about(it.org, it.payment));
@@ -216,24 +218,48 @@ pub(crate) async fn accept_as_it_is(
         || ends_before(node, guard.payment_cursor(id).await?).await?
         || !lost(house, node).await?.is_empty();
     if restored {
-        let open = open_on(house, node).await?;
+        let open = open_on(house, id).await?;
         guard.excuse_sightings(id, &open).await?;
         house.sightings.excuse(id, &open);
     }
     accept(&**guard, &node.record, node.lightning.as_ref()).await
 }
 
-/// Payments that are open on the node, whether or not it has shown them.
-async fn open_on(house: &House, node: &NodeHandle) -> Result<Vec<Sighting>, StoreError> {
+/// Payments that are open on the node, whether or not it has shown them, and whichever process runs their
+/// organisation.
+async fn open_on(house: &House, node: NodeId) -> Result<Vec<Sighting>, StoreError> {
     let mut open = Vec::new();
-    for (org, payment) in node.followed() {
-        if let Some(Row::Outgoing(outgoing)) = house.lookups.ask(about(org, payment)).await?.payment
-        {
-            let hash = outgoing.hash();
-            open.push(Sighting { node: node.record.id, org, payment, hash });
+    for org in house.sockets.reads.orgs_with_open_work().await? {
+        for row in in_flight(&*house.sockets.reads, org).await? {
+            if let Row::Outgoing(payment) = &row
+                && attempt_on(&row, node).is_some_and(|attempt| attempt.end.is_none())
+            {
+                open.push(Sighting { node, org, payment: payment.id, hash: payment.hash() });
+            }
         }
     }
     Ok(open)
+}
+
+async fn in_flight(reads: &dyn Reads, org: OrgId) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    for row in reads.standing(org).await? {
+        let Row::Environment(environment, _) = row else { continue };
+        let filter = PaymentFilter {
+            direction: Some(Direction::Send),
+            statuses: vec![PaymentStatus::Sending],
+            ..PaymentFilter::all(environment)
+        };
+        let (mut after, limit) = (None, limits::OPEN_PAGE);
+        loop {
+            let order = PaymentOrder::Created;
+            let page = reads.find_payments(org, &filter, order, true, after, 0, limit).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.place(order));
+            found.extend(page.into_iter().map(|listed| listed.row));
+        }
+    }
+    Ok(found)
 }
 
 /// Takes the node's payments as they are now: it is new here, or a person has looked. What the house

@@ -96,7 +96,7 @@ impl House {
         let mut pause = limits::RETRY_FIRST;
         while !self.is_closed() && !self.lease.is_over() {
             match self.seated(org).await {
-                Ok(_) | Err(OrgsError::NotFound(_)) => return,
+                Ok(_) | Err(OrgsError::NotFound(_) | OrgsError::NotOwner { .. }) => return,
                 Err(error) => {
                     tracing::warn!(%org, %error, "the organisation will be loaded again");
                 }
@@ -108,6 +108,7 @@ impl House {
 
     /// The organisation in memory; it is loaded first if it is not there.
     pub(crate) async fn seated(self: &Arc<Self>, id: OrgId) -> Result<Seated, OrgsError> {
+        self.must_own(id).await?;
         let seat = self.registry.seat(id);
         let since = self.now();
         let seated = |actor| Seated { org: id, actor, waiting: seat.waiting.clone(), since };
@@ -129,9 +130,22 @@ impl House {
         let actor = OrgActor { id, house: self.clone(), waiting: seat.waiting.clone() };
         let (actor, _) = Actor::spawn_linked(None, actor, (), self.root())
             .await
-            .map_err(|error| start_error(id, &error))?;
+            .map_err(|error| self.start_error(id, &error))?;
         *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
         Ok(seated(actor))
+    }
+
+    fn start_error(&self, org: OrgId, error: &ractor::SpawnErr) -> OrgsError {
+        if let ractor::SpawnErr::StartupFailed(cause) = error
+            && let Some(load) = cause.downcast_ref::<LoadError>()
+        {
+            return match load {
+                LoadError::NotFound(org) => OrgsError::NotFound(*org),
+                LoadError::NotOwner => self.place.not_owner(org),
+                LoadError::Store(error) => OrgsError::Unavailable(error.to_string()),
+            };
+        }
+        OrgsError::Unavailable(format!("organisation {org} could not be loaded: {error}"))
     }
 }
 
@@ -160,10 +174,10 @@ impl Registry {
         })
     }
 
-    pub(crate) fn stop_where(&self, wanted: impl Fn(OrgId) -> bool) {
+    pub(crate) fn stop_where(&self, wanted: impl Fn(OrgId) -> bool, why: &str) {
         for (org, actor) in self.living() {
             if wanted(org) {
-                actor.stop(Some("its journal lane is gone".to_owned()));
+                actor.stop(Some(why.to_owned()));
             }
         }
     }
@@ -185,17 +199,4 @@ impl Seat {
         failures.retain(|at| now.millis_since(*at) < limits::QUARANTINE_WINDOW_MS);
         failures.len() >= limits::QUARANTINE_FAILURES
     }
-}
-
-fn start_error(org: OrgId, error: &ractor::SpawnErr) -> OrgsError {
-    if let ractor::SpawnErr::StartupFailed(cause) = error
-        && let Some(load) = cause.downcast_ref::<LoadError>()
-    {
-        return match load {
-            LoadError::NotFound(org) => OrgsError::NotFound(*org),
-            LoadError::NotOwner => OrgsError::Unavailable("another process has it".to_owned()),
-            LoadError::Store(error) => OrgsError::Unavailable(error.to_string()),
-        };
-    }
-    OrgsError::Unavailable(format!("organisation {org} could not be loaded: {error}"))
 }

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use domain::NodeId;
+use domain::{NodeId, OrgId};
 use ports::guard::Sighting;
 use tokio::time::sleep;
 
@@ -98,6 +98,13 @@ impl Sightings {
         known.open.insert(sighting, shown);
     }
 
+    /// Another process keeps the records of these organisations' payments. What is on record stays.
+    pub(crate) fn forget(&self, orgs: impl Fn(OrgId) -> bool) {
+        let known = &mut *self.lock();
+        known.open.retain(|sighting, _| !orgs(sighting.org));
+        known.stored.retain(|sighting| !orgs(sighting.org));
+    }
+
     /// As `recall_open`, of a payment that was made.
     pub(crate) fn recall_paid(&self, sighting: Sighting) {
         let known = &mut *self.lock();
@@ -172,7 +179,7 @@ pub(crate) async fn keep(house: Arc<House>) {
 
 #[cfg(test)]
 mod tests {
-    use domain::{OrgId, PaymentHash, PaymentId};
+    use domain::{PaymentHash, PaymentId};
     use uuid::Uuid;
 
     use super::*;

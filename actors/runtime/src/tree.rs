@@ -86,7 +86,8 @@ impl Tree {
                     if let Err(error) = start_lane(&house, &root, index).await {
                         tracing::error!(%error, "a journal lane could not be replaced");
                     }
-                    house.registry.stop_where(|org| house.lane_of(org) == index);
+                    let of_lane = |org| house.lane_of(org) == index;
+                    house.registry.stop_where(of_lane, "its journal lane is gone");
                 });
             }
             Post::Node(node) => {
@@ -103,6 +104,7 @@ async fn start_lane(house: &Arc<House>, root: &ActorCell, index: usize) -> Resul
         lease: house.lease.clone(),
         turns: house.turns.clone(),
         waiting: lane.reset(),
+        moved: lane.moved(),
         meters: house.meters.lane(index),
     };
     let (actor, _) = Actor::spawn_linked(None, actor, (), root.clone()).await?;

@@ -23,6 +23,10 @@ pub(crate) struct Waiters {
     waiting: Mutex<HashMap<Key, News>>,
 }
 
+/// The news will be told by another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SentAway;
+
 /// One caller that waits; it leaves when it is dropped.
 pub(crate) struct Listener<'a> {
     waiters: &'a Waiters,
@@ -56,18 +60,27 @@ impl Waiters {
     }
 }
 
+impl Waiters {
+    /// Whoever waits for news of these organisations has to ask elsewhere.
+    pub(crate) fn send_away(&self, orgs: impl Fn(OrgId) -> bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|(org, _), _| !orgs(*org));
+    }
+}
+
 impl Listener<'_> {
     /// What is `known` now, or what is told of it until what callers wait for has come or the time is up.
-    pub(crate) async fn hear_out(mut self, known: Row, deadline: Instant) -> Row {
+    pub(crate) async fn hear_out(mut self, known: Row, deadline: Instant) -> Result<Row, SentAway> {
         let mut latest = known;
         while is_awaited(&latest)
-            && matches!(timeout_at(deadline, self.news.changed()).await, Ok(Ok(())))
+            && let Ok(changed) = timeout_at(deadline, self.news.changed()).await
         {
+            changed.map_err(|_| SentAway)?;
             if let Some(told) = self.news.borrow_and_update().clone() {
                 latest = told;
             }
         }
-        latest
+        Ok(latest)
     }
 }
 

@@ -12,9 +12,10 @@ use domain::{
 };
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
-    Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Placement,
-    Reads, Receipts, directory::NodeRecord, lightning::NodeError,
+    Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Peers,
+    Placement, Reads, Receipts, directory::NodeRecord, lightning::NodeError,
 };
+pub use runtime::Membership;
 use runtime::{Platform, Settings, Sockets};
 use tokio::sync::Mutex;
 
@@ -26,6 +27,8 @@ impl<S: Journal + Receipts + Reads + Directory + Guard + Placement + Idempotency
 pub struct Config {
     pub network: Network,
     pub clock: Arc<dyn Clock>,
+    /// `None`: it is the only process of the installation.
+    pub membership: Option<Membership>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,7 @@ impl Engine {
             default_fee_min_msat: FEE_LIMIT_DEFAULT_MIN_MSAT,
         };
         let session = SessionId::new(random::uuid()?);
-        let platform = Platform::start(sockets, settings, session).await?;
+        let platform = Platform::start(sockets, settings, session, config.membership).await?;
         let watched: Arc<dyn Watched> = Arc::new(watched::Gauges {
             platform: platform.clone(),
             guard: store.clone(),
@@ -84,6 +87,11 @@ impl Engine {
     }
 
     pub fn orgs(&self) -> Arc<dyn Orgs> {
+        Arc::new(self.platform.clone())
+    }
+
+    /// What other pods ask of the organisations that live here.
+    pub fn peers(&self) -> Arc<dyn Peers> {
         Arc::new(self.platform.clone())
     }
 

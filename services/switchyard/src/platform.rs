@@ -244,7 +244,8 @@ async fn start_engine<S: Store + 'static>(
     store: Arc<S>,
 ) -> Result<(Engine, Gateway), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let settings = engine::Config { network: config.network, clock: clock.clone() };
+    let settings =
+        engine::Config { network: config.network, clock: clock.clone(), membership: None };
     let engine = Engine::start(store.clone(), settings).await?;
     let gateway = Gateway {
         orgs: engine.orgs(),
