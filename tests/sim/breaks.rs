@@ -2,13 +2,18 @@
 
 use domain::broken::Rule;
 
-use crate::run::play_broken;
+use crate::{ALONE, ENGINES, run::play_broken};
 
 /// Plays seeds until one fails in one of these words.
 #[track_caller]
 fn caught(rule: Rule, within: u64, words: &[&str]) {
+    caught_among(ALONE, rule, within, words);
+}
+
+#[track_caller]
+fn caught_among(engines: u64, rule: Rule, within: u64, words: &[&str]) {
     let first = (0..within).find_map(|seed| {
-        let violation = play_broken(seed, Some(rule)).violation?;
+        let violation = play_broken(seed, engines, Some(rule)).violation?;
         words.iter().any(|words| violation.contains(words)).then_some((seed, violation))
     });
     match first {
@@ -83,4 +88,19 @@ fn a_request_ends_with_its_permission() {
 #[test]
 fn no_answer_before_its_commit() {
     caught(Rule::CommitBeforeAnswer, 100, &["stored now"]);
+}
+
+#[test]
+fn of_several_engines_whoever_loaded_last_is_the_only_writer() {
+    caught_among(ENGINES, Rule::Epoch, 300, &["by one who had lost it"]);
+}
+
+#[test]
+fn of_several_engines_a_request_ends_with_its_permission() {
+    caught_among(ENGINES, Rule::Caveat, 600, PAID_AFTER_ALL);
+}
+
+#[test]
+fn of_several_engines_none_answers_before_its_commit() {
+    caught_among(ENGINES, Rule::CommitBeforeAnswer, 100, &["stored now"]);
 }

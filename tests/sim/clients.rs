@@ -44,11 +44,15 @@ impl Hopes {
 
 impl World {
     /// One call. `None`: no answer came.
-    async fn ask<T, F>(&self, call: impl FnOnce(Platform) -> F) -> Option<Result<T, OrgsError>>
+    async fn ask<T, F>(
+        &self,
+        org: OrgId,
+        call: impl FnOnce(Platform) -> F,
+    ) -> Option<Result<T, OrgsError>>
     where
         F: Future<Output = Result<T, OrgsError>>,
     {
-        let Some(running) = self.pick() else {
+        let Some(running) = self.pick(org).await else {
             self.pass(200).await;
             return None;
         };
@@ -61,6 +65,7 @@ impl World {
     async fn insist<T, F>(
         &self,
         what: &str,
+        org: OrgId,
         call: impl Fn(Platform) -> F,
     ) -> (Result<T, Rejection>, bool)
     where
@@ -68,13 +73,15 @@ impl World {
     {
         let mut certain = true;
         loop {
-            match self.ask(&call).await {
+            match self.ask(org, &call).await {
                 Some(Ok(answer)) => return (Ok(answer), certain),
                 Some(Err(OrgsError::Rejected(rejection))) => return (Err(rejection), certain),
                 Some(Err(OrgsError::NotFound(org))) => {
                     self.sim.violate(format!("organisation {org} is not found"));
                 }
-                Some(Err(OrgsError::Unavailable(_) | OrgsError::Frozen(_))) => {}
+                Some(Err(
+                    OrgsError::Unavailable(_) | OrgsError::Frozen(_) | OrgsError::NotOwner { .. },
+                )) => {}
                 Some(Err(OrgsError::Uncertain(_))) | None => certain = false,
             }
             self.sim.say(&format!("client: {what} has no answer yet"));
@@ -110,7 +117,7 @@ impl World {
     ) {
         let name = format!("send {}", tag('P', payment));
         let (answer, certain) =
-            self.insist(&name, |platform| platform_send(platform, org, payment, &terms)).await;
+            self.insist(&name, org, |platform| platform_send(platform, org, payment, &terms)).await;
         let memory = self.sim.memory.clone();
         match answer {
             Ok(told) => {
@@ -138,7 +145,7 @@ impl World {
         terms.fee_limit_msat = Some(terms.fee_limit_msat.map_or(7, |limit| limit + 1));
         let name = format!("another body under {}", tag('P', payment));
         let (answer, _) =
-            self.insist(&name, |platform| platform_send(platform, org, payment, &terms)).await;
+            self.insist(&name, org, |platform| platform_send(platform, org, payment, &terms)).await;
         let refused = matches!(answer, Err(Rejection::IdReused | Rejection::InvoiceExpired));
         if !refused {
             self.sim.violate(format!("{name} was answered {answer:?}"));
@@ -149,7 +156,7 @@ impl World {
         let name = format!("wait for {}", tag('P', payment));
         let within = Duration::from_millis(self.sim.draw(|random| random.between(1, 10_000)));
         let (answer, _) =
-            self.insist(&name, |platform| platform_wait(platform, org, payment, within)).await;
+            self.insist(&name, org, |platform| platform_wait(platform, org, payment, within)).await;
         let memory = self.sim.memory.clone();
         match answer {
             Ok(Row::Outgoing(told)) => {
@@ -168,8 +175,9 @@ impl World {
         terms: ReceiveTerms,
     ) {
         let name = format!("receive {}", tag('P', payment));
-        let (answer, _) =
-            self.insist(&name, |platform| platform_receive(platform, org, payment, &terms)).await;
+        let (answer, _) = self
+            .insist(&name, org, |platform| platform_receive(platform, org, payment, &terms))
+            .await;
         match answer {
             Ok(told) => {
                 self.told_received(org, &told);
@@ -189,7 +197,7 @@ impl World {
         let within = Duration::from_secs(2);
         loop {
             let waited = |platform| platform_wait(platform, org, payment, within);
-            let told = match self.insist(name, waited).await {
+            let told = match self.insist(name, org, waited).await {
                 (Ok(Row::Incoming(told)), _) => told,
                 (answer, _) => return self.sim.violate(format!("{name} was answered {answer:?}")),
             };
@@ -207,7 +215,7 @@ impl World {
         let command = Command::SetLineLimit { line, limit_msat };
         let name = format!("limit of {} to {}", tag('L', line), limit_msat.get());
         let (answer, _) =
-            self.insist(&name, |platform| platform_set(platform, org, command.clone())).await;
+            self.insist(&name, org, |platform| platform_set(platform, org, command.clone())).await;
         match answer {
             Ok(()) => {
                 let limit = limit_msat.get().into();
@@ -219,8 +227,9 @@ impl World {
 
     /// A share may be refused when it is more than there is.
     pub(crate) async fn share(self: Arc<Self>, org: OrgId, command: Command) {
-        let (answer, _) =
-            self.insist("a share", |platform| platform_set(platform, org, command.clone())).await;
+        let (answer, _) = self
+            .insist("a share", org, |platform| platform_set(platform, org, command.clone()))
+            .await;
         if let Err(rejection) = answer
             && !matches!(rejection, Rejection::CannotAllocate(_))
         {

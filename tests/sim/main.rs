@@ -4,7 +4,7 @@
 //! has ended. An auditor of its own reads along (`auditor.rs`, `books.rs`).
 //!
 //! `SWITCHYARD_SIM_SEED=n cargo test -p tests --test sim` plays one seed and shows what happened;
-//! `SWITCHYARD_SIM_SEEDS=n` plays so many.
+//! `SWITCHYARD_SIM_SEEDS=n` plays so many. `SWITCHYARD_CLUSTER_SEED=n` plays one with several engines.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a trace has words for some events only")]
 
@@ -15,6 +15,7 @@ mod clients;
 mod hazards;
 mod life;
 mod line;
+mod pods;
 mod random;
 mod run;
 mod script;
@@ -27,8 +28,12 @@ use std::env;
 
 use run::{Outcome, play, play_all};
 
-/// How many seeds are played when nothing is said.
+/// How many seeds are played when nothing is said; half as many with several engines.
 const SEEDS: u64 = 2_000;
+
+/// How many engines live at once.
+const ALONE: u64 = 1;
+const ENGINES: u64 = 3;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
@@ -39,11 +44,27 @@ fn number(name: &str) -> Option<u64> {
 fn nothing_is_lost_and_nothing_paid_twice() {
     if let Some(seed) = number("SWITCHYARD_SIM_SEED") {
         run::tell();
-        let outcome = play(seed);
+        let outcome = play(seed, ALONE);
         return assert_eq!(outcome.violation, None, "seed {seed}");
     }
     let seeds = number("SWITCHYARD_SIM_SEEDS").unwrap_or(SEEDS);
-    let failed = play_all(0..seeds);
+    none_fails(&play_all(0..seeds, ALONE));
+}
+
+/// Three engines over one store: leases, owners, moves, and pods that are paused past their lease.
+#[test]
+fn three_engines_are_as_safe_as_one() {
+    if let Some(seed) = number("SWITCHYARD_CLUSTER_SEED") {
+        run::tell();
+        let outcome = play(seed, ENGINES);
+        return assert_eq!(outcome.violation, None, "seed {seed}");
+    }
+    let seeds = number("SWITCHYARD_SIM_SEEDS").unwrap_or(SEEDS);
+    none_fails(&play_all(0..seeds / 2, ENGINES));
+}
+
+#[track_caller]
+fn none_fails(failed: &[Outcome]) {
     if let Some(outcome) = failed.first() {
         outcome.show();
         let seeds: Vec<u64> = failed.iter().map(|outcome| outcome.seed).collect();
@@ -53,8 +74,11 @@ fn nothing_is_lost_and_nothing_paid_twice() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
+    let hash = |outcome: Outcome| outcome.hash;
     for seed in [1, 2, 3, 5, 8] {
-        let hash = |outcome: Outcome| outcome.hash;
-        assert_eq!(hash(play(seed)), hash(play(seed)), "seed {seed}");
+        for engines in [ALONE, ENGINES] {
+            let (one, other) = (hash(play(seed, engines)), hash(play(seed, engines)));
+            assert_eq!(one, other, "seed {seed}, engines: {engines}");
+        }
     }
 }

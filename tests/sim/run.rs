@@ -58,18 +58,18 @@ fn note_panics() {
     });
 }
 
-pub(crate) fn play(seed: u64) -> Outcome {
-    play_broken(seed, None)
+pub(crate) fn play(seed: u64, engines: u64) -> Outcome {
+    play_broken(seed, engines, None)
 }
 
 /// Plays a seed with one rule broken.
-pub(crate) fn play_broken(seed: u64, rule: Option<Rule>) -> Outcome {
+pub(crate) fn play_broken(seed: u64, engines: u64, rule: Option<Rule>) -> Outcome {
     note_panics();
     broken::set(rule);
     PANICS.take();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let outcome = runtime.expect("a runtime needs nothing").block_on(async {
-        let world = World::build(seed).await;
+        let world = World::build(seed, engines).await;
         world.play().await;
         let trace = world.sim.trace();
         let violation = world.sim.violation();
@@ -81,7 +81,7 @@ pub(crate) fn play_broken(seed: u64, rule: Option<Rule>) -> Outcome {
 }
 
 /// Plays all seeds on both cores; those that failed, in order.
-pub(crate) fn play_all(seeds: Range<u64>) -> Vec<Outcome> {
+pub(crate) fn play_all(seeds: Range<u64>, engines: u64) -> Vec<Outcome> {
     let next = AtomicU64::new(seeds.start);
     let failed = Mutex::new(Vec::new());
     let work = || {
@@ -90,7 +90,7 @@ pub(crate) fn play_all(seeds: Range<u64>) -> Vec<Outcome> {
             if seed >= seeds.end {
                 return;
             }
-            let outcome = play(seed);
+            let outcome = play(seed, engines);
             if outcome.violation.is_some() {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
             }

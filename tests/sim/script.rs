@@ -53,23 +53,23 @@ impl World {
     async fn keep_alive(self: &Arc<Self>) {
         let crossings = self.sim.hazards().crossings;
         let left = (crossings > 0).then(|| self.sim.draw(|random| random.between(1, crossings)));
-        if self.lives().is_empty() && self.sim.draw(|random| random.strikes(700)) {
+        if self.is_short() && self.sim.draw(|random| random.strikes(700)) {
             self.begin_life(left).await;
-        } else if self.sim.strikes(|hazards| hazards.second_life) {
+        } else if self.engines == 1 && self.sim.strikes(|hazards| hazards.second_life) {
             self.sim.say("another life begins beside it");
             self.begin_life(left).await;
         }
-        let Some(newest) = self.newest() else { return };
+        let Some(victim) = self.victim() else { return };
         if self.sim.strikes(|hazards| hazards.killed) {
-            newest.life.end("it is killed");
+            victim.life.end("it is killed");
         } else if self.sim.strikes(|hazards| hazards.stopped) {
-            self.sim.say("the newest life is told to stop");
+            self.sim.say(&format!("life {} is told to stop", victim.life.number));
             tokio::spawn(async move {
-                newest.life.asked(newest.platform.stop()).await;
-                newest.life.end("it was told to stop");
+                victim.life.asked(victim.platform.stop()).await;
+                victim.life.end("it was told to stop");
             });
         } else if self.sim.strikes(|hazards| hazards.paused) {
-            newest.life.pause(self.sim.draw(|random| random.between(10, 15_000)));
+            victim.life.pause(self.sim.draw(|random| random.between(10, 15_000)));
         }
     }
 
@@ -274,7 +274,7 @@ impl World {
         self.sim.set_hazards(Hazards::default());
         self.heal();
         for running in self.lives() {
-            match self.is_newest(&running) {
+            match self.engines > 1 || self.is_newest(&running) {
                 true => running.life.calm(),
                 false => running.life.end("it was taken over"),
             }
@@ -282,7 +282,7 @@ impl World {
         let mut open = Vec::new();
         for turn in 0..CALM_TURNS {
             // One that was told to stop may take a while.
-            while self.lives().is_empty() && !self.begin_life(None).await {}
+            self.make_complete().await;
             self.resume_nodes().await;
             self.pass(CALM_TURN_MS).await;
             self.heal();
@@ -310,7 +310,7 @@ impl World {
         self.pass(LONG_AFTER_MS).await;
         if self.sim.draw(|random| random.strikes(500)) {
             self.lives().iter().for_each(|running| running.life.end("it is updated"));
-            while self.lives().is_empty() && !self.begin_life(None).await {}
+            self.make_complete().await;
         }
         for (org, told) in self.sim.audit(|auditor| auditor.answers()) {
             let (payment, terms) = (told.id, told.terms.clone());

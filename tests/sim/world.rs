@@ -31,6 +31,7 @@ use crate::{
     auditor::{Auditor, Ours},
     life::Life,
     line::Line,
+    pods,
     random::Random,
     sim::{Sim, SimClock},
     store::Store,
@@ -44,6 +45,8 @@ pub(crate) const LINE_MSAT: u64 = 120_000_000;
 
 pub(crate) struct World {
     pub(crate) sim: Arc<Sim>,
+    /// How many engines are to live at once; of one, the newest is the one.
+    pub(crate) engines: u64,
     pub(crate) nodes: Vec<Station>,
     pub(crate) outside: Vec<model::NodeId>,
     pub(crate) parties: Vec<Party>,
@@ -82,6 +85,9 @@ pub(crate) struct Payable {
 pub(crate) struct Running {
     pub(crate) life: Arc<Life>,
     pub(crate) platform: Platform,
+    pub(crate) session: SessionId,
+    /// Which of the engines it is.
+    pub(crate) seat: u64,
 }
 
 fn id<Kind>(number: u64) -> domain::id::Id<Kind> {
@@ -98,7 +104,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// The world before anything goes wrong.
-    pub(crate) async fn build(seed: u64) -> Arc<World> {
+    pub(crate) async fn build(seed: u64, engines: u64) -> Arc<World> {
         let mut random = Random::new(seed);
         let clock = SimClock::start();
         let memory = Arc::new(Memory::new(clock.clone()));
@@ -111,6 +117,7 @@ impl World {
         let sim = Sim::new(clock, memory, port, random, auditor);
         let world = Arc::new(World {
             sim,
+            engines,
             nodes: stations,
             outside,
             parties,
@@ -141,6 +148,9 @@ impl World {
                 platform.administer(party.org, command).await.expect("nothing is wrong yet");
             }
         }
+        for _ in 1..self.engines {
+            assert!(self.begin_life(None).await, "a life begins when nothing is wrong");
+        }
     }
 
     pub(crate) fn new_id<Kind>(&self) -> domain::id::Id<Kind> {
@@ -152,17 +162,25 @@ impl World {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let life = Life::begin(number, self.sim.clone(), crossings);
         self.sim.say(&format!("life {number} begins"));
-        self.doom_others();
         let session = SessionId::new(self.sim.draw(Random::uuid));
+        let seat = self.free_seat();
+        let membership = (self.engines > 1).then(|| self.membership(&life, seat));
+        if membership.is_none() {
+            self.doom_others();
+        }
         let settings = Settings {
             network: Network::Regtest,
             default_fee_ppm: 5_000,
             default_fee_min_msat: msat(10_000),
         };
-        let start = life.asked(Platform::start(self.sockets(&life), settings, session));
-        match timeout(Duration::from_secs(20), start).await {
+        let start = Platform::start(self.sockets(&life), settings, session, membership);
+        match timeout(Duration::from_secs(20), life.asked(start)).await {
             Ok(Some(Ok(platform))) => {
-                lock(&self.lives).push(Running { life, platform });
+                let running = Running { life, platform, session, seat };
+                if self.engines > 1 {
+                    tokio::spawn(pods::end_when_taken_over(running.clone()));
+                }
+                lock(&self.lives).push(running);
                 true
             }
             Ok(Some(Err(error))) => {
@@ -234,11 +252,15 @@ impl World {
         self.lives().pop()
     }
 
-    /// Where a client's call goes: mostly to the newest life.
-    pub(crate) fn pick(&self) -> Option<Running> {
+    /// Where a client's call goes: mostly to the one that should answer it.
+    pub(crate) async fn pick(&self, org: OrgId) -> Option<Running> {
+        let wanted = match self.engines {
+            1 => self.newest(),
+            _ => self.owner(org).await,
+        };
         let lives = self.lives();
         match self.sim.draw(|random| random.strikes(800)) {
-            true => lives.last().cloned(),
+            true => wanted,
             false => self.sim.draw(|random| random.pick(&lives).cloned()),
         }
     }
