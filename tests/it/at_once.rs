@@ -31,6 +31,20 @@ async fn one_id_a_thousand_times_at_once() {
     bed.books().await;
 }
 
+/// One has made it, and the others are told that they repeat it.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_but_one_of_a_thousand_at_once_are_repeats() {
+    let bed = Bed::make().await;
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
+    let request = bed.acme.send(&new_id(), &invoice);
+    let answers = join_all((0..TIMES).map(|_| bed.send(&bed.acme, request.clone()))).await;
+    let fresh = answers.iter().filter(|answer| {
+        let answer = answer.as_ref().expect("each is taken");
+        answer.metadata().get("idempotency-hit").is_none()
+    });
+    assert_eq!(fresh.count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_hash_a_thousand_times_at_once() {
     let bed = Bed::make().await;

@@ -245,7 +245,7 @@ fn platform_send(
     terms: &SendTerms,
 ) -> impl Future<Output = Result<Arc<domain::org::Outgoing>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { platform.send(org, payment, terms, Duration::ZERO).await }
+    async move { Ok(platform.send(org, payment, terms, Duration::ZERO).await?.payment) }
 }
 
 fn platform_receive(
@@ -255,7 +255,7 @@ fn platform_receive(
     terms: &ReceiveTerms,
 ) -> impl Future<Output = Result<Arc<Incoming>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { platform.receive(org, payment, terms, Duration::ZERO).await }
+    async move { Ok(platform.receive(org, payment, terms, Duration::ZERO).await?.payment) }
 }
 
 async fn platform_wait(

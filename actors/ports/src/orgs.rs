@@ -58,6 +58,15 @@ impl OrgsError {
     }
 }
 
+/// A payment as it stands, for whoever asked to make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<T> {
+    pub payment: T,
+    /// Its id had been taken before, with the same terms: this call has made nothing new. Of calls that
+    /// come together, all but one are repeats.
+    pub repeat: bool,
+}
+
 /// Every answer is committed before it is given.
 #[async_trait]
 pub trait Orgs: Send + Sync {
@@ -69,7 +78,7 @@ pub trait Orgs: Send + Sync {
         payment: PaymentId,
         terms: SendTerms,
         within: Duration,
-    ) -> Result<Arc<Outgoing>, OrgsError>;
+    ) -> Result<Answered<Arc<Outgoing>>, OrgsError>;
 
     /// Requests an invoice once under this id. Answers when it has been made, or can never be, or as it
     /// stands when the time is up.
@@ -79,7 +88,7 @@ pub trait Orgs: Send + Sync {
         payment: PaymentId,
         terms: ReceiveTerms,
         within: Duration,
-    ) -> Result<Arc<Incoming>, OrgsError>;
+    ) -> Result<Answered<Arc<Incoming>>, OrgsError>;
 
     /// Environments, lines, node funds, wallets and limits.
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError>;

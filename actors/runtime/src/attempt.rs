@@ -248,9 +248,9 @@ async fn wait_for_lapse(node: &NodeHandle, until: Timestamp) {
 /// Delivers a finding; if it cannot be taken, loading or the next drive brings the attempt up again.
 async fn report(house: &Arc<House>, job: Job, finding: Finding) {
     match delivered(house, job, finding).await {
-        Ok(Some(row)) if has_ended(&row, job.node) => {
+        Ok(Some(told)) if has_ended(&told.payment, job.node) => {
             house.sightings.ended(&job.sighting());
-            if has_failed(&row, job.node) {
+            if has_failed(&told.payment, job.node) {
                 look_again_later(house, job);
             }
         }

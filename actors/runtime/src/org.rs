@@ -16,7 +16,7 @@ use domain::{
 };
 use ports::{
     journal::{Append, Seq, Taken},
-    orgs::OrgsError,
+    orgs::{Answered, OrgsError},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tracing::Span;
@@ -63,8 +63,8 @@ impl Order {
     }
 }
 
-/// The payment that the command was about, as committed.
-pub(crate) type Answer = Result<Option<Row>, OrgsError>;
+/// The payment that the command was about, as committed, and whether the command changed nothing.
+pub(crate) type Answer = Result<Option<Answered<Row>>, OrgsError>;
 
 /// What a decision sends out once it is committed.
 struct Leaving {
@@ -146,7 +146,8 @@ impl Actor for OrgActor {
             }
             OrgMessage::Recall(payment, reply) => {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
-                let answer = Ok(payment_row(&state.org, payment));
+                let known = payment_row(&state.org, payment);
+                let answer = Ok(known.map(|payment| Answered { payment, repeat: true }));
                 self.answer(&myself, answer, Some(reply));
             }
             OrgMessage::Tick => self.tick(&myself, state),
@@ -183,7 +184,9 @@ impl OrgActor {
         let Decision { events, effects } = decision;
         events.iter().for_each(|event| state.org.apply(event, now));
         let rows = state.org.rows_touched(&events);
-        let answer = Ok(payment.and_then(|payment| payment_row(&state.org, payment)));
+        let payment = payment.and_then(|payment| payment_row(&state.org, payment));
+        let repeat = events.is_empty();
+        let answer = Ok(payment.map(|payment| Answered { payment, repeat }));
         let changes = !events.is_empty() || order.taken.is_some();
         let expected = state.seq;
         state.seq = Seq(expected.0 + u64::try_from(events.len()).expect("a decision is small"));

@@ -18,7 +18,7 @@ use domain::{
 use ports::{
     Orgs, Peers, StoreError,
     journal::{Issued, Known, Question},
-    orgs::OrgsError,
+    orgs::{Answered, OrgsError},
     receipts::OpenReceipt,
 };
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ impl Orgs for Platform {
         payment: PaymentId,
         terms: SendTerms,
         within: Duration,
-    ) -> Result<Arc<Outgoing>, OrgsError> {
+    ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
         let deadline = Instant::now() + within;
         // Before it begins, so that no news is missed.
         let news = self.house.waiters.listen(org, payment);
@@ -64,11 +64,12 @@ impl Orgs for Platform {
         spans::is_about(payment);
         let work = async move { house.send(org, payment, terms).await };
         let sent = tokio::spawn(work.in_current_span());
-        let heard = news.hear_out(finish(sent).await?, deadline).await;
-        let Row::Outgoing(outgoing) = heard.map_err(|_| self.house.place.not_owner(org))? else {
+        let Answered { payment, repeat } = finish(sent).await?;
+        let heard = news.hear_out(payment, deadline).await;
+        let Row::Outgoing(payment) = heard.map_err(|_| self.house.place.not_owner(org))? else {
             return Err(Rejection::IdReused.into());
         };
-        Ok(outgoing)
+        Ok(Answered { payment, repeat })
     }
 
     async fn receive(
@@ -77,18 +78,19 @@ impl Orgs for Platform {
         payment: PaymentId,
         terms: ReceiveTerms,
         within: Duration,
-    ) -> Result<Arc<Incoming>, OrgsError> {
+    ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
         let deadline = Instant::now() + within;
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
         let work = async move { house.receive(org, payment, terms).await };
         let asked = tokio::spawn(work.in_current_span());
-        let heard = news.hear_out(finish(asked).await?, deadline).await;
-        let Row::Incoming(incoming) = heard.map_err(|_| self.house.place.not_owner(org))? else {
+        let Answered { payment, repeat } = finish(asked).await?;
+        let heard = news.hear_out(payment, deadline).await;
+        let Row::Incoming(payment) = heard.map_err(|_| self.house.place.not_owner(org))? else {
             return Err(Rejection::IdReused.into());
         };
-        Ok(incoming)
+        Ok(Answered { payment, repeat })
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
@@ -150,7 +152,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-    ) -> Result<Row, OrgsError> {
+    ) -> Result<Answered<Row>, OrgsError> {
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -256,7 +258,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-    ) -> Result<Row, OrgsError> {
+    ) -> Result<Answered<Row>, OrgsError> {
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
@@ -306,8 +308,8 @@ impl House {
     }
 
     async fn payment(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
-        if let Some(row) = self.recall(org, payment).await? {
-            return Ok(row);
+        if let Some(known) = self.recall(org, payment).await? {
+            return Ok(known.payment);
         }
         let stored = self.sockets.reads.payment(org, payment).await.map_err(unavailable)?;
         stored.ok_or_else(|| Rejection::PaymentNotFound(payment).into())

@@ -71,7 +71,8 @@ impl Edge {
     }
 
     /// Asks and waits. When the listener stops nobody waits any more: the same question, repeated, is
-    /// answered at once. It may have been taken the first time, whatever becomes of the repeat.
+    /// answered at once, and is a repeat by its own account. It may have been taken the first time, whatever
+    /// becomes of the repeat.
     pub(crate) async fn unless_stopped<T, Answer>(
         &self,
         within: Duration,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use domain::{ErrorClass, Msat, Rejection, org::Row};
-use ports::reads::Recorded;
+use ports::{orgs::Answered, reads::Recorded};
 use proto::{
     Problem,
     convert::{
@@ -11,7 +11,10 @@ use proto::{
     },
     v1::{self, estimate_request, payments_server},
 };
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{
+    Request, Response, Status, Streaming,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 use super::{
     bolt11, list,
@@ -32,7 +35,7 @@ impl Payments {
         &self,
         metadata: &MetadataMap,
         request: v1::SendRequest,
-    ) -> Result<v1::Payment, Problem> {
+    ) -> Result<Answered<v1::Payment>, Problem> {
         let caller = self.0.keys.caller(metadata).await?;
         let send = Send::try_from(request)?;
         self.0.check_wallet(caller, send.wallet).await?;
@@ -40,21 +43,23 @@ impl Payments {
         let orgs = &self.0.gateway.orgs;
         let ask = |within| orgs.send(caller.org, send.payment, terms.clone(), within);
         let sent = self.0.unless_stopped(send.wait, ask).await.map_err(customer::orgs)?;
-        self.0.told(caller, &Row::Outgoing(sent)).await
+        let payment = self.0.told(caller, &Row::Outgoing(sent.payment)).await?;
+        Ok(Answered { payment, repeat: sent.repeat })
     }
 
     async fn received(
         &self,
         metadata: &MetadataMap,
         request: v1::ReceiveRequest,
-    ) -> Result<v1::Payment, Problem> {
+    ) -> Result<Answered<v1::Payment>, Problem> {
         let caller = self.0.keys.caller(metadata).await?;
         let Receive { payment, terms, wait } = Receive::try_from(request)?;
         self.0.check_wallet(caller, terms.wallet).await?;
         let orgs = &self.0.gateway.orgs;
         let ask = |within| orgs.receive(caller.org, payment, terms.clone(), within);
         let asked = self.0.unless_stopped(wait, ask).await.map_err(customer::orgs)?;
-        self.0.told(caller, &Row::Incoming(asked)).await
+        let payment = self.0.told(caller, &Row::Incoming(asked.payment)).await?;
+        Ok(Answered { payment, repeat: asked.repeat })
     }
 
     async fn listed(
@@ -137,6 +142,17 @@ impl Payments {
     }
 }
 
+/// A repeat is marked as on REST, in the metadata.
+fn with_hit(answered: Response<Answered<v1::Payment>>) -> Response<v1::Payment> {
+    let repeat = answered.get_ref().repeat;
+    let mut response = answered.map(|answered| answered.payment);
+    if repeat {
+        let hit = MetadataValue::from_static("true");
+        response.metadata_mut().insert("idempotency-hit", hit);
+    }
+    response
+}
+
 #[tonic::async_trait]
 impl payments_server::Payments for Payments {
     type WatchPaymentStream = WatchStream;
@@ -187,7 +203,7 @@ impl payments_server::Payments for Payments {
         request: Request<v1::SendRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answer("Payments.Send", self.sent(&metadata, request)).await
+        answer("Payments.Send", self.sent(&metadata, request)).await.map(with_hit)
     }
 
     async fn receive(
@@ -195,7 +211,7 @@ impl payments_server::Payments for Payments {
         request: Request<v1::ReceiveRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answer("Payments.Receive", self.received(&metadata, request)).await
+        answer("Payments.Receive", self.received(&metadata, request)).await.map(with_hit)
     }
 
     async fn get_payment(

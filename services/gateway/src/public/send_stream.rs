@@ -142,7 +142,7 @@ impl Shared {
         edge.check_wallet(*caller, send.wallet).await?;
         let terms = send.terms(bolt11::parse(&send.invoice)?);
         let sent = edge.gateway.orgs.send(caller.org, send.payment, terms, Duration::ZERO).await;
-        sent.map_err(customer::orgs)
+        sent.map(|sent| sent.payment).map_err(customer::orgs)
     }
 
     /// Tells each change until the end, or until nobody follows any more.

@@ -97,25 +97,26 @@ pub(super) async fn create(
     )?;
     edge.check_wallet(caller, wallet).await?;
     let orgs = &edge.gateway.orgs;
-    let known = edge.gateway.reads.payment(caller.org, id).await.map_err(customer::store)?;
     let asked = match wanted {
         NewPayment::Send(NewSend { terms, .. }) => {
             let ask = |within| orgs.send(caller.org, id, terms.clone(), within);
-            edge.unless_stopped(prefer.wait, ask).await.map(Row::Outgoing)
+            let sent = edge.unless_stopped(prefer.wait, ask).await;
+            sent.map(|sent| (Row::Outgoing(sent.payment), sent.repeat))
         }
         NewPayment::Receive { terms, .. } => {
             // A caller who polls finds its invoice at the first look.
             let wait = prefer.wait.max(limits::INVOICE_WAIT);
             let ask = |within| orgs.receive(caller.org, id, terms.clone(), within);
-            edge.unless_stopped(wait, ask).await.map(Row::Incoming)
+            let asked = edge.unless_stopped(wait, ask).await;
+            asked.map(|asked| (Row::Incoming(asked.payment), asked.repeat))
         }
     };
-    let row = asked.map_err(|error| reused(id, customer::orgs(error).into()))?;
+    let (row, is_repeat) = asked.map_err(|error| reused(id, customer::orgs(error).into()))?;
     let object = match prefer.representation {
         true => Some(told(&edge, caller, &row).await?),
         false => None,
     };
-    Ok(written(&prefer, known.is_some(), object))
+    Ok(written(&prefer, is_repeat, object))
 }
 
 /// The id names another payment, and the caller learns which.

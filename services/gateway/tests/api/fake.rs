@@ -22,7 +22,7 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
     operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
-    orgs::OrgsError,
+    orgs::{Answered, OrgsError},
     reads::Recorded,
 };
 use sha2::Digest;
@@ -135,7 +135,12 @@ impl Fake {
         self.state().orgs[&org].wallets.contains_key(&wallet)
     }
 
-    fn execute(&self, id: OrgId, command: &Command) -> Result<Org, OrgsError> {
+    fn execute(&self, id: OrgId, command: &Command) -> Result<(), OrgsError> {
+        self.changes(id, command).map(|_| ())
+    }
+
+    /// Whether anything was decided.
+    fn changes(&self, id: OrgId, command: &Command) -> Result<bool, OrgsError> {
         let now = self.now();
         let mut state = self.state();
         if let Some(refusal) = &state.refusal {
@@ -143,13 +148,15 @@ impl Fake {
         }
         let State { orgs, journal, .. } = &mut *state;
         let org = orgs.get_mut(&id).ok_or(OrgsError::NotFound(id))?;
-        for event in org.decide(command, now)?.events {
+        let events = org.decide(command, now)?.events;
+        let is_changed = !events.is_empty();
+        for event in events {
             org.apply(&event, now);
             let seq = Seq(u64::try_from(journal.len()).unwrap() + 1);
             journal.push((id, Recorded { seq, at: now, event }));
         }
         self.changed.notify_waiters();
-        Ok(org.clone())
+        Ok(is_changed)
     }
 
     pub(crate) fn row(&self, org: OrgId, id: PaymentId) -> Option<Row> {
@@ -200,7 +207,7 @@ impl Orgs for Fake {
         payment: PaymentId,
         terms: SendTerms,
         within: Duration,
-    ) -> Result<Arc<Outgoing>, OrgsError> {
+    ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
         let facts = Box::new(SendFacts {
             hash_taken: false,
             payee: Payee::Outside,
@@ -211,11 +218,11 @@ impl Orgs for Fake {
             default_fee_ppm: 10_000,
             default_fee_min_msat: Msat::new(1_000).unwrap(),
         });
-        self.execute(org, &Command::Send { payment, terms, facts })?;
-        let Row::Outgoing(sent) = self.wait(org, payment, within).await? else {
+        let repeat = !self.changes(org, &Command::Send { payment, terms, facts })?;
+        let Row::Outgoing(payment) = self.wait(org, payment, within).await? else {
             panic!("a send is something else")
         };
-        Ok(sent)
+        Ok(Answered { payment, repeat })
     }
 
     async fn receive(
@@ -224,20 +231,20 @@ impl Orgs for Fake {
         payment: PaymentId,
         terms: ReceiveTerms,
         within: Duration,
-    ) -> Result<Arc<Incoming>, OrgsError> {
+    ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(payment.uuid().as_bytes());
         let node = NodeId::new(Uuid::from_u128(NODE));
         let receive = Command::Receive { payment, terms, hash: PaymentHash(hash), node };
-        self.execute(org, &receive)?;
-        let Row::Incoming(asked) = self.wait(org, payment, within).await? else {
+        let repeat = !self.changes(org, &receive)?;
+        let Row::Incoming(payment) = self.wait(org, payment, within).await? else {
             panic!("a receive is something else")
         };
-        Ok(asked)
+        Ok(Answered { payment, repeat })
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
-        self.execute(org, &command).map(|_| ())
+        self.execute(org, &command)
     }
 
     async fn wait(

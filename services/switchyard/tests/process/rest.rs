@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
+    thread,
 };
 
 use serde_json::{Value, json};
@@ -159,6 +160,43 @@ fn a_client_that_hangs_up_after_posting_finds_one_payment() {
     let settled = settled["settlements"].as_array().unwrap();
     assert_eq!((settled.len(), &settled[0]["times"]), (1, &json!(1)), "{settled:?}");
     assert_eq!(house.ok(&["audit"])["clean"], true);
+}
+
+/// However close they come together: one has made the payment, and the others are told that they repeat
+/// it (rule 11).
+#[test]
+fn of_two_hundred_posts_at_once_all_but_one_are_repeats() {
+    const TIMES: usize = 200;
+    let house = House::start();
+    house.onboard();
+    let rest = Rest::of(&house);
+    let wallet = text(&wallet(&house, "credit")["id"]);
+    let send = json!({
+        "id": "01a20ae0-e07d-73ad-b7aa-21f132985458", "wallet_id": wallet, "currency": "btc",
+        "type": "bolt11",
+        "data": { "payment_request": house.outside_invoice(&["--amount-msat", "5000"]) },
+    });
+    let receive = json!({
+        "id": "01a20ae0-e07d-73ad-b7aa-21f132985459", "wallet_id": wallet, "currency": "btc",
+        "payment_kind": "bolt11", "amount_msats": 7_000,
+    });
+    let at_once = std::sync::Barrier::new(TIMES);
+    for (body, prefer, fresh) in [(&send, "", 202), (&receive, "return=representation", 201)] {
+        let post = || {
+            at_once.wait();
+            rest.ask("POST", &rest.payments(""), prefer, body)
+        };
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let posts: Vec<_> = (0..TIMES).map(|_| scope.spawn(post)).collect();
+            posts.into_iter().map(|post| post.join().unwrap()).collect()
+        });
+        let is_repeat = |answer: &&Answer| answer.head.contains("idempotency-hit: true");
+        let (repeats, first): (Vec<_>, Vec<_>) = answers.iter().partition(is_repeat);
+        assert_eq!(first.iter().map(|answer| answer.status).collect::<Vec<_>>(), [fresh]);
+        let repeated = if prefer.is_empty() { 202 } else { 200 };
+        assert!(repeats.iter().all(|answer| answer.status == repeated));
+    }
+    assert_eq!(rest.get(&rest.payments(""))["total"], json!(2));
 }
 
 /// Its nodes and its invoices say signet, as every signet's do; we say mutinynet.
