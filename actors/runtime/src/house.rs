@@ -64,6 +64,8 @@ pub struct Settings {
     /// Fee cap when the caller names none, in millionths of the amount.
     pub default_fee_ppm: u32,
     pub default_fee_min_msat: Msat,
+    /// Beyond so many, those that nobody asks for are put to rest after seconds instead of minutes.
+    pub organisations_in_memory: usize,
 }
 
 pub(crate) struct House {

@@ -74,6 +74,11 @@ pub(crate) const DRIVE_AFTER_MS: i64 = 15_000;
 /// How long a payment that has ended stays in memory to answer repeats.
 pub(crate) const FORGET_AFTER_MS: i64 = 4_000;
 
+/// How long nobody has asked for an organisation that is put to rest, and how long where there are too
+/// many of them: a load costs a few milliseconds.
+pub(crate) const REST_AFTER_MS: i64 = 600_000;
+pub(crate) const REST_AFTER_CROWDED_MS: i64 = 10_000;
+
 /// How old may be what a command brings from the store: half of that, so that nothing that memory has
 /// forgotten since comes back, even if the clock is put back by seconds.
 pub(crate) const LOOKED_UP_WITHIN_MS: i64 = FORGET_AFTER_MS / 2;

@@ -23,6 +23,7 @@ use tracing::Span;
 
 use crate::{
     effect,
+    hands::Hands,
     house::House,
     journal_lane::{LaneMessage, Release, Submission, Undone},
     limits,
@@ -92,13 +93,18 @@ pub(crate) struct OrgActor {
     pub(crate) house: Arc<House>,
     /// Commands that wait for this actor, for admission at the door.
     pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) hands: Arc<Hands>,
 }
+
+/// Why an actor stops that is not to be loaded again before somebody asks for it.
+pub(crate) const RESTS: &str = "nobody has asked for it for a while";
 
 pub(crate) struct OrgState {
     org: Org,
     seq: Seq,
     /// Up to when every decision is committed, and since when that is known.
     settled: VecDeque<(Timestamp, Timestamp)>,
+    asked_at: Timestamp,
 }
 
 #[async_trait]
@@ -119,7 +125,8 @@ impl Actor for OrgActor {
         self.house.meters.loaded();
         let outgoing = loaded.org.outgoing.values();
         outgoing.for_each(|payment| self.house.open_payments.see(self.id, payment));
-        Ok(OrgState { org: loaded.org, seq: loaded.seq, settled: VecDeque::new() })
+        let asked_at = self.house.now();
+        Ok(OrgState { org: loaded.org, seq: loaded.seq, settled: VecDeque::new(), asked_at })
     }
 
     async fn post_start(
@@ -142,10 +149,12 @@ impl Actor for OrgActor {
         match message {
             OrgMessage::Execute(order, reply) => {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
+                state.asked_at = self.house.now();
                 self.execute(&myself, *order, reply, state);
             }
             OrgMessage::Recall(payment, reply) => {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
+                state.asked_at = self.house.now();
                 let known = payment_row(&state.org, payment);
                 let answer = Ok(known.map(|payment| Answered { payment, repeat: true }));
                 self.answer(&myself, answer, Some(reply));
@@ -212,6 +221,20 @@ impl OrgActor {
         for payment in state.org.without_news(now.plus_millis(-limits::DRIVE_AFTER_MS)) {
             self.execute(myself, Command::Drive { payment }.into(), None, state);
         }
+        if self.may_rest(state, now) && self.hands.rest() {
+            myself.stop(Some(RESTS.to_owned()));
+        }
+    }
+
+    /// Whether memory holds nothing that the store could not give again at the next call.
+    fn may_rest(&self, state: &OrgState, now: Timestamp) -> bool {
+        let crowded = self.house.registry.exceeds(self.house.settings.organisations_in_memory);
+        let after_ms = match crowded {
+            true => limits::REST_AFTER_CROWDED_MS,
+            false => limits::REST_AFTER_MS,
+        };
+        let idle_ms = now.millis_since(state.asked_at);
+        idle_ms >= after_ms && state.org.is_quiet()
     }
 
     /// Forgets what has ended, once its end has been committed for so long that nothing looked up before

@@ -15,6 +15,7 @@ use ractor::{Actor, ActorRef, ActorStatus, RpcReplyPort};
 use tokio::time::sleep;
 
 use crate::{
+    hands::{Hand, Hands},
     house::House,
     limits,
     org::{Answer, Order, OrgActor, OrgMessage},
@@ -29,14 +30,16 @@ pub(crate) struct Registry {
 /// One organisation's place.
 #[derive(Default)]
 struct Seat {
-    actor: Mutex<Option<ActorRef<OrgMessage>>>,
+    actor: Mutex<Option<Sitting>>,
     /// Held while the organisation is loaded, so that it is loaded once.
     starting: tokio::sync::Mutex<()>,
     waiting: Arc<AtomicUsize>,
     failures: Mutex<Vec<Timestamp>>,
 }
 
-/// One organisation as it was loaded.
+type Sitting = (ActorRef<OrgMessage>, Arc<Hands>);
+
+/// One organisation as it was loaded. It is not put to rest meanwhile.
 ///
 /// What a command brings from the store must be looked up with this in hand: rows of before the load
 /// may be older than memory, and a payment that has ended since would be taken for open again.
@@ -46,6 +49,7 @@ pub(crate) struct Seated {
     waiting: Arc<AtomicUsize>,
     /// When it was taken in hand.
     since: Timestamp,
+    _hand: Hand,
 }
 
 impl House {
@@ -111,13 +115,17 @@ impl House {
         self.must_own(id).await?;
         let seat = self.registry.seat(id);
         let since = self.now();
-        let seated = |actor| Seated { org: id, actor, waiting: seat.waiting.clone(), since };
-        if let Some(actor) = seat.living() {
-            return Ok(seated(actor));
+        let taken = || {
+            let (actor, hands) = seat.living()?;
+            let waiting = seat.waiting.clone();
+            Some(Seated { org: id, actor, waiting, since, _hand: hands.take()? })
+        };
+        if let Some(seated) = taken() {
+            return Ok(seated);
         }
         let _only_one = seat.starting.lock().await;
-        if let Some(actor) = seat.living() {
-            return Ok(seated(actor));
+        if let Some(seated) = taken() {
+            return Ok(seated);
         }
         if self.is_closed() {
             return Err(OrgsError::Unavailable("stopping".to_owned()));
@@ -127,12 +135,14 @@ impl House {
             return Err(OrgsError::Unavailable(why));
         }
         seat.waiting.store(0, Ordering::Release);
-        let actor = OrgActor { id, house: self.clone(), waiting: seat.waiting.clone() };
+        let hands = Arc::<Hands>::default();
+        let waiting = seat.waiting.clone();
+        let actor = OrgActor { id, house: self.clone(), waiting, hands: hands.clone() };
         let (actor, _) = Actor::spawn_linked(None, actor, (), self.root())
             .await
             .map_err(|error| self.start_error(id, &error))?;
-        *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
-        Ok(seated(actor))
+        *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some((actor, hands));
+        taken().ok_or_else(|| OrgsError::Unavailable("it has stopped again".to_owned()))
     }
 
     fn start_error(&self, org: OrgId, error: &ractor::SpawnErr) -> OrgsError {
@@ -158,7 +168,7 @@ impl Registry {
     /// Every organisation that is in memory now.
     pub(crate) fn living(&self) -> Vec<(OrgId, ActorRef<OrgMessage>)> {
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        let living = seats.iter().filter_map(|(org, seat)| Some((*org, seat.living()?)));
+        let living = seats.iter().filter_map(|(org, seat)| Some((*org, seat.living()?.0)));
         let mut living: Vec<_> = living.collect();
         living.sort_by_key(|(org, _)| *org);
         living
@@ -172,6 +182,21 @@ impl Registry {
             Some(_) => (live + 1, quarantined),
             None => (live, quarantined + usize::from(seat.is_quarantined(now))),
         })
+    }
+
+    /// Frees the place of an organisation that was put to rest, unless somebody is about to load it.
+    pub(crate) fn clear(&self, org: OrgId) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(seat) = seats.get(&org) else { return };
+        let failures = seat.failures.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if Arc::strong_count(seat) == 1 && seat.living().is_none() && failures == 0 {
+            seats.remove(&org);
+        }
+    }
+
+    /// More places than that are taken.
+    pub(crate) fn exceeds(&self, places: usize) -> bool {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner).len() > places
     }
 
     pub(crate) fn stop_where(&self, wanted: impl Fn(OrgId) -> bool, why: &str) {
@@ -189,9 +214,11 @@ impl Registry {
 }
 
 impl Seat {
-    fn living(&self) -> Option<ActorRef<OrgMessage>> {
-        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner);
-        actor.clone().filter(|actor| actor.get_status() < ActorStatus::Draining)
+    fn living(&self) -> Option<Sitting> {
+        let sitting = self.actor.lock().unwrap_or_else(PoisonError::into_inner);
+        let (actor, hands) = sitting.as_ref()?;
+        let lives = actor.get_status() < ActorStatus::Draining && !hands.is_resting();
+        lives.then(|| (actor.clone(), hands.clone()))
     }
 
     fn is_quarantined(&self, now: Timestamp) -> bool {

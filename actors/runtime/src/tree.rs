@@ -2,7 +2,7 @@
 //!
 //! | actor | when it stops or fails |
 //! |---|---|
-//! | organisation | loaded again at once; three failures in a minute and it waits for a person |
+//! | organisation | loaded again at once; three failures in a minute and it waits for a person; put to rest: when it is asked for |
 //! | journal lane | replaced, and every organisation on it loaded again |
 //! | node | started again |
 //! | worker of the router pool | replaced by the pool |
@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use domain::{NodeId, OrgId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
-use crate::{house::House, journal_lane::JournalLane, node::NodeActor, router::Router};
+use crate::{house::House, journal_lane::JournalLane, node::NodeActor, org::RESTS, router::Router};
 
 /// What an actor of the tree is for.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,13 @@ impl Actor for Tree {
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
         match event {
+            SupervisionEvent::ActorTerminated(who, _, reason)
+                if reason.as_deref() == Some(RESTS) =>
+            {
+                if let Some(Post::Org(org)) = self.house.leaves_post(who.get_id()) {
+                    self.house.registry.clear(org);
+                }
+            }
             SupervisionEvent::ActorTerminated(who, _, _) => self.ended(&who, None),
             SupervisionEvent::ActorFailed(who, error) => self.ended(&who, Some(error)),
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}

@@ -24,6 +24,9 @@ pub trait Store: Journal + Receipts + Reads + Directory + Guard + Placement + Id
 
 impl<S: Journal + Receipts + Reads + Directory + Guard + Placement + Idempotency> Store for S {}
 
+/// Half a gigabyte of them (`make bench`, memory for a live organisation).
+const ORGANISATIONS_IN_MEMORY: usize = 50_000;
+
 pub struct Config {
     pub network: Network,
     pub clock: Arc<dyn Clock>,
@@ -67,6 +70,7 @@ impl Engine {
             network: config.network,
             default_fee_ppm: FEE_LIMIT_DEFAULT_PPM,
             default_fee_min_msat: FEE_LIMIT_DEFAULT_MIN_MSAT,
+            organisations_in_memory: ORGANISATIONS_IN_MEMORY,
         };
         let session = SessionId::new(random::uuid()?);
         let platform = Platform::start(sockets, settings, session, config.membership).await?;

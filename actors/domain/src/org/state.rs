@@ -335,6 +335,11 @@ impl Org {
         self.outgoing.len() + self.incoming.len() > self.open_outgoing + self.open_incoming
     }
 
+    /// Whether there is no payment in memory, open or ended.
+    pub fn is_quiet(&self) -> bool {
+        self.outgoing.is_empty() && self.incoming.is_empty()
+    }
+
     /// Forgets payments that ended before `before`. The store keeps answering for them.
     pub fn forget_ended(&mut self, before: Timestamp) {
         let (outgoing, paying) = (&mut self.outgoing, &mut self.paying);
