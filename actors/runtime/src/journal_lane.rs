@@ -4,7 +4,7 @@
 //! no timer. Answers that change nothing wait here too, behind their organisation's last decision.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
+    fair_queue::FairQueue,
     lease::Lease,
     limits,
     meters::{LaneMeters, counted},
@@ -72,7 +73,9 @@ pub(crate) struct JournalLane {
 
 #[derive(Default)]
 pub(crate) struct LaneState {
-    queue: VecDeque<Submission>,
+    queue: FairQueue<Submission>,
+    /// How many are in it.
+    queued: usize,
     /// Organisations loaded through this lane whose every decision since was committed or still may be.
     /// Of another one nothing is taken, not even an answer that changes nothing: its actor, which has
     /// not stopped yet, knows what never happened.
@@ -83,6 +86,15 @@ pub(crate) struct LaneState {
     turn: Option<Turn>,
     has_asked: bool,
     loads: Vec<(OrgId, RpcReplyPort<Result<Loaded, LoadError>>)>,
+}
+
+impl LaneState {
+    /// Whether something of the organisation is not decided yet. What changes nothing waits for that, and
+    /// for nothing else.
+    fn has_before(&self, org: OrgId) -> bool {
+        let writes = self.under_way.as_ref().is_some_and(|orgs| orgs.contains(&org));
+        writes || self.queue.has(org)
+    }
 }
 
 #[async_trait]
@@ -108,7 +120,12 @@ impl Actor for JournalLane {
         let mut offered = None;
         match message {
             LaneMessage::Submit(submission) if state.sound.contains(&submission.org) => {
-                state.queue.push_back(submission);
+                if submission.append.is_none() && !state.has_before(submission.org) {
+                    self.release_unchanged(submission);
+                } else {
+                    state.queued += 1;
+                    state.queue.push(submission.org, submission);
+                }
             }
             LaneMessage::Submit(submission) => {
                 self.release(submission, Err(Undone::CertainlyNot("loading again".to_owned())));
@@ -132,37 +149,37 @@ impl Actor for JournalLane {
 }
 
 impl JournalLane {
-    /// Everything that has gathered, up to a bound. What changes nothing leaves at once if its
-    /// organisation has nothing before it.
+    /// Everything that has gathered, up to a bound.
     fn start_batch(
         &self,
         myself: &ActorRef<LaneMessage>,
         state: &mut LaneState,
         offered: Option<Option<Turn>>,
     ) {
-        while let Some(first) = state.queue.pop_front_if(|first| first.append.is_none()) {
-            self.release_unchanged(first);
-        }
         if state.queue.is_empty() {
             return;
         }
-        let begin = offered.or_else(|| self.turns.begin(state.queue.len()));
+        let begin = offered.or_else(|| self.turns.begin(state.queued));
         let Some(turn) = begin else { return self.ask_for_a_turn(myself, state) };
-        state.turn = turn;
         let mut batch = Vec::new();
         let mut writing = HashSet::new();
         while batch.len() < limits::BATCH_MAX
-            && let Some(submission) = state.queue.pop_front()
+            && let Some((org, submission)) = state.queue.pop()
         {
+            state.queued -= 1;
             if submission.append.is_some() {
-                writing.insert(submission.org);
+                writing.insert(org);
                 batch.push(submission);
-            } else if writing.contains(&submission.org) {
+            } else if writing.contains(&org) {
                 batch.push(submission);
             } else {
                 self.release_unchanged(submission);
             }
         }
+        if batch.is_empty() {
+            return;
+        }
+        state.turn = turn;
         state.under_way = Some(writing);
         self.append(myself, batch);
     }
@@ -245,7 +262,8 @@ impl JournalLane {
         why: &Undone,
     ) {
         for submission in batch.into_iter().rev() {
-            state.queue.push_front(submission);
+            state.queued += 1;
+            state.queue.put_back(submission.org, submission);
         }
         self.cancel(state, out, why);
     }
@@ -258,11 +276,12 @@ impl JournalLane {
     }
 
     fn cancel(&self, state: &mut LaneState, orgs: &[OrgId], why: &Undone) {
-        let (out, rest): (VecDeque<_>, VecDeque<_>) =
-            state.queue.drain(..).partition(|submission| orgs.contains(&submission.org));
-        state.queue = rest;
-        state.sound.retain(|org| !orgs.contains(org));
-        out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
+        for org in orgs {
+            state.sound.remove(org);
+            let out = state.queue.take_out(*org);
+            state.queued -= out.len();
+            out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
+        }
     }
 
     fn start_loads(&self, state: &mut LaneState) {

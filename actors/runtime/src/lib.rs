@@ -6,6 +6,7 @@
 mod attempt;
 mod audit;
 mod effect;
+mod fair_queue;
 mod hands;
 mod health;
 mod house;

@@ -1,0 +1,118 @@
+//! What waits for a lane, in turn by organisation: one that floods waits behind itself, not the others
+//! behind it (`performance` §2, rule 7).
+
+use std::collections::{HashMap, VecDeque};
+
+use domain::OrgId;
+
+/// Keeps the order within each organisation.
+#[derive(Debug)]
+pub(crate) struct FairQueue<T> {
+    /// None of them is empty.
+    waiting: HashMap<OrgId, VecDeque<T>>,
+    /// Each that has something waiting, once.
+    turns: VecDeque<OrgId>,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> FairQueue<T> {
+        FairQueue { waiting: HashMap::new(), turns: VecDeque::new() }
+    }
+}
+
+impl<T> FairQueue<T> {
+    pub(crate) fn push(&mut self, org: OrgId, item: T) {
+        let own = self.waiting.entry(org).or_default();
+        if own.is_empty() {
+            self.turns.push_back(org);
+        }
+        own.push_back(item);
+    }
+
+    /// Puts back what was taken, the last first.
+    pub(crate) fn put_back(&mut self, org: OrgId, item: T) {
+        let own = self.waiting.entry(org).or_default();
+        if own.is_empty() {
+            self.turns.push_front(org);
+        }
+        own.push_front(item);
+    }
+
+    /// The next of the organisation whose turn it is.
+    pub(crate) fn pop(&mut self) -> Option<(OrgId, T)> {
+        let org = self.turns.pop_front()?;
+        let own = self.waiting.get_mut(&org)?;
+        let item = own.pop_front()?;
+        match own.is_empty() {
+            true => drop(self.waiting.remove(&org)),
+            false => self.turns.push_back(org),
+        }
+        Some((org, item))
+    }
+
+    /// Everything of one organisation, in order.
+    pub(crate) fn take_out(&mut self, org: OrgId) -> VecDeque<T> {
+        match self.waiting.remove(&org) {
+            Some(own) => {
+                self.turns.retain(|other| *other != org);
+                own
+            }
+            None => VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, org: OrgId) -> bool {
+        self.waiting.contains_key(&org)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn org(number: u128) -> OrgId {
+        OrgId::new(Uuid::from_u128(number))
+    }
+
+    fn all(queue: &mut FairQueue<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop().map(|(_, item)| item)).collect()
+    }
+
+    #[test]
+    fn a_flood_waits_behind_itself() {
+        let mut queue = FairQueue::default();
+        (0..5).for_each(|item| queue.push(org(1), item));
+        queue.push(org(2), 10);
+        queue.push(org(3), 20);
+        queue.push(org(2), 11);
+        assert_eq!(all(&mut queue), [0, 10, 20, 1, 11, 2, 3, 4]);
+        assert!(queue.is_empty() && queue.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_keeps_its_order() {
+        let mut queue = FairQueue::default();
+        (0..3).for_each(|item| queue.push(org(1), item));
+        queue.push(org(2), 10);
+        let taken: Vec<_> = (0..3).map_while(|_| queue.pop()).collect();
+        taken.into_iter().rev().for_each(|(org, item)| queue.put_back(org, item));
+        assert_eq!(all(&mut queue), [10, 0, 1, 2]);
+    }
+
+    #[test]
+    fn one_organisation_can_be_taken_out() {
+        let mut queue = FairQueue::default();
+        (0..3).for_each(|item| queue.push(org(1), item));
+        queue.push(org(2), 10);
+        assert_eq!(queue.take_out(org(1)), [0, 1, 2]);
+        assert!(!queue.has(org(1)) && queue.has(org(2)));
+        assert_eq!(queue.take_out(org(1)), []);
+        assert_eq!(all(&mut queue), [10]);
+    }
+}
