@@ -26,6 +26,7 @@ fn main() -> std::io::Result<()> {
         .skip_debug([
             "switchyard.admin.v1.RegisterNodeRequest",
             "switchyard.admin.v1.CreateKeyResponse",
+            "switchyard.admin.v1.FoundPaid",
         ])
         .compile_protos(&files, &["."])
 }

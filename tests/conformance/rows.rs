@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use domain::{
     InvoiceTerms, Network, PublicKey, Timestamp,
-    org::{Command, Org, Row, RowKey},
+    org::{Command, Org, Resolution, Row, RowKey},
 };
 use ports::{
     Clock,
     journal::Seq,
-    reads::{PaymentFilter, PaymentOrder, Recorded},
+    reads::{LedgerFilter, PaymentFilter, PaymentOrder, Recorded},
 };
 
 use crate::{
     Case,
     bed::{Bed, ENVIRONMENT, NODES, WALLET, id, msat},
     case,
-    writer::{AMOUNT_MSAT, Writer, failed, hash, paid, receipt, send, send_by},
+    writer::{AMOUNT_MSAT, Writer, failed, hash, paid, preimage, receipt, resolved, send, send_by},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -26,6 +26,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case(the_journal_is_read_in_pages),
         case(organisations_with_open_work_are_found),
         case(ended_payments_leave_memory_and_stay_in_the_store),
+        case(rule_5_a_person_corrects_by_another_entry),
+        case(rule_11_the_hash_of_what_was_found_unpaid_is_free),
     ]
 }
 
@@ -160,4 +162,37 @@ async fn ended_payments_leave_memory_and_stay_in_the_store(bed: Bed) {
         assert!(writer.stored(&bed, id(payment)).await.is_some());
     }
     assert_eq!(bed.store.payment(id(2), id(1)).await, Ok(None));
+}
+
+/// What a person has found, with a fee of that much.
+fn found_paid(secret: u8, fee_msat: u64) -> Resolution {
+    Resolution::Paid { node: None, preimage: preimage(secret), fee_msat: msat(fee_msat) }
+}
+
+async fn rule_5_a_person_corrects_by_another_entry(bed: Bed) {
+    let mut writer = bed.org(1).await;
+    writer.run(&bed, send(&bed, id(1), hash(1))).await;
+    bed.clock.tick();
+    // Posted first, with a fee of 3 msat.
+    writer.run(&bed, send(&bed, id(2), hash(2))).await;
+    writer.run(&bed, paid(&bed, id(2), 2)).await;
+    bed.clock.tick();
+    writer.run(&bed, resolved(&bed, id(2), found_paid(2, 1))).await;
+    writer.run(&bed, resolved(&bed, id(1), found_paid(1, 5))).await;
+    let mut filter = LedgerFilter { payment: Some(id(2)), ..LedgerFilter::default() };
+    let entries = bed.store.ledger(writer.id(), WALLET, &filter, true, 0, 10).await.unwrap();
+    assert_eq!(entries.len(), 3, "held, posted, corrected: {entries:?}");
+    filter.payment = Some(id(1));
+    assert_eq!(bed.store.count_ledger(writer.id(), WALLET, &filter).await, Ok(2));
+
+    assert_eq!(stored(&bed, &writer).await, keyed(&replay(&bed, &writer).await));
+}
+
+async fn rule_11_the_hash_of_what_was_found_unpaid_is_free(bed: Bed) {
+    let [mut one, mut other] = bed.orgs().await;
+    one.run(&bed, send(&bed, id(1), hash(1))).await;
+    assert!(other.try_run(&bed, send(&bed, id(1), hash(1))).await.is_err());
+    one.run(&bed, resolved(&bed, id(1), Resolution::Failed)).await;
+    let mut other = Writer::load(&bed, other.id()).await;
+    other.run(&bed, send(&bed, id(1), hash(1))).await;
 }

@@ -5,7 +5,10 @@ use std::ops::{Deref, DerefMut};
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey,
     lightning::{FailureId, FailureReason},
-    org::{Command, Metadata, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    org::{
+        Command, Metadata, NodeSays, Payee, ReceiveTerms, Resolution, ResolveFacts, Row, SendFacts,
+        SendTerms,
+    },
     payment::Finding,
 };
 use ports::{
@@ -174,6 +177,14 @@ pub(crate) fn failed(bed: &Bed, payment: PaymentId, attempt: u32, index: u64) ->
 fn report(bed: &Bed, payment: PaymentId, attempt: u32, finding: Finding) -> Command {
     let permitted_until = bed.clock.now().plus_seconds(5);
     Command::Report { payment, attempt, request: 1, finding, permitted_until }
+}
+
+/// What a person says of a payment that its node does not have, when no permission is left.
+pub(crate) fn resolved(bed: &Bed, payment: PaymentId, resolution: Resolution) -> Command {
+    let asked_at = bed.clock.now().plus_seconds(60);
+    let facts =
+        Box::new(ResolveFacts { lost: true, says: vec![(NODES[0], NodeSays::Nothing)], asked_at });
+    Command::Resolve { payment, resolution, evidence: "a letter".to_owned(), facts }
 }
 
 pub(crate) fn receipt(payment: PaymentId, paid_msat: Msat) -> Command {

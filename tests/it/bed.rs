@@ -188,6 +188,13 @@ impl Bed {
     }
 }
 
+/// An operator's command that ends like this; answers with what it said.
+pub(crate) async fn operator(bed: &Bed, words: &[&str], exit: i32) -> Value {
+    let said = bed.world.cli("", words).await;
+    assert_eq!(said.code, exit, "{words:?}: {said:?}");
+    said.document
+}
+
 /// How a class is told: by gRPC, as what a repeat may do, and as an exit code. A promise to callers,
 /// so it stands here once more.
 fn told(class: ErrorClass) -> (Code, &'static str, i32) {

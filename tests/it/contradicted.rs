@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use proto::v1::PaymentStatus;
-use serde_json::Value;
 use tests::world::new_id;
 
-use crate::bed::Bed;
-
-async fn operator(bed: &Bed, words: &[&str], exit: i32) -> Value {
-    let said = bed.world.cli("", words).await;
-    assert_eq!(said.code, exit, "{words:?}: {said:?}");
-    said.document
-}
+use crate::{
+    bed::{Bed, operator},
+    resolved::{is_explained, resolve},
+};
 
 /// Both books agree on what was paid, but it is more than was allowed.
 #[tokio::test]
@@ -29,6 +25,23 @@ async fn a_node_takes_a_larger_fee_than_it_may() {
     // It is on record, not in memory.
     bed.restart().await;
     is_the_finding(&bed, &paid.id).await;
+
+    // A person has spoken with the node's owner: what was taken too much is given back.
+    resolve(&bed, &paid, &["failed"], 1, "payment_proven_paid").await;
+    let words = ["paid", "--fee-msat", "7", "--preimage"];
+    let wrong = "ab".repeat(32);
+    resolve(&bed, &paid, &[&words[..], &[&wrong]].concat(), 2, "wrong_preimage").await;
+    let before = bed.wallet(&bed.acme).await.total_msat;
+    let words = [&words[..], &[&paid.preimage]].concat();
+    for _ in 0..2 {
+        resolve(&bed, &paid, &words, 0, "completed").await;
+        let given_back = i64::try_from(paid.fee_msat.expect("it was paid") - 7).expect("it fits");
+        assert_eq!(bed.wallet(&bed.acme).await.total_msat, before + given_back);
+    }
+    resolve(&bed, &paid, &["failed"], 7, "payment_already_resolved").await;
+    is_explained(&bed, &paid.id).await;
+    bed.restart().await;
+    is_explained(&bed, &paid.id).await;
 }
 
 async fn is_the_finding(bed: &Bed, payment: &str) {
@@ -64,4 +77,8 @@ async fn rule_6_a_node_pays_what_it_had_failed() {
     let nodes = operator(&bed, &["node", "list"], 0).await.to_string();
     assert!(nodes.contains("\"stopped\":\""), "the node gets nothing more: {nodes}");
     is_the_finding(&bed, &send.id).await;
+    let fee = found.fee_msat.expect("it was paid").to_string();
+    let words = ["paid", "--preimage", &found.preimage, "--fee-msat", &fee, "--node", "pool-1"];
+    resolve(&bed, &found, &words, 0, "completed").await;
+    is_explained(&bed, &send.id).await;
 }

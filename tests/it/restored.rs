@@ -8,7 +8,10 @@ use proto::v1::{Payment, PaymentStatus, SendRequest};
 use serde_json::Value;
 use tests::world::new_id;
 
-use crate::bed::{Bed, failed_with, refused};
+use crate::{
+    bed::{Bed, failed_with, operator, refused},
+    resolved::{found_unpaid, is_explained, resolve},
+};
 
 const FROZEN_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -24,13 +27,6 @@ async fn with_one_node() -> Bed {
     let bed = Bed::make().await;
     operator(&bed, &["node", "stop", "pool-2"], 0).await;
     bed
-}
-
-/// An operator's command that ends like this; answers with what it said.
-async fn operator(bed: &Bed, words: &[&str], exit: i32) -> Value {
-    let said = bed.world.cli("", words).await;
-    assert_eq!(said.code, exit, "{words:?}: {said:?}");
-    said.document
 }
 
 /// Waits until sends are frozen and answers with why.
@@ -169,6 +165,16 @@ async fn a_pool_node_restored_to_an_old_copy() {
     let why = frozen(&bed).await;
     assert!(why.contains("it was restored"), "{why}");
     sends_wait_for_a_person(&bed, &kept).await;
+
+    // What was paid stays paid; that the node denies it, a person has to explain.
+    let report = operator(&bed, &["audit"], 8).await;
+    let denied = report["findings"][0]["payment_id"].as_str().expect("it is of a payment");
+    let paid = bed.payment(&bed.acme, denied).await.expect("it is kept").into_inner();
+    let fee = paid.fee_msat.expect("it was paid").to_string();
+    resolve(&bed, &paid, &["failed"], 1, "payment_proven_paid").await;
+    let words = ["paid", "--preimage", &paid.preimage, "--fee-msat", &fee];
+    resolve(&bed, &paid, &words, 0, "completed").await;
+    is_explained(&bed, &paid.id).await;
 }
 
 /// It is back before anybody has looked at it again, and gets nothing before it has been.
@@ -207,7 +213,7 @@ async fn a_pool_node_forgets_a_payment_that_was_made() {
 /// Not found is no proof of failure (rule 9): what the node had accepted stays held.
 #[tokio::test]
 async fn a_pool_node_forgets_a_payment_in_flight() {
-    let bed = with_one_node().await;
+    let mut bed = with_one_node().await;
     let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
     let open = stuck(&bed).await;
     let held = bed.wallet(&bed.acme).await.held_msat;
@@ -223,6 +229,18 @@ async fn a_pool_node_forgets_a_payment_in_flight() {
     let still = bed.payment(&bed.acme, &open.id).await.expect("it is kept").into_inner();
     assert_eq!(still.status(), PaymentStatus::Sending, "a thaw proves nothing");
     assert_eq!(bed.wallet(&bed.acme).await.held_msat, held);
+    assert!(finding(&bed, "lost_by_node").await.contains("no longer has it"));
+
+    // A person knows that it was not made.
+    found_unpaid(&bed, &still).await;
+    assert_eq!(bed.wallet(&bed.acme).await.held_msat, 0);
+    is_explained(&bed, &open.id).await;
+    bed.restart().await;
+    bed.world.usable(1).await;
+    is_explained(&bed, &open.id).await;
+    operator(&bed, &["frozen"], 0).await;
+    let failed = bed.payment(&bed.acme, &open.id).await.expect("it is kept").into_inner();
+    failed_with(&failed, "found_unpaid");
 }
 
 /// The same while nobody looks: what the node had is on record, not only in memory.

@@ -131,6 +131,11 @@ impl Books {
             Event::LineDisabled { .. }
             | Event::LineEnabled { .. }
             | Event::WalletRenamed { .. } => None,
+            // These worlds need no person.
+            Event::Resolved { payment, .. } => {
+                self.wrong.push(format!("{} is resolved by hand", tag('P', *payment)));
+                None
+            }
             Event::NodeFundsSet { node, funds_msat } => {
                 self.nodes.entry(*node).or_default().limit = funds_msat.get().into();
                 None

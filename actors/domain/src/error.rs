@@ -68,6 +68,28 @@ pub enum Rejection {
     CannotAllocate(Msat),
     #[error("the organisation has {0} open payments, as many as it may have")]
     TooManyOpen(usize),
+    #[error("the evidence must say something")]
+    EvidenceMissing,
+    #[error("payment {0} has not stopped: no person is needed to say how it ended")]
+    NotStopped(PaymentId),
+    #[error("payment {0} was resolved before, otherwise or on other evidence")]
+    AlreadyResolved(PaymentId),
+    #[error("the preimage is not of the payment's hash")]
+    WrongPreimage,
+    #[error("payment {0} is proven to be paid, so it did not fail")]
+    ProvenPaid(PaymentId),
+    #[error("more than one node has tried payment {0}: say which one has paid")]
+    PayingNodeMissing(PaymentId),
+    #[error("node {0} is not one that may have paid it")]
+    NotThePayer(NodeId),
+    #[error("node {0} shows the payment as paid")]
+    NodeShowsPaid(NodeId),
+    #[error("node {0} shows the payment as in flight")]
+    NodeShowsInFlight(NodeId),
+    #[error("node {node} may be asked to pay for {left_ms} ms more: repeat it after that")]
+    StillPermitted { node: NodeId, left_ms: i64 },
+    #[error("by its own clock node {0} may still be asked to pay: repeat it later")]
+    PermittedByItsClock(NodeId),
 }
 
 impl Rejection {
@@ -78,7 +100,7 @@ impl Rejection {
             | Self::EnvironmentNotFound(_)
             | Self::NodeNotFound(_)
             | Self::PaymentNotFound(_) => ErrorClass::NotFound,
-            Self::IdReused | Self::NameTaken => ErrorClass::Conflict,
+            Self::IdReused | Self::NameTaken | Self::AlreadyResolved(_) => ErrorClass::Conflict,
             Self::WrongNetwork { .. }
             | Self::InvoiceExpired
             | Self::AmountMissing
@@ -87,12 +109,22 @@ impl Rejection {
             | Self::FeeLimitOutOfRange
             | Self::ExpiryOutOfRange
             | Self::TextTooLong(_)
-            | Self::MetadataOutOfRange => ErrorClass::Invalid,
+            | Self::MetadataOutOfRange
+            | Self::EvidenceMissing
+            | Self::WrongPreimage
+            | Self::PayingNodeMissing(_)
+            | Self::NotThePayer(_) => ErrorClass::Invalid,
             Self::InvoiceUnknownToLedger(_)
             | Self::CannotAllocate(_)
             | Self::WalletNotEmpty(_)
-            | Self::LineDisabled(_) => ErrorClass::Rejected,
-            Self::TooManyOpen(_) => ErrorClass::Unavailable,
+            | Self::LineDisabled(_)
+            | Self::NotStopped(_)
+            | Self::ProvenPaid(_)
+            | Self::NodeShowsPaid(_)
+            | Self::NodeShowsInFlight(_) => ErrorClass::Rejected,
+            Self::TooManyOpen(_) | Self::StillPermitted { .. } | Self::PermittedByItsClock(_) => {
+                ErrorClass::Unavailable
+            }
         }
     }
 
@@ -120,6 +152,16 @@ impl Rejection {
             Self::LineDisabled(_) => "line_of_credit_disabled",
             Self::CannotAllocate(_) => "cannot_allocate",
             Self::TooManyOpen(_) => "too_many_open_payments",
+            Self::EvidenceMissing => "evidence_missing",
+            Self::NotStopped(_) => "payment_not_stopped",
+            Self::AlreadyResolved(_) => "payment_already_resolved",
+            Self::WrongPreimage => "wrong_preimage",
+            Self::ProvenPaid(_) => "payment_proven_paid",
+            Self::PayingNodeMissing(_) => "paying_node_missing",
+            Self::NotThePayer(_) => "not_the_paying_node",
+            Self::NodeShowsPaid(_) => "node_shows_paid",
+            Self::NodeShowsInFlight(_) => "node_shows_in_flight",
+            Self::StillPermitted { .. } | Self::PermittedByItsClock(_) => "node_still_permitted",
         }
     }
 }

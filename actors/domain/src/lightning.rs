@@ -130,6 +130,8 @@ pub enum FailureReason {
     Refused,
     /// No request ever left for the node: it could not be reached in time.
     Unreachable,
+    /// A person has looked and found that it was not paid.
+    FoundUnpaid,
 }
 
 impl FailureReason {
@@ -138,7 +140,9 @@ impl FailureReason {
         match self {
             Self::Timeout | Self::NoRoute | Self::InsufficientBalance => true,
             Self::Refused | Self::Unreachable => true,
-            Self::Error | Self::IncorrectPaymentDetails | Self::Canceled => false,
+            Self::Error | Self::IncorrectPaymentDetails | Self::Canceled | Self::FoundUnpaid => {
+                false
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod audit;
+mod by_hand;
 mod effect;
 mod fair_queue;
 mod hands;

@@ -52,7 +52,8 @@ pub(crate) const JOIN_POLL: Duration = Duration::from_millis(500);
 pub(crate) const PERMISSION_MARGIN_MS: i64 = 500;
 
 /// A call that the node had checked before its permission lapsed may make its record this much later.
-pub(crate) const LAPSE_GRACE: Duration = Duration::from_millis(1_000);
+pub(crate) const LAPSE_GRACE_MS: i64 = 1_000;
+pub(crate) const LAPSE_GRACE: Duration = Duration::from_millis(LAPSE_GRACE_MS.unsigned_abs());
 
 /// How often a node is asked whether a permission is over: about a fifth of a lease.
 pub(crate) const LAPSE_POLL: Duration = Duration::from_millis(500);
@@ -119,6 +120,9 @@ pub(crate) const SIGHTINGS_EVERY: Duration = Duration::from_millis(250);
 /// How many of a node's newest payments are kept on record after they have ended: eight seconds of them
 /// at the most, and each is looked up at every start.
 pub(crate) const WITNESSES_MAX: usize = 32;
+
+/// How long a node may take to say what it knows of one payment that a person asks about.
+pub(crate) const SAYS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a node is asked about one payment that it must have before all of them are asked again.
 pub(crate) const SIGHTING_TRIES: u32 = 3;

@@ -354,6 +354,7 @@ pub(crate) fn subject(command: &Command) -> Option<PaymentId> {
         Command::Send { payment, .. }
         | Command::Report { payment, .. }
         | Command::Drive { payment }
+        | Command::Resolve { payment, .. }
         | Command::Receive { payment, .. }
         | Command::InvoiceMade { payment, .. }
         | Command::InvoiceNotMade { payment }

@@ -291,6 +291,9 @@ impl House {
                 return Err(Rejection::NodeNotFound(*node).into());
             }
         }
+        if let Command::Resolve { payment, resolution, evidence, .. } = command {
+            return self.resolve(org, payment, resolution, evidence).await;
+        }
         self.execute(org, command.into()).await.map(|_| ())
     }
 

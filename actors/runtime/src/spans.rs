@@ -54,6 +54,7 @@ fn name(command: &Command) -> &'static str {
         Command::Send { .. } => "send",
         Command::Report { .. } => "report",
         Command::Drive { .. } => "drive",
+        Command::Resolve { .. } => "resolve",
         Command::Receive { .. } => "receive",
         Command::InvoiceMade { .. } => "invoice_made",
         Command::InvoiceNotMade { .. } => "invoice_not_made",

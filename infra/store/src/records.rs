@@ -116,6 +116,7 @@ impl Standing {
             | Event::Posted { .. }
             | Event::Voided { .. }
             | Event::Contradicted { .. }
+            | Event::Resolved { .. }
             | Event::InvoiceRequested { .. }
             | Event::InvoiceMade { .. }
             | Event::InvoiceNotMade { .. }

@@ -74,6 +74,7 @@ pub fn subject(event: &Event) -> (Option<WalletId>, Option<LineId>) {
         | Event::Posted { .. }
         | Event::Voided { .. }
         | Event::Contradicted { .. }
+        | Event::Resolved { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }
         | Event::Received { .. }
@@ -108,6 +109,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Posted { .. } => "send_succeeded",
         Event::Voided { .. } => "send_failed",
         Event::Contradicted { .. } => "send_contradicted",
+        Event::Resolved { .. } => "send_resolved",
         Event::InvoiceRequested { .. } => "receive_requested",
         Event::InvoiceMade { .. } => "receive_generated",
         Event::InvoiceNotMade { .. } => "receive_failed",
@@ -147,6 +149,7 @@ pub fn error(event: &Event) -> Option<String> {
         | Event::RequestIssued { .. }
         | Event::RequestUnsent { .. }
         | Event::Posted { .. }
+        | Event::Resolved { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::Received { .. }

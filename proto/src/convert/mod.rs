@@ -13,7 +13,7 @@ pub mod wallets;
 #[cfg(test)]
 mod tests;
 
-use domain::{ErrorClass, Msat, PublicKey, WalletId, id::Id};
+use domain::{ErrorClass, Msat, Preimage, PublicKey, WalletId, id::Id};
 
 use crate::Problem;
 
@@ -40,6 +40,8 @@ pub enum WireError {
     Cursor,
     #[error("{0} must be a compressed public key: 33 bytes in hex")]
     PublicKey(&'static str),
+    #[error("{0} must be 32 bytes in hex")]
+    Preimage(&'static str),
     #[error("permissions must be read, receive, write or billing")]
     Permission,
     #[error("{0} must be a value that this version knows")]
@@ -63,6 +65,7 @@ impl WireError {
             | Self::Limit
             | Self::Cursor
             | Self::PublicKey(_)
+            | Self::Preimage(_)
             | Self::Permission
             | Self::Value(_)
             | Self::WaitOnStream
@@ -83,6 +86,7 @@ impl WireError {
             Self::Limit => "limit_out_of_range",
             Self::Cursor => "cursor_invalid",
             Self::PublicKey(_) => "public_key_invalid",
+            Self::Preimage(_) => "preimage_invalid",
             Self::Permission => "permission_invalid",
             Self::Networks => "valid_ips_invalid",
         }
@@ -155,6 +159,10 @@ fn page_limit(asked: u32, default: u32) -> Result<u32, WireError> {
 
 fn public_key(field: &'static str, text: &str) -> Result<PublicKey, WireError> {
     unhex(text).map(PublicKey).ok_or(WireError::PublicKey(field))
+}
+
+fn preimage(field: &'static str, text: &str) -> Result<Preimage, WireError> {
+    unhex(text).map(Preimage).ok_or(WireError::Preimage(field))
 }
 
 /// In lower case.

@@ -1,13 +1,15 @@
 //! switchyard.admin.v1.Organisations
 
+use std::fmt;
+
 use domain::{
-    OrgId, SignedMsat,
+    OrgId, PaymentId, SignedMsat, Timestamp,
     ledger::Funds,
-    org::{Backing, Command, Metadata, Org},
+    org::{Backing, Command, Metadata, Org, Resolution, ResolveFacts},
 };
 
-use super::{BackingMissing, WireError, id, msat, named, wallets};
-use crate::admin::v1::{self, create_wallet_request as request};
+use super::{BackingMissing, WireError, id, msat, named, preimage, text, wallets};
+use crate::admin::v1::{self, create_wallet_request as request, resolve_payment_request::Found};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
@@ -121,6 +123,52 @@ impl TryFrom<v1::SetWalletLimitRequest> for Order {
             },
         })
     }
+}
+
+impl TryFrom<v1::ResolvePaymentRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::ResolvePaymentRequest) -> Result<Order, WireError> {
+        let resolution = match request.found.ok_or(WireError::Missing("found"))? {
+            Found::Unpaid(v1::FoundUnpaid {}) => Resolution::Failed,
+            Found::Paid(paid) => Resolution::Paid {
+                node: match paid.node_id.as_str() {
+                    "" => None,
+                    node => Some(id("node_id", node)?),
+                },
+                preimage: preimage("preimage", &paid.preimage)?,
+                fee_msat: msat("fee_msat", paid.fee_msat)?,
+            },
+        };
+        // Nobody has asked a node yet.
+        let facts = ResolveFacts {
+            lost: false,
+            says: Vec::new(),
+            asked_at: Timestamp::from_millis(i64::MIN),
+        };
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::Resolve {
+                payment: id("payment_id", &request.payment_id)?,
+                resolution,
+                evidence: text("evidence", request.evidence)?,
+                facts: Box::new(facts),
+            },
+        })
+    }
+}
+
+/// A preimage is money until the payment has settled (`money-safety` rule 31).
+impl fmt::Debug for v1::FoundPaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let v1::FoundPaid { preimage: _, fee_msat, node_id } = self;
+        let mut told = f.debug_struct("FoundPaid");
+        told.field("fee_msat", fee_msat).field("node_id", node_id).finish_non_exhaustive()
+    }
+}
+
+pub fn payment_id(text: &str) -> Result<PaymentId, WireError> {
+    id("payment_id", text)
 }
 
 pub fn organisation_id(text: &str) -> Result<OrgId, WireError> {

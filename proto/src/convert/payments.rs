@@ -7,7 +7,7 @@ use domain::{
     lightning::FailureReason,
     org::{
         Incoming, IncomingState, Metadata, Outgoing, OutgoingState, PaymentFailure, PaymentStatus,
-        Rail, ReceiveTerms, Row, SendTerms,
+        Rail, ReceiveTerms, Resolution, Resolved, Row, SendTerms,
     },
     payment::{Attempt, AttemptEnd},
 };
@@ -185,6 +185,7 @@ pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1:
             .map(|(attempt, number)| self::attempt(attempt, number, node_names))
             .collect(),
         contradicted: payment.contradicted,
+        resolved: payment.resolved.as_deref().map(resolved),
         received_msat: None,
         memo: invoice.description.clone(),
         metadata: payment.terms.metadata.clone(),
@@ -214,11 +215,21 @@ pub fn incoming(payment: &Incoming) -> v1::Payment {
         rail: v1::Rail::Unspecified.into(),
         attempts: Vec::new(),
         contradicted: false,
+        resolved: None,
         received_msat: Some(payment.credited_msat.get()),
         memo: payment.terms.description.clone(),
         metadata: payment.terms.metadata.clone(),
         updated_seq: None,
     }
+}
+
+fn resolved(told: &Resolved) -> v1::Resolved {
+    let status = match told.resolution {
+        Resolution::Paid { .. } => v1::PaymentStatus::Completed,
+        Resolution::Failed => v1::PaymentStatus::Failed,
+    };
+    let evidence = told.evidence.clone();
+    v1::Resolved { status: status.into(), evidence, at_ms: told.at.millis() }
 }
 
 pub fn invoice(terms: &InvoiceTerms) -> v1::Invoice {
@@ -370,6 +381,9 @@ pub fn node_failure(reason: FailureReason) -> v1::Failure {
         FailureReason::Refused => failure("node_refused", "the node refused the payment"),
         FailureReason::Unreachable => {
             failure("node_unreachable", "the node could not be reached in time")
+        }
+        FailureReason::FoundUnpaid => {
+            failure("found_unpaid", "a person has looked and found that it was not paid")
         }
     }
 }

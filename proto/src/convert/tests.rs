@@ -6,14 +6,18 @@ use domain::{
     ledger::{Account, Entry, Funds},
     lightning::FailureReason,
     org::{
-        Backing, ClaimedBy, Event, Incoming, IncomingState, Line, Metadata, Org, Outgoing,
-        OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row, SendTerms, Wallet,
+        Backing, ClaimedBy, Command, Event, Incoming, IncomingState, Line, Metadata, Org, Outgoing,
+        OutgoingState, PaymentFailure, Rail, ReceiveTerms, Resolution, Row, SendTerms, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
 use uuid::Uuid;
 
-use super::{WireError, lines, lists, nodes, organisations, payments, wallets};
+use super::{
+    WireError, lines, lists, nodes,
+    organisations::{self, Order},
+    payments, wallets,
+};
 use crate::{admin::v1 as admin, v1};
 
 mod wire;
@@ -70,6 +74,7 @@ fn outgoing(state: OutgoingState) -> Outgoing {
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(2),
         contradicted: false,
+        resolved: None,
     }
 }
 
@@ -372,4 +377,36 @@ fn a_node_is_read_whole_and_its_macaroon_never_shown() {
         let refused = nodes::Register::try_from(request).err();
         assert_eq!(refused, Some(WireError::PublicKey("expected_identity")));
     }
+}
+
+#[test]
+fn what_a_person_has_found_is_read_whole_and_its_preimage_never_shown() {
+    use admin::resolve_payment_request::Found;
+
+    let paid =
+        admin::FoundPaid { preimage: "07".repeat(32), fee_msat: 3, node_id: uuid(9).to_string() };
+    let request = admin::ResolvePaymentRequest {
+        organisation_id: uuid(1).to_string(),
+        payment_id: uuid(2).to_string(),
+        found: Some(Found::Paid(paid.clone())),
+        evidence: "seen".to_owned(),
+    };
+    assert!(!format!("{request:?}").contains("0707"));
+    let Order { org, command } = Order::try_from(request.clone()).unwrap();
+    let Command::Resolve { payment, resolution, evidence, .. } = command else { panic!() };
+    let (node, fee_msat) = (Some(NodeId::new(uuid(9))), Msat::new(3).unwrap());
+    let found = Resolution::Paid { node, preimage: Preimage([7; 32]), fee_msat };
+    assert_eq!((org, payment), (OrgId::new(uuid(1)), PaymentId::new(uuid(2))));
+    assert_eq!((resolution, evidence.as_str()), (found, "seen"));
+    for (preimage, fee_msat, refused) in [
+        ("07", 3, WireError::Preimage("preimage")),
+        (paid.preimage.as_str(), u64::MAX, WireError::Amount("fee_msat")),
+    ] {
+        let paid = admin::FoundPaid { preimage: preimage.to_owned(), fee_msat, ..paid.clone() };
+        let request =
+            admin::ResolvePaymentRequest { found: Some(Found::Paid(paid)), ..request.clone() };
+        assert_eq!(Order::try_from(request).err(), Some(refused));
+    }
+    let request = admin::ResolvePaymentRequest { found: None, ..request };
+    assert_eq!(Order::try_from(request).err(), Some(WireError::Missing("found")));
 }

@@ -155,6 +155,14 @@ pub fn ledger_entry(
         Event::Posted { .. } => (v1::LedgerKind::Captured, Some(moved(of, event).unsigned_abs())),
         // Which wallet it was is known by the hold; the ledger of a wallet has only its own events.
         Event::Voided { .. } => (v1::LedgerKind::Released, None),
+        Event::Resolved { correction: Some(_), .. } => {
+            let change_msat = moved(of, event);
+            let kind = match change_msat {
+                0.. => v1::LedgerKind::Credited,
+                _ => v1::LedgerKind::Captured,
+            };
+            (kind, Some(change_msat.unsigned_abs()))
+        }
         Event::Received { .. } | Event::ClaimCredited { .. } => {
             (v1::LedgerKind::Credited, Some(moved(of, event).unsigned_abs()))
         }
@@ -175,6 +183,7 @@ pub fn ledger_entry(
         | Event::RequestUnsent { .. }
         | Event::AttemptFailed { .. }
         | Event::Contradicted { .. }
+        | Event::Resolved { correction: None, .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }

@@ -7,7 +7,7 @@ use crate::{
     ledger::{Account, Entry, Funds, Side},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line, Org,
-        Outgoing, OutgoingState, PaymentFailure, Wallet,
+        Outgoing, OutgoingState, PaymentFailure, Resolution, Resolved, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -61,7 +61,19 @@ impl Org {
                 self.post_payment(*payment, *fee_msat, *preimage, entry, at);
             }
             Event::Voided { payment, failure, .. } => self.void_payment(*payment, *failure, at),
-            Event::Contradicted { payment, .. } => self.open_send(*payment, at).contradicted = true,
+            Event::Contradicted { payment, .. } => {
+                let payment = self.open_send(*payment, at);
+                payment.contradicted = true;
+                payment.resolved = None;
+            }
+            Event::Resolved { payment, resolution, evidence, correction } => {
+                if correction.is_some() {
+                    self.correct(*payment, resolution, at);
+                }
+                let (resolution, evidence) = (*resolution, evidence.clone());
+                let resolved = Box::new(Resolved { resolution, evidence, at });
+                self.open_send(*payment, at).resolved = Some(resolved);
+            }
 
             Event::InvoiceRequested { .. } => self.add_incoming(event, at),
             Event::InvoiceMade { payment, invoice } => {
@@ -190,6 +202,7 @@ impl Org {
             created_at: at,
             updated_at: at,
             contradicted: false,
+            resolved: None,
         };
         if let Event::Held { plan, older_failures, .. } = event {
             added.plan = plan.clone();
@@ -247,6 +260,24 @@ impl Org {
         });
         self.paying.insert((hash, id));
         self.with_funds(wallet, |funds| funds.spend(cost));
+    }
+
+    /// Another fee than was booked; the amount stays.
+    fn correct(&mut self, id: PaymentId, resolution: &Resolution, at: Timestamp) {
+        let payment = self.open_send(id, at);
+        let (
+            Resolution::Paid { fee_msat: right, preimage, .. },
+            OutgoingState::Posted { fee_msat: booked, .. },
+        ) = (*resolution, payment.state)
+        else {
+            return;
+        };
+        payment.state = OutgoingState::Posted { fee_msat: right, preimage: Some(preimage) };
+        let wallet = payment.terms.wallet;
+        self.with_funds(wallet, |funds| match right.checked_sub(booked) {
+            Some(more) => funds.spend(more),
+            None => funds.receive(booked.saturating_sub(right)),
+        });
     }
 
     fn void_payment(&mut self, id: PaymentId, failure: PaymentFailure, at: Timestamp) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
-    Timestamp, WalletId, lightning::FailureId, org::Backing, payment::Finding,
+    Preimage, Timestamp, WalletId, lightning::FailureId, org::Backing, payment::Finding,
 };
 
 /// The caller's own words about a wallet or a payment: kept and given back, never looked at.
@@ -67,6 +67,43 @@ pub enum Payee {
     },
     /// The payee is a node of ours, but the ledger does not know the invoice.
     UnknownOn(NodeId),
+}
+
+/// How a person has found that a payment ended which the nodes leave open, or tell in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    Paid {
+        /// Which node has paid. `None`: the only one that was tried.
+        node: Option<NodeId>,
+        preimage: Preimage,
+        fee_msat: Msat,
+    },
+    Failed,
+}
+
+/// What the nodes say of a payment that a person resolves, gathered before `decide`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolveFacts {
+    /// Its node was restored and may have made it; a person has taken the node as it is.
+    pub lost: bool,
+    /// What each node that was tried says. One that could not be reached is not here.
+    pub says: Vec<(NodeId, NodeSays)>,
+    /// An instant before the first of them was asked.
+    pub asked_at: Timestamp,
+}
+
+/// What a node says of a payment hash now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeSays {
+    /// By its own clock a permission to pay it is not over, so what else it says proves nothing.
+    Permitted,
+    Nothing,
+    InFlight,
+    Failed(FailureId),
+    Paid {
+        amount_msat: Msat,
+        fee_msat: Msat,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +194,14 @@ pub enum Command {
     /// Nothing was heard of a payment for a while, or the organisation was just loaded.
     Drive {
         payment: PaymentId,
+    },
+    /// A person says how a payment that has stopped has ended, and why that is known.
+    Resolve {
+        payment: PaymentId,
+        resolution: Resolution,
+        /// For whoever asks later; the customer sees it too.
+        evidence: String,
+        facts: Box<ResolveFacts>,
     },
 
     Receive {

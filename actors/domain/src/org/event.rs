@@ -5,7 +5,9 @@ use crate::{
     Timestamp, WalletId,
     ledger::Entry,
     lightning::{FailureId, FailureReason},
-    org::{Backing, ClaimedBy, Metadata, PaymentFailure, Rail, ReceiveTerms, SendTerms},
+    org::{
+        Backing, ClaimedBy, Metadata, PaymentFailure, Rail, ReceiveTerms, Resolution, SendTerms,
+    },
     payment::Epoch,
 };
 
@@ -118,6 +120,14 @@ pub enum Event {
         hash: PaymentHash,
         paid_msat: Msat,
         fee_msat: Msat,
+    },
+    /// A person has said how it ended. What that moves is posted or voided beside it.
+    Resolved {
+        payment: PaymentId,
+        resolution: Resolution,
+        evidence: String,
+        /// What a payment that was posted before is corrected by: another fee than was booked.
+        correction: Option<Entry>,
     },
 
     InvoiceRequested {
@@ -236,6 +246,7 @@ impl Event {
             | Self::Posted { payment, .. }
             | Self::Voided { payment, .. }
             | Self::Contradicted { payment, .. }
+            | Self::Resolved { payment, .. }
             | Self::InvoiceRequested { payment, .. }
             | Self::InvoiceMade { payment, .. }
             | Self::InvoiceNotMade { payment }
@@ -254,6 +265,7 @@ impl Event {
             Self::Posted { entry, .. }
             | Self::Received { entry, .. }
             | Self::ClaimCredited { entry, .. } => Some(entry),
+            Self::Resolved { correction, .. } => correction.as_ref(),
             Self::EnvironmentCreated { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
@@ -327,6 +339,7 @@ impl Event {
             | Self::RequestUnsent { .. }
             | Self::AttemptFailed { failure: None, .. }
             | Self::Posted { .. }
+            | Self::Resolved { .. }
             | Self::InvoiceMade { .. }
             | Self::InvoiceNotMade { .. }
             | Self::Received { .. }

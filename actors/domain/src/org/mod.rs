@@ -5,6 +5,7 @@
 
 mod admin;
 mod apply;
+mod by_hand;
 mod claim;
 mod command;
 mod drive;
@@ -19,16 +20,17 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::EVIDENCE_BYTES_MAX;
 pub use command::{
-    ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, Payee, ReceiveTerms, SendFacts,
-    SendTerms,
+    ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, NodeSays, Payee, ReceiveTerms,
+    Resolution, ResolveFacts, SendFacts, SendTerms,
 };
 pub use effect::Effect;
 pub use event::{Event, Unique};
 pub use row::{Row, RowKey};
 pub use state::{
     Backing, ClaimedBy, CustomerNode, Environment, Incoming, IncomingState, Line, Org, Outgoing,
-    OutgoingState, PaymentFailure, Rail, Wallet,
+    OutgoingState, PaymentFailure, Rail, Resolved, Wallet,
 };
 pub use status::PaymentStatus;
 
@@ -90,6 +92,9 @@ impl Org {
                 self.report(*payment, *attempt, *request, finding, *permitted_until)
             }
             Command::Drive { payment } => self.drive(*payment, now),
+            Command::Resolve { payment, resolution, evidence, facts } => {
+                self.resolve(*payment, resolution, evidence, facts)
+            }
             Command::Receive { payment, terms, hash, node } => {
                 self.receive(*payment, terms, *hash, *node, now)
             }

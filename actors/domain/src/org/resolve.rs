@@ -83,10 +83,12 @@ impl Org {
         };
         let stop = Effect::StopNode { node: tried.node, payment: payment.id };
         let again = matches!(tried.end, Some(AttemptEnd::Paid { .. }));
+        // What a person has looked at is told once more only by a node that is not known to have paid.
+        let told = payment.contradicted && (payment.resolved.is_none() || again);
         let cost_msat = match (again, cost_msat.filter(|_| proven)) {
             (true, _) if proven => return Decision::nothing(),
             (false, Some(cost_msat)) => cost_msat,
-            (_, _) if payment.contradicted => return Decision::effect(stop),
+            (_, _) if told => return Decision::effect(stop),
             (_, _) => return Decision::event(contradicted).and(stop),
         };
         let posted = Event::Posted {
@@ -165,7 +167,7 @@ impl Org {
     }
 }
 
-fn attempt_failed(
+pub(super) fn attempt_failed(
     payment: &Outgoing,
     tried: &Attempt,
     reason: FailureReason,

@@ -159,12 +159,16 @@ impl Org {
             | Event::Contradicted { payment, .. } => {
                 keys.insert(RowKey::Outgoing(*payment));
             }
+            Event::Resolved { payment, correction: None, .. } => {
+                keys.insert(RowKey::Outgoing(*payment));
+            }
             Event::AttemptFailed { payment, .. } if self.is_in_flight(*payment) => {
                 keys.insert(RowKey::Outgoing(*payment));
             }
             Event::Held { payment, .. }
             | Event::AttemptFailed { payment, .. }
             | Event::Posted { payment, .. }
+            | Event::Resolved { payment, .. }
             | Event::Voided { payment, .. } => {
                 keys.insert(RowKey::Outgoing(*payment));
                 let payment = self.outgoing.get(payment).expect("events are of known payments");

@@ -12,7 +12,7 @@ use crate::{
     Rejection, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Funds},
     lightning::{FailureId, FailureReason},
-    org::{Metadata, ReceiveTerms, SendTerms},
+    org::{Metadata, ReceiveTerms, Resolution, SendTerms},
     payment::{Attempt, Epoch},
 };
 
@@ -129,6 +129,16 @@ pub struct Outgoing {
     pub updated_at: Timestamp,
     /// A node contradicted itself about this payment; a person has to look.
     pub contradicted: bool,
+    /// A person has looked, and no node has contradicted itself since.
+    pub resolved: Option<Box<Resolved>>,
+}
+
+/// What a person has found about a payment that had stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    pub resolution: Resolution,
+    pub evidence: String,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod any;
 mod attempts;
+mod by_hand;
 mod claims;
 mod contradictions;
 mod house;

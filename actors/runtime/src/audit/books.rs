@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    SignedMsat, WalletId,
+    PaymentId, SignedMsat, WalletId,
     ledger::{Account, Funds},
     org::{Backing, Event, Org, Row},
 };
@@ -22,27 +22,38 @@ pub(super) fn check_hold(org: &Org, recorded: &Recorded, findings: &mut Vec<Audi
     }
 }
 
-/// What a node says against its own record or against the terms is for a person to look at, even
-/// where its books and ours have come to agree (rules 2 and 6).
-pub(super) fn check_contradiction(
-    org: &Org,
-    recorded: &Recorded,
-    findings: &mut Vec<AuditFinding>,
-) {
-    let Event::Contradicted { payment, node, paid_msat, fee_msat, .. } = &recorded.event else {
-        return;
-    };
-    let Some(known) = org.outgoing.get(payment) else { return };
-    let text = format!(
-        "the node contradicted its record: it says {} msat paid and a fee of {} msat, \
-         of {} msat and a fee of at most {} msat",
-        paid_msat.get(),
-        fee_msat.get(),
-        known.amount_msat.get(),
-        known.fee_limit_msat.get()
-    );
-    let finding = Finding::of_payment(org.id, *payment, "payment_contradicted", text);
-    findings.push(AuditFinding { node: Some(*node), ..finding });
+/// What nodes have said against their own record or against the terms is for a person to look at, even
+/// where their books and ours have come to agree (rules 2 and 6), until one has said how it ended.
+#[derive(Default)]
+pub(super) struct Contradictions {
+    unexplained: BTreeMap<PaymentId, Vec<AuditFinding>>,
+}
+
+impl Contradictions {
+    pub(super) fn read(&mut self, org: &Org, recorded: &Recorded) {
+        if let Event::Resolved { payment, .. } = &recorded.event {
+            self.unexplained.remove(payment);
+        }
+        let Event::Contradicted { payment, node, paid_msat, fee_msat, .. } = &recorded.event else {
+            return;
+        };
+        let Some(known) = org.outgoing.get(payment) else { return };
+        let text = format!(
+            "the node contradicted its record: it says {} msat paid and a fee of {} msat, \
+             of {} msat and a fee of at most {} msat",
+            paid_msat.get(),
+            fee_msat.get(),
+            known.amount_msat.get(),
+            known.fee_limit_msat.get()
+        );
+        let finding = Finding::of_payment(org.id, *payment, "payment_contradicted", text);
+        let finding = AuditFinding { node: Some(*node), ..finding };
+        self.unexplained.entry(*payment).or_default().push(finding);
+    }
+
+    pub(super) fn findings(self) -> impl Iterator<Item = AuditFinding> {
+        self.unexplained.into_values().flatten()
+    }
 }
 
 pub(super) fn check(books: &Books, findings: &mut Vec<AuditFinding>) {

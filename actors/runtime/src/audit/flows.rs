@@ -67,6 +67,8 @@ enum Ended {
         fee_msat: Msat,
     },
     Failed,
+    /// A person has said that it was paid, whatever the node shows.
+    Explained,
 }
 
 struct Received {
@@ -104,7 +106,9 @@ impl Flows {
     fn ended(&self, org: OrgId, payment: &Outgoing, attempt: &Attempt) -> Ended {
         let (node, hash) = (attempt.node, payment.hash());
         let shown = || self.shown.contains(&Sighting { node, org, payment: payment.id, hash });
+        let explained = payment.resolved.is_some();
         match (attempt.end, payment.state) {
+            (Some(AttemptEnd::Paid { .. }), _) if explained => Ended::Explained,
             (Some(AttemptEnd::Paid { .. }), OutgoingState::Posted { fee_msat, .. }) => {
                 Ended::Paid { amount_msat: payment.amount_msat, fee_msat }
             }
@@ -178,7 +182,7 @@ impl Flows {
                 }
                 Ended::Failed => ("paid_after_failure", "failed, but the node has paid it"),
                 Ended::Shown => ("lost_by_node", "in flight, but the node no longer has it"),
-                Ended::Open => return,
+                Ended::Open | Ended::Explained => return,
             };
             let mut finding = Finding::of_payment(tried.org, tried.payment, code, text.to_owned());
             finding.node = Some(id);
@@ -203,7 +207,7 @@ fn agrees(end: Ended, shown: Option<&PayUpdate>) -> bool {
         (Ended::Paid { .. }, _) => false,
         (Ended::Failed, Some(PayUpdate::Succeeded { .. })) => false,
         (Ended::Shown, None) => false,
-        (Ended::Failed | Ended::Open | Ended::Shown, _) => true,
+        (Ended::Failed | Ended::Open | Ended::Shown | Ended::Explained, _) => true,
     }
 }
 

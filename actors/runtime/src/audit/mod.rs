@@ -71,6 +71,7 @@ pub(super) struct Books {
 async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<Books, StoreError> {
     let mut org = Org::new(id, domain::payment::Epoch::default());
     let (mut seq, mut entries) = (Seq::default(), 0);
+    let mut contradictions = books::Contradictions::default();
     let mut tries = 0;
     loop {
         let recorded = reads.journal(id, seq, PAGE).await?;
@@ -82,7 +83,7 @@ async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<
             org.apply(&recorded.event, recorded.at);
             entries += u64::from(recorded.event.entry().is_some());
             books::check_hold(&org, recorded, &mut report.findings);
-            books::check_contradiction(&org, recorded, &mut report.findings);
+            contradictions.read(&org, recorded);
         }
         if let Some(last) = recorded.last() {
             seq = last.seq;
@@ -93,7 +94,10 @@ async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<
         tries += 1;
         match moved_on && tries < TRIES {
             true => {}
-            false => return Ok(Books { org, rows: (!moved_on).then_some(rows), entries }),
+            false => {
+                report.findings.extend(contradictions.findings());
+                return Ok(Books { org, rows: (!moved_on).then_some(rows), entries });
+            }
         }
     }
 }

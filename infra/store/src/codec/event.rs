@@ -6,7 +6,10 @@ use domain::{
     ledger::{Account, Entry, Posting, Side},
     lightning::{FailureId, FailureReason},
     money::Currency,
-    org::{Backing, ClaimedBy, Event, Metadata, PaymentFailure, Rail, ReceiveTerms, SendTerms},
+    org::{
+        Backing, ClaimedBy, Event, Metadata, PaymentFailure, Rail, ReceiveTerms, Resolution,
+        SendTerms,
+    },
     payment::Epoch,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -174,6 +177,15 @@ enum EventForm {
         paid_msat: Msat,
         #[serde(with = "one")]
         fee_msat: Msat,
+    },
+    Resolved {
+        #[serde(with = "one")]
+        payment: PaymentId,
+        #[serde(with = "one")]
+        resolution: Resolution,
+        evidence: String,
+        #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+        correction: Option<Entry>,
     },
     InvoiceRequested {
         #[serde(with = "one")]

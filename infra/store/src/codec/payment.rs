@@ -6,7 +6,7 @@ use domain::{
     lightning::{FailureId, FailureReason},
     org::{
         ClaimedBy, Incoming, IncomingState, Metadata, Outgoing, OutgoingState, PaymentFailure,
-        Rail, ReceiveTerms, SendTerms,
+        Rail, ReceiveTerms, Resolution, Resolved, SendTerms,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -43,6 +43,8 @@ struct OutgoingForm {
     updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "is_false")]
     contradicted: bool,
+    #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+    resolved: Option<Box<Resolved>>,
 }
 
 impl Durable for Outgoing {
@@ -52,6 +54,50 @@ impl Durable for Outgoing {
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         OutgoingForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Resolution", rename_all = "snake_case")]
+enum ResolutionForm {
+    Paid {
+        #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        #[serde(with = "one")]
+        preimage: Preimage,
+        #[serde(with = "one")]
+        fee_msat: Msat,
+    },
+    Failed,
+}
+
+impl Durable for Resolution {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        ResolutionForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        ResolutionForm::deserialize(from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Resolved")]
+struct ResolvedForm {
+    #[serde(with = "one")]
+    resolution: Resolution,
+    evidence: String,
+    #[serde(with = "one")]
+    at: Timestamp,
+}
+
+impl Durable for Box<Resolved> {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        ResolvedForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        ResolvedForm::deserialize(from).map(Box::new)
     }
 }
 
@@ -111,6 +157,7 @@ enum FailureReasonForm {
     Canceled,
     Refused,
     Unreachable,
+    FoundUnpaid,
 }
 
 impl Durable for FailureReason {

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use domain::{
     InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, SignedMsat, Timestamp,
     ledger::{Account, Entry, Funds},
+    lightning::FailureReason,
     org::{
         Backing, Line, Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms,
-        SendTerms, Wallet,
+        Resolution, Resolved, SendTerms, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -110,6 +111,7 @@ fn payment() -> Row {
         created_at: at(1),
         updated_at: at(2),
         contradicted: false,
+        resolved: None,
     }))
 }
 
@@ -171,7 +173,30 @@ fn later_forms() -> Vec<Vec<u8>> {
         ..old_line()
     };
     let rows = [Row::Wallet(numbered(4), wallet), Row::Line(numbered(6), line)];
-    events.iter().map(event_to_bytes).chain(rows.iter().map(row_to_bytes)).collect()
+    let forms = events.iter().map(event_to_bytes).chain(rows.iter().map(row_to_bytes));
+    forms.chain(forms_by_hand()).collect()
+}
+
+/// What a person has said of a payment.
+fn forms_by_hand() -> Vec<Vec<u8>> {
+    let preimage = Preimage([1; 32]);
+    let resolution = Resolution::Paid { node: Some(numbered(7)), preimage, fee_msat: msat(2) };
+    let evidence = "a letter".to_owned();
+    let Row::Outgoing(payment) = payment() else { unreachable!("it is one") };
+    let told = Resolved { resolution: Resolution::Failed, evidence: evidence.clone(), at: at(3) };
+    let payment = Outgoing { resolved: Some(Box::new(told)), ..Outgoing::clone(&payment) };
+    let moved = Entry::transfer(Account::Wallet(numbered(4)), Account::Clearing, msat(1));
+    let correction = Some(moved);
+    let resolved = Event::Resolved { payment: numbered(1), resolution, evidence, correction };
+    let failed = Event::AttemptFailed {
+        payment: numbered(1),
+        node: numbered(7),
+        hash: PaymentHash([0xab; 32]),
+        reason: FailureReason::FoundUnpaid,
+        failure: None,
+    };
+    let events = [resolved, failed].map(|event| event_to_bytes(&event));
+    events.into_iter().chain([row_to_bytes(&Row::Outgoing(Arc::new(payment)))]).collect()
 }
 
 /// As it is read from a row that was written before wallets had times and words.

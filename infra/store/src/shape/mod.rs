@@ -463,6 +463,7 @@ fn wallets_moved<'a>(event: &'a Event, rows: &'a [Row]) -> impl Iterator<Item = 
         | Event::AttemptFailed { .. }
         | Event::Posted { .. }
         | Event::Contradicted { .. }
+        | Event::Resolved { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }

@@ -13,8 +13,8 @@ use domain::{
     lightning::{FailureId, FailureReason},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line,
-        Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms, Row, SendTerms,
-        Wallet,
+        Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms, Resolution,
+        Resolved, Row, SendTerms, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -60,6 +60,7 @@ fn reason() -> impl Strategy<Value = FailureReason> + Clone {
         FailureReason::Canceled,
         FailureReason::Refused,
         FailureReason::Unreachable,
+        FailureReason::FoundUnpaid,
     ])
 }
 
@@ -219,6 +220,22 @@ fn send_event() -> impl Strategy<Value = Event> {
     prop_oneof![refused, held, started, issued, unsent]
 }
 
+fn resolution() -> impl Strategy<Value = Resolution> + Clone {
+    prop_oneof![
+        (of(id()), preimage(), msat()).prop_map(|(node, preimage, fee_msat)| Resolution::Paid {
+            node,
+            preimage,
+            fee_msat
+        }),
+        Just(Resolution::Failed),
+    ]
+}
+
+fn resolved() -> impl Strategy<Value = Box<Resolved>> {
+    (resolution(), any::<String>(), at())
+        .prop_map(|(resolution, evidence, at)| Box::new(Resolved { resolution, evidence, at }))
+}
+
 fn end_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (id(), id(), hash(), reason(), of(failure_id())).prop_map(
@@ -245,6 +262,14 @@ fn end_event() -> impl Strategy<Value = Event> {
                 hash,
                 paid_msat,
                 fee_msat,
+            },
+        ),
+        (id(), resolution(), any::<String>(), of(entry())).prop_map(
+            |(payment, resolution, evidence, correction)| Event::Resolved {
+                payment,
+                resolution,
+                evidence,
+                correction,
             },
         ),
     ]
@@ -370,8 +395,8 @@ fn outgoing() -> impl Strategy<Value = Outgoing> {
     ];
     let asked = (id(), send_terms(), id(), msat(), msat(), rail());
     let tried = (vec(id(), 0..3), older_failures(), vec(attempt(), 0..3), state);
-    (asked, tried, at(), at(), any::<bool>()).prop_map(
-        |(asked, tried, created_at, updated_at, contradicted)| {
+    (asked, tried, at(), at(), any::<bool>(), of(resolved())).prop_map(
+        |(asked, tried, created_at, updated_at, contradicted, resolved)| {
             let (id, terms, environment, amount_msat, fee_limit_msat, rail) = asked;
             let (plan, older_failures, attempts, state) = tried;
             Outgoing {
@@ -388,6 +413,7 @@ fn outgoing() -> impl Strategy<Value = Outgoing> {
                 created_at,
                 updated_at,
                 contradicted,
+                resolved,
             }
         },
     )

@@ -76,6 +76,7 @@ fn feed_all(bytes: &[u8]) {
     feed::<admin::SetNodeFundsRequest, organisations::Order>(bytes);
     feed::<admin::CreateWalletRequest, organisations::Order>(bytes);
     feed::<admin::SetWalletLimitRequest, organisations::Order>(bytes);
+    feed::<admin::ResolvePaymentRequest, organisations::Order>(bytes);
     feed::<admin::CreateKeyRequest, keys::Create>(bytes);
     feed::<admin::RegisterNodeRequest, nodes::Register>(bytes);
     feed::<admin::StopNodeRequest, nodes::Stop>(bytes);

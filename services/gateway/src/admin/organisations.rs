@@ -1,4 +1,6 @@
-use domain::{NodeId, OrgId, Rejection, org::Command};
+use std::collections::HashMap;
+
+use domain::{NodeId, OrgId, PaymentId, Rejection, org::Command};
 use ports::{StoreError, directory::OrgRecord};
 use proto::{
     Problem,
@@ -6,14 +8,16 @@ use proto::{
     convert::{
         WireError,
         organisations::{self, Create, Order},
+        payments,
     },
+    v1::Payment,
 };
 use tonic::{Request, Response, Status};
 
 use super::standing;
 use crate::{
     Gateway,
-    problem::{answer, operator},
+    problem::{after_a_write, answer, operator},
 };
 
 pub(crate) struct Organisations(pub(crate) Gateway);
@@ -57,6 +61,21 @@ impl Organisations {
             Ok(Done::default())
         })
         .await
+    }
+
+    async fn resolved(&self, request: v1::ResolvePaymentRequest) -> Result<Payment, Problem> {
+        let payment = organisations::payment_id(&request.payment_id)?;
+        let Order { org, command } = Order::try_from(request)?;
+        self.0.orgs.administer(org, command).await.map_err(operator::orgs)?;
+        self.payment(org, payment).await.map_err(after_a_write)
+    }
+
+    async fn payment(&self, org: OrgId, payment: PaymentId) -> Result<Payment, Problem> {
+        let row = self.0.reads.payment(org, payment).await.map_err(operator::store)?;
+        let nodes = self.0.directory.nodes().await.map_err(operator::store)?;
+        let names: HashMap<_, _> = nodes.into_iter().map(|node| (node.id, node.name)).collect();
+        let told = row.and_then(|row| payments::payment(&row, &names));
+        told.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
     }
 
     /// Funds may be declared of an organisation's own node only: what a wallet of it may spend
@@ -148,5 +167,12 @@ impl organisations_server::Organisations for Organisations {
         request: Request<v1::SetWalletLimitRequest>,
     ) -> Result<Response<v1::SetWalletLimitResponse>, Status> {
         self.administer("Organisations.SetWalletLimit", request).await
+    }
+
+    async fn resolve_payment(
+        &self,
+        request: Request<v1::ResolvePaymentRequest>,
+    ) -> Result<Response<Payment>, Status> {
+        answer("Organisations.ResolvePayment", self.resolved(request.into_inner())).await
     }
 }

@@ -361,7 +361,8 @@ fn send_error(failure: PaymentFailure) -> PaymentError {
             | Reason::InsufficientBalance
             | Reason::Canceled
             | Reason::Refused
-            | Reason::Unreachable => ("send_failed", "upstream_failure"),
+            | Reason::Unreachable
+            | Reason::FoundUnpaid => ("send_failed", "upstream_failure"),
         },
     };
     let told = words::payment_failure(failure);

@@ -1,6 +1,7 @@
 //! `switchyard pay`, `invoice`, `payment …`, `decode`: what a customer does.
 
 mod record;
+mod resolve;
 
 use std::time::Duration;
 
@@ -97,6 +98,8 @@ enum Command {
         #[arg(long, default_value = "", hide_default_value = true)]
         cursor: String,
     },
+    /// Say how a send has ended that has stopped, when a person knows (operator).
+    Resolve(resolve::Resolve),
     /// A payment whenever it changes, until it has ended.
     Watch {
         id: Uuid,
@@ -173,15 +176,18 @@ impl Invoice {
 
 impl Payment {
     pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
-        let mut to = self.to.customer().await?;
-        match self.command {
+        let Payment { to, command } = self;
+        match command {
+            Command::Resolve(resolve) => resolve.run(&mut to.operator().await?, out).await,
             Command::Show { id } => {
+                let mut to = to.customer().await?;
                 let get = to.payments.get_payment(v1::GetPaymentRequest { id: id.to_string() });
                 let payment = client::read(get).await?;
                 out.answer(&record::document(&payment), || record::text(&payment));
                 Ok(Exit::Done)
             }
             Command::List { wallet, limit, cursor } => {
+                let mut to = to.customer().await?;
                 let wallet_id = match wallet {
                     Some(wallet) => names::wallet(&mut to, &wallet).await?,
                     None => String::new(),
@@ -196,6 +202,7 @@ impl Payment {
                 Ok(Exit::Done)
             }
             Command::Watch { id, wait_seconds } => {
+                let mut to = to.customer().await?;
                 let request = v1::WatchPaymentRequest { id: id.to_string() };
                 let watch = client::read(to.payments.watch_payment(request)).await?;
                 match wait_seconds {

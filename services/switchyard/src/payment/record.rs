@@ -17,7 +17,11 @@ fn direction(payment: &v1::Payment) -> &'static str {
 }
 
 fn status(payment: &v1::Payment) -> &'static str {
-    match payment.status() {
+    status_word(payment.status())
+}
+
+fn status_word(status: PaymentStatus) -> &'static str {
+    match status {
         PaymentStatus::Sending => "sending",
         PaymentStatus::Completed => "completed",
         PaymentStatus::Failed => "failed",
@@ -85,7 +89,16 @@ pub(super) fn document(payment: &v1::Payment) -> Value {
         "rail": rail(payment),
         "attempts": payment.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "contradicted": payment.contradicted,
+        "resolved": payment.resolved.as_ref().map(resolved),
         "received_msat": payment.received_msat,
+    })
+}
+
+fn resolved(resolved: &v1::Resolved) -> Value {
+    json!({
+        "status": status_word(resolved.status()),
+        "evidence": resolved.evidence,
+        "at_ms": resolved.at_ms,
     })
 }
 
@@ -126,8 +139,18 @@ pub(super) fn text(payment: &v1::Payment) -> String {
         ("expires", if send { String::new() } else { time(payment.expires_at_ms) }),
         ("invoice", invoice),
     ]);
-    if payment.contradicted {
-        text += "A node contradicted itself about this payment: a person has to look.\n";
+    match &payment.resolved {
+        Some(resolved) => {
+            let (word, at) = (status_word(resolved.status()), time(resolved.at_ms));
+            text += &facts(&[(
+                "A person has found it",
+                format!("{word}, on {at}: {}", resolved.evidence),
+            )]);
+        }
+        None if payment.contradicted => {
+            text += "A node contradicted itself about this payment: a person has to look.\n";
+        }
+        None => {}
     }
     if !payment.attempts.is_empty() {
         let rows: Vec<_> = payment.attempts.iter().map(attempt_row).collect();

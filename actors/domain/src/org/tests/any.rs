@@ -6,11 +6,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::{
-    Msat,
+    Msat, PaymentHash, Preimage,
     lightning::{FailureId, FailureReason},
     org::{
-        Backing, Command, Incoming, IncomingState, InvoiceEnd, Metadata, Payee, ReceiveTerms,
-        SendFacts, SendTerms,
+        Backing, Command, Incoming, IncomingState, InvoiceEnd, Metadata, NodeSays, Payee,
+        ReceiveTerms, Resolution, ResolveFacts, SendFacts, SendTerms,
         tests::house::{self, House},
     },
     payment::{Finding, LookUp},
@@ -65,6 +65,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         12 => sent,
         12 => told(report().boxed()),
         20 => plausible,
+        6 => told(resolve().boxed()),
         20 => told(incoming().boxed()),
         12 => (0..3_u8).prop_map(Asked::Make),
         4 => told(admin().boxed()),
@@ -166,6 +167,38 @@ fn report() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// What a person says, whatever the nodes do.
+fn resolve() -> impl Strategy<Value = Command> {
+    let node = prop::option::of((1..4_u8).prop_map(house::node_id));
+    let paid = (node, 10..20_u8, amount()).prop_map(|(node, secret, fee_msat)| Resolution::Paid {
+        node,
+        preimage: house::preimage(secret),
+        fee_msat,
+    });
+    let says = prop_oneof![
+        3 => Just(NodeSays::Nothing),
+        1 => Just(NodeSays::Permitted),
+        1 => Just(NodeSays::InFlight),
+        2 => failure().prop_map(NodeSays::Failed),
+        2 => (amount(), amount())
+            .prop_map(|(amount_msat, fee_msat)| NodeSays::Paid { amount_msat, fee_msat }),
+    ];
+    let says = prop::collection::vec(((1..4_u8).prop_map(house::node_id), says), 0..3);
+    let facts = (any::<bool>(), says, 0..60_000_i64).prop_map(|(lost, says, later)| ResolveFacts {
+        lost,
+        says,
+        asked_at: house::START.plus_millis(later),
+    });
+    (0..5_u8, prop_oneof![3 => paid, 2 => Just(Resolution::Failed)], facts).prop_map(
+        |(payment, resolution, facts)| Command::Resolve {
+            payment: house::payment_id(payment),
+            resolution,
+            evidence: "seen".to_owned(),
+            facts: Box::new(facts),
+        },
+    )
+}
+
 fn incoming() -> impl Strategy<Value = Command> {
     // Outgoing ids are 0 to 4 and incoming ones 4 to 6, so that one is used twice.
     let id = || (4..7_u8).prop_map(house::payment_id);
@@ -234,7 +267,7 @@ impl Asked {
     /// Looks up what others know, as the shell does before it decides.
     pub(super) fn command(&self, house: &House, org: usize) -> Command {
         match self {
-            Asked::Told(command) => Command::clone(command),
+            Asked::Told(command) => with_the_preimage(house, org, Command::clone(command)),
             Asked::Plausible(number, finding) => plausible(house, org, *number, finding),
             Asked::Make(number) => {
                 let payment = house::payment_id(number + 4);
@@ -249,14 +282,28 @@ impl Asked {
     }
 }
 
+/// A person who says that something was paid mostly has its preimage.
+fn with_the_preimage(house: &House, org: usize, mut command: Command) -> Command {
+    if let Command::Resolve { payment, resolution: Resolution::Paid { preimage, .. }, .. } =
+        &mut command
+        && *preimage != house::preimage(10)
+        && let Some(known) = house.orgs[org].outgoing.get(payment)
+    {
+        *preimage = secret_of(known.hash());
+    }
+    command
+}
+
+fn secret_of(hash: PaymentHash) -> Preimage {
+    (0..=u8::MAX).map(house::preimage).find(|preimage| preimage.hash() == hash).unwrap()
+}
+
 fn plausible(house: &House, org: usize, number: u8, finding: &Finding) -> Command {
     let payment = house::payment_id(number);
     let known = house.orgs[org].outgoing.get(&payment);
     let finding = match (finding, known) {
         (Finding::Paid { fee_msat, .. }, Some(known)) => {
-            let secret = |number: &u8| house::preimage(*number).hash() == known.hash();
-            let secret = (0..=u8::MAX).find(secret).unwrap();
-            let (preimage, amount_msat) = (house::preimage(secret), known.amount_msat);
+            let (preimage, amount_msat) = (secret_of(known.hash()), known.amount_msat);
             Finding::Paid { preimage, amount_msat, fee_msat: *fee_msat }
         }
         (other, _) => other.clone(),

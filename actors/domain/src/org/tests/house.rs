@@ -179,6 +179,7 @@ impl House {
             Command::Send { payment, .. }
             | Command::Report { payment, .. }
             | Command::Drive { payment }
+            | Command::Resolve { payment, .. }
             | Command::Receive { payment, .. }
             | Command::InvoiceMade { payment, .. }
             | Command::InvoiceNotMade { payment }

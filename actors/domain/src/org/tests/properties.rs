@@ -6,7 +6,8 @@ use crate::{
     Msat, SignedMsat, Timestamp,
     ledger::{Account, Entry, Funds},
     org::{
-        Backing, Command, Decision, Effect, Event, IncomingState, Org, OutgoingState, Row,
+        Backing, Command, Decision, Effect, Event, IncomingState, Org, OutgoingState, Resolution,
+        Row,
         tests::{
             any::{self, Step},
             house::{self, House},
@@ -276,7 +277,7 @@ fn the_steps_reach_every_state() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let (mut outgoing, mut incoming) = ([0; 4], [0; 8]);
-    let mut contradicted = 0;
+    let (mut contradicted, mut resolved) = (0, [0; 2]);
     for _ in 0..160 {
         let (mut house, mut post) = (House::open(), Post::new());
         let steps =
@@ -285,6 +286,9 @@ fn the_steps_reach_every_state() {
         for row in house.rows.iter().flat_map(|rows| rows.values()) {
             if let Row::Outgoing(payment) = row {
                 contradicted += usize::from(payment.contradicted);
+                if let Some(told) = &payment.resolved {
+                    resolved[usize::from(told.resolution == Resolution::Failed)] += 1;
+                }
                 outgoing[match payment.state {
                     OutgoingState::Refused(_) => 0,
                     OutgoingState::InFlight => 1,
@@ -307,6 +311,7 @@ fn the_steps_reach_every_state() {
         }
     }
     assert!(contradicted > 0);
+    assert!(resolved.iter().all(|count| *count > 0), "{resolved:?}");
     assert!(outgoing.iter().all(|count| *count > 0), "{outgoing:?}");
     assert!(incoming.iter().all(|count| *count > 0), "{incoming:?}");
 }

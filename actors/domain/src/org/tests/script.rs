@@ -12,8 +12,8 @@ use crate::{
     Msat, Network, NodeId, PaymentId, Timestamp,
     lightning::{FailureId, FailureReason},
     org::{
-        Backing, ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, Outgoing, Payee,
-        ReceiveTerms, SendFacts, SendTerms,
+        Backing, ClaimAnswer, ClaimRequest, Command, InvoiceEnd, Metadata, NodeSays, Outgoing,
+        Payee, ReceiveTerms, Resolution, ResolveFacts, SendFacts, SendTerms,
         tests::{house, house::House, told},
     },
     payment::{Finding, LookUp},
@@ -140,6 +140,7 @@ pub(super) fn command(house: &House, org: usize, words: &Words<'_>) -> Command {
         "send" => send(house, words),
         "drive" => Command::Drive { payment: words.payment() },
         "paid" | "failed" | "seen" | "lapsed" | "unsent" => report(house, org, words),
+        "resolve" => resolve(house, org, words),
         "receive" => Command::Receive {
             payment: words.payment(),
             terms: ReceiveTerms {
@@ -314,6 +315,48 @@ fn report(house: &House, org: usize, words: &Words<'_>) -> Command {
             .unwrap(),
         finding,
         permitted_until: house.permitted_until(),
+    }
+}
+
+/// `resolve p1 paid fee=1 secret=2 node=n1 why=seen n1=nothing|permitted|in_flight|failed|paid lost`: what a person
+/// says, and what the nodes do.
+fn resolve(house: &House, org: usize, words: &Words<'_>) -> Command {
+    let payment = words.payment();
+    let known = house.orgs[org].outgoing.get(&payment).map(Arc::as_ref);
+    let secret = words.option("secret").map(|it| u8::try_from(it).unwrap());
+    let node = words.nodes("node", "");
+    let msat = |key| house::msat(words.option(key).unwrap_or(1));
+    let says = |node: &str| match *words.options.get(node)? {
+        "nothing" => Some(NodeSays::Nothing),
+        "permitted" => Some(NodeSays::Permitted),
+        "in_flight" => Some(NodeSays::InFlight),
+        "failed" => {
+            let payment_index = words.option("record").unwrap_or(1);
+            Some(NodeSays::Failed(FailureId { payment_index, creation_time_ns: 0 }))
+        }
+        "paid" => {
+            let amount_msat = house::msat(words.option("shown").unwrap_or(100));
+            Some(NodeSays::Paid { amount_msat, fee_msat: msat("shown-fee") })
+        }
+        other => panic!("no node says {other}"),
+    };
+    let says = ["n1", "n2"].map(|name| Some((house::node_id(id(name)), says(name)?)));
+    Command::Resolve {
+        payment,
+        resolution: match words.plain[1] {
+            "paid" => Resolution::Paid {
+                node: node.first().copied(),
+                preimage: house::preimage(secret.unwrap_or_else(|| self::secret(known))),
+                fee_msat: msat("fee"),
+            },
+            _ => Resolution::Failed,
+        },
+        evidence: words.options.get("why").copied().unwrap_or("seen").to_owned(),
+        facts: Box::new(ResolveFacts {
+            lost: words.has("lost"),
+            says: says.into_iter().flatten().collect(),
+            asked_at: house.now,
+        }),
     }
 }
 

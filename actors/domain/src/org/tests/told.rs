@@ -4,7 +4,7 @@ use crate::{
     NodeId, OrgId, PaymentId, WalletId,
     ledger::{Account, Entry},
     lightning::FailureId,
-    org::{Backing, ClaimAnswer, Effect, Event, Org, Rail},
+    org::{Backing, ClaimAnswer, Effect, Event, Org, Rail, Resolution},
 };
 
 pub(super) fn p(id: PaymentId) -> String {
@@ -90,7 +90,8 @@ pub(super) fn event(event: &Event) -> String {
         | Event::AttemptFailed { .. }
         | Event::Posted { .. }
         | Event::Voided { .. }
-        | Event::Contradicted { .. } => sending(event),
+        | Event::Contradicted { .. }
+        | Event::Resolved { .. } => sending(event),
         Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }
@@ -132,6 +133,15 @@ fn sending(event: &Event) -> String {
         Event::Contradicted { payment, node, paid_msat, fee_msat, .. } => {
             let (paid, fee) = (paid_msat.get(), fee_msat.get());
             format!("contradicted {} by {}: paid {paid}, fee {fee}", p(*payment), n(*node))
+        }
+        Event::Resolved { payment, resolution, evidence, correction } => {
+            let word = match resolution {
+                Resolution::Paid { .. } => "paid",
+                Resolution::Failed => "failed",
+            };
+            let moved = correction.as_ref().map(|moved| format!(", {}", entry(moved)));
+            let moved = moved.unwrap_or_default();
+            format!("resolved {} as {word} by {evidence:?}{moved}", p(*payment))
         }
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
@@ -196,7 +206,8 @@ fn receiving(event: &Event) -> String {
         | Event::AttemptFailed { .. }
         | Event::Posted { .. }
         | Event::Voided { .. }
-        | Event::Contradicted { .. } => unreachable!("told by others"),
+        | Event::Contradicted { .. }
+        | Event::Resolved { .. } => unreachable!("told by others"),
     }
 }
 
