@@ -79,3 +79,35 @@ async fn settings_of_the_tests_are_not_unknown_keys() {
     // It gets as far as to the folder, which is taken.
     assert_eq!(cli::run(&words, &environment).await.code, 9);
 }
+
+/// Damaged in its first page, in all others, or cut off: said in one line, and not as something that a
+/// repeat would mend.
+#[tokio::test]
+async fn damaged_database() {
+    let mut bed = Bed::make().await;
+    bed.pay(&bed.acme, 1_000).await;
+    bed.world.kill_platform();
+    let data = bed.world.folder().join("platform");
+    let path = data.join("switchyard.sqlite");
+    // What is in the log beside it would come on top.
+    rusqlite::Connection::open(&path)
+        .and_then(|database| database.pragma_update(None, "wal_checkpoint", "truncate"))
+        .expect("nobody has it open");
+    let whole = std::fs::read(&path).expect("it is there");
+    let page = 4_096;
+    assert!(whole.len() > 4 * page, "there is something to damage");
+    let strange = [&whole[..page], &vec![0xa5; whole.len() - page]].concat();
+    for damaged in [vec![0xa5; whole.len()], strange, whole[..2 * page].to_vec()] {
+        std::fs::write(&path, damaged).expect("there is room");
+        let data = data.display().to_string();
+        let words = ["standalone", "--listen", ANY, "--admin-listen", ANY, "--data", &data];
+        let said = cli::run(&words, &[]).await;
+        let code = said.document["error"]["code"].as_str();
+        assert_eq!((said.code, code), (70, Some("store_corrupt")), "{said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+        assert!(!said.stderr.contains("panicked"), "{said:?}");
+    }
+    std::fs::write(&path, whole).expect("there is room");
+    bed.begin_again().await;
+    bed.pay(&bed.acme, 1_000).await;
+}

@@ -14,7 +14,7 @@ use bootstrap::{
 };
 use engine::{Engine, StartError, Store};
 use gateway::{AdminToken, Gateway, RateLimit, ServeError};
-use ports::Clock;
+use ports::{Clock, StoreError};
 use store::{Postgres, SealKeys, Sqlite, postgres, sqlite};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -276,6 +276,10 @@ impl From<sqlite::OpenError> for Failure {
             sqlite::OpenError::NewerSchema { .. } => {
                 Failure::new(Exit::Invalid, "store_newer", message)
             }
+            sqlite::OpenError::Store(StoreError::Corrupt(_)) => {
+                let message = format!("{message}; put a copy of the data folder back");
+                Failure::new(Exit::Bug, "store_corrupt", message)
+            }
             sqlite::OpenError::Store(error) => {
                 Failure::new(error.class().into(), "store_unusable", message)
             }
@@ -310,6 +314,9 @@ impl From<StartError> for Failure {
         match error {
             StartError::Platform(runtime::StartError::OtherNetwork { .. }) => {
                 Failure::new(Exit::Invalid, "other_network", message)
+            }
+            StartError::Platform(runtime::StartError::Store(error)) => {
+                Failure::new(error.class().into(), "store_unusable", message)
             }
             StartError::Platform(_) => Failure::new(Exit::Unavailable, "unavailable", message),
             StartError::NoRandomness(_) => Failure::new(Exit::Bug, "internal", message),

@@ -66,7 +66,17 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the database cannot be opened")]
-    Sql(#[from] rusqlite::Error),
+    Sql(#[source] rusqlite::Error),
+}
+
+/// A database that is damaged does not mend itself: a person has to put a copy back.
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> OpenError {
+        match sql::corrupt(&error) {
+            Some(corrupt) => OpenError::Store(corrupt),
+            None => OpenError::Sql(error),
+        }
+    }
 }
 
 pub struct Sqlite {

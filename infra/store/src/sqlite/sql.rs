@@ -31,7 +31,9 @@ impl From<StoreError> for SqlError {
 impl From<SqlError> for StoreError {
     fn from(error: SqlError) -> StoreError {
         match error {
-            SqlError::Statement(error) => StoreError::Unavailable(error.to_string()),
+            SqlError::Statement(error) => {
+                corrupt(&error).unwrap_or_else(|| StoreError::Unavailable(error.to_string()))
+            }
             SqlError::Commit(error) if is_busy(&error) => {
                 StoreError::Unavailable(error.to_string())
             }
@@ -56,6 +58,26 @@ impl From<SqlError> for AppendError {
             | StoreError::AlreadyThere) => AppendError::Aborted(error.to_string()),
         }
     }
+}
+
+/// The file is damaged or no database at all, or a value is not of its column: no repeat finds it better.
+pub(super) fn corrupt(error: &rusqlite::Error) -> Option<StoreError> {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+    };
+
+    let damaged = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    );
+    let other = matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | Utf8Error(..)
+    );
+    (damaged || other).then(|| StoreError::Corrupt(error.to_string()))
 }
 
 /// Another connection held a lock, so nothing was written. After any other error of COMMIT, the
