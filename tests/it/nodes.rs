@@ -56,7 +56,7 @@ async fn wrong_certificate() {
     let before = bed.books().await;
     let mut papers = good(&bed, "customer");
     papers.trust = good(&bed, "pool-1").trust;
-    let says = refuses(&bed, papers, Rejected, "node_certificate_mismatch").await;
+    let says = refuses(&bed, papers, Invalid, "node_certificate_mismatch").await;
     assert!(says.contains("another certificate"), "{says}");
     let mut papers = good(&bed, "customer");
     papers.trust = Some(Trust::CertificatePem("not PEM".to_owned()));
@@ -70,7 +70,7 @@ async fn wrong_macaroon() {
     let before = bed.books().await;
     let mut papers = good(&bed, "customer");
     papers.macaroon = macaroon(&bed, "pool-1", "macaroon_file");
-    refuses(&bed, papers, Rejected, "macaroon_denied").await;
+    refuses(&bed, papers, Invalid, "macaroon_denied").await;
     let mut papers = good(&bed, "customer");
     papers.macaroon = b"not a macaroon".to_vec();
     refuses(&bed, papers, Invalid, "macaroon_invalid").await;
@@ -122,7 +122,7 @@ async fn node_of_another_network() {
     let started =
         Process::start("mainnet", command, bed.world.folder(), &data.join("ready.json")).await;
     let (_mainnet, ready) = started.expect("a second network starts");
-    let says = refuses(&bed, of(&ready["nodes"][0]), Rejected, "node_wrong_network").await;
+    let says = refuses(&bed, of(&ready["nodes"][0]), Invalid, "node_wrong_network").await;
     assert_eq!(says, "the node is on mainnet, this installation is on regtest");
     bed.unchanged(&before).await;
 }
@@ -134,7 +134,7 @@ async fn node_of_another_identity() {
     let mut papers = good(&bed, "customer");
     let (found, expected) = (papers.expected_identity, good(&bed, "hub").expected_identity);
     papers.expected_identity = expected.clone();
-    let says = refuses(&bed, papers, Rejected, "node_wrong_identity").await;
+    let says = refuses(&bed, papers, Invalid, "node_wrong_identity").await;
     assert_eq!(says, format!("the node is {found}, not {expected}"));
     bed.unchanged(&before).await;
 }

@@ -74,12 +74,12 @@ impl RegisterError {
             Self::BadAddress(_)
             | Self::BadCertificate(_)
             | Self::BadMacaroon(_)
-            | Self::Permissions { .. } => ErrorClass::Invalid,
-            Self::WrongCertificate
+            | Self::Permissions { .. }
+            | Self::WrongCertificate
             | Self::Denied(_)
             | Self::WrongNetwork { .. }
-            | Self::WrongIdentity { .. }
-            | Self::ClockOff(_) => ErrorClass::Rejected,
+            | Self::WrongIdentity { .. } => ErrorClass::Invalid,
+            Self::ClockOff(_) => ErrorClass::Rejected,
             Self::OrgNotFound(_) => ErrorClass::NotFound,
             Self::AlreadyThere => ErrorClass::Conflict,
             Self::Unreachable(_) => ErrorClass::Unavailable,

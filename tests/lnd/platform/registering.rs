@@ -92,10 +92,10 @@ fn a_node_that_is_not_the_one_is_refused() {
         let good = node.bake(&all).await;
 
         let other = &net.far.endpoint().cert_pem;
-        refused(&add(house, node, other, &good).await, 1, "node_certificate_mismatch");
+        refused(&add(house, node, other, &good).await, 2, "node_certificate_mismatch");
         // In order by itself, but another node's.
         let foreign = net.far.bake(&all).await;
-        refused(&add(house, node, pem, &foreign).await, 1, "macaroon_denied");
+        refused(&add(house, node, pem, &foreign).await, 2, "macaroon_denied");
 
         // One that ends by itself could not be told from a request that is over.
         let ends = good_until(&good, SystemTime::now() + Duration::from_secs(3_600));
@@ -107,7 +107,7 @@ fn a_node_that_is_not_the_one_is_refused() {
         let macaroon = foreigner.bake(&all).await;
         let pem = &foreigner.endpoint().cert_pem;
         let message = add(house, &foreigner, pem, &macaroon).await;
-        let message = refused(&message, 1, "node_wrong_network");
+        let message = refused(&message, 2, "node_wrong_network");
         assert!(message.contains("simnet") && message.contains("regtest"), "{message}");
         assert_eq!(
             house.switchyard(&["node", "list"]).await.document["nodes"],
