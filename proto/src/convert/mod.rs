@@ -20,7 +20,7 @@ use crate::Problem;
 /// Why a message does not say anything. Nothing was asked of anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    #[error("{0} must be a UUID")]
+    #[error("{0} must be a UUID, and not the nil one")]
     Id(&'static str),
     #[error("{0} must be set")]
     Missing(&'static str),
@@ -117,7 +117,9 @@ pub const PAGE_MAX: u32 = 1_000;
 pub const PAGE_DEFAULT: u32 = 100;
 
 fn id<Kind>(field: &'static str, text: &str) -> Result<Id<Kind>, WireError> {
-    text.parse().map_err(|_| WireError::Id(field))
+    let id: Option<Id<Kind>> = text.parse().ok();
+    // Nobody has chosen that one: it is what an empty field of a program looks like.
+    id.filter(|id| !id.uuid().is_nil()).ok_or(WireError::Id(field))
 }
 
 /// NUL is not text to every store.

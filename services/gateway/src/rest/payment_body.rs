@@ -151,7 +151,7 @@ impl SendBody {
             metadata: metadata(self.metadata)?,
             invoice,
         };
-        Ok(NewSend { payment: PaymentId::new(self.id), terms })
+        Ok(NewSend { payment: request::chosen_id(self.id)?, terms })
     }
 }
 
@@ -209,7 +209,7 @@ impl ReceiveBody {
             expiry_seconds: expiry(self.expiration)?,
             metadata: metadata(self.metadata)?,
         };
-        Ok(NewPayment::Receive { payment: PaymentId::new(self.id), terms })
+        Ok(NewPayment::Receive { payment: request::chosen_id(self.id)?, terms })
     }
 }
 

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::refusal::Refusal;
 use crate::{auth::Caller, limits};
@@ -60,6 +61,14 @@ impl Ids {
 
 pub(super) fn parse_id<Kind>(name: &str, text: &str) -> Result<Id<Kind>, Refusal> {
     text.parse().map_err(|_| Refusal::field(name, format!("{name} must be a UUID")))
+}
+
+/// The id of something new. The nil one nobody has chosen: it is what an empty field looks like.
+pub(super) fn chosen_id<Kind>(id: Uuid) -> Result<Id<Kind>, Refusal> {
+    match id.is_nil() {
+        true => Err(Refusal::field("id", "id must not be the nil UUID")),
+        false => Ok(Id::new(id)),
+    }
 }
 
 /// What stands behind `?`, in the order of the caller.

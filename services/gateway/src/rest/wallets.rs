@@ -20,7 +20,7 @@ use super::{
     payment_body::metadata,
     payments::written,
     refusal::Refusal,
-    request::{Asker, Ids, Json, Params, Prefer},
+    request::{Asker, Ids, Json, Params, Prefer, chosen_id},
     wallet::{Seen, WalletView},
 };
 use crate::{auth::Caller, edge::Edge, lines, problem::customer, wallets};
@@ -92,7 +92,7 @@ pub(super) async fn create(
     network::check(&body.network, edge.gateway.network)?;
     let limit_msat = Msat::new(body.limit.get())
         .ok_or_else(|| Refusal::field("limit", "limit must be at most the bitcoin supply"))?;
-    let wallet = WalletId::new(body.id);
+    let wallet = chosen_id(body.id)?;
     let org = edge.standing(caller.org).await?;
     let is_repeat = org.wallets.contains_key(&wallet);
     let command = Command::CreateWallet {

@@ -47,6 +47,7 @@ async fn sends_that_say_nothing_sensible_are_refused_by_name() {
         (with(fixed.clone(), "/payment_kind", json!("bolt11")), (422, "invalid_data")),
         (with(fixed.clone(), "/id", json!("seven")), (422, "invalid_data")),
         (with(fixed.clone(), "/id", Value::Null), (422, "invalid_data")),
+        (with(fixed.clone(), "/id", json!(uuid::Uuid::nil())), (400, "invalid_request")),
         (with(fixed.clone(), "/wallet_id", json!(7)), (422, "invalid_data")),
         (with(fixed.clone(), "/data", Value::Null), (422, "invalid_data")),
         (
