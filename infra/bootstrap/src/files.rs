@@ -40,6 +40,42 @@ pub fn write_secret(path: &Path, text: &str) -> Result<(), FileError> {
     replace(path, text.as_bytes(), OWNER_ONLY).map_err(io_error(path))
 }
 
+/// A place for a secret that is yet to be made: it is there, empty, and only its owner may read it. Gone
+/// again unless it is written.
+#[derive(Debug)]
+pub struct SecretFile {
+    path: PathBuf,
+    written: bool,
+}
+
+impl SecretFile {
+    /// Refuses a path that is taken, or where nothing can be written.
+    pub fn reserve(path: &Path) -> Result<SecretFile, FileError> {
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(OWNER_ONLY).open(path);
+        opened.map_err(io_error(path))?;
+        Ok(SecretFile { path: path.to_owned(), written: false })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn write(mut self, text: &str) -> Result<(), FileError> {
+        write_secret(&self.path, text)?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        if !self.written {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
 /// Writes what others may read.
 pub fn write_plain(path: &Path, text: &str) -> Result<(), FileError> {
     replace(path, text.as_bytes(), READABLE).map_err(io_error(path))
@@ -116,6 +152,19 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read_secret(&path), Err(FileError::Exposed(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_place_for_a_secret_is_kept_until_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        drop(SecretFile::reserve(&path).unwrap());
+        assert!(!path.exists());
+        let place = SecretFile::reserve(&path).unwrap();
+        assert!(matches!(SecretFile::reserve(&path), Err(FileError::Io { .. })));
+        place.write("one").unwrap();
+        assert_eq!(read_secret(&path).unwrap(), "one");
+        assert!(SecretFile::reserve(&folder.path().join("not/there")).is_err());
     }
 
     #[test]

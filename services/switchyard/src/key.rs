@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bootstrap::{Exit, clock::SystemClock, files};
+use bootstrap::{Exit, clock::SystemClock, files::SecretFile};
 use clap::{Args, Subcommand, ValueEnum};
 use ports::Clock as _;
 use proto::{admin::v1 as admin, convert::keys};
@@ -99,7 +99,7 @@ impl Key {
                 out: file,
                 id,
             } => {
-                refuse_existing(file.as_deref())?;
+                let file = file.as_deref().map(reserve).transpose()?;
                 let organisation_id = names::organisation(&mut to, &org).await?;
                 let environment_id = names::environment(&mut to, &organisation_id, &env).await?;
                 let id = names::id_or_new(id)?;
@@ -135,13 +135,11 @@ impl Key {
     }
 }
 
-/// Before the key is made: the secret in that file may be one that somebody uses.
-fn refuse_existing(file: Option<&Path>) -> Result<(), Failure> {
-    match file {
-        Some(file) if file.exists() => {
-            Err(Failure::invalid(format!("{} is there already", file.display())))
-        }
-        Some(_) | None => Ok(()),
+/// Before the key is made: its secret is told once, and what is in that file may be one that somebody uses.
+fn reserve(file: &Path) -> Result<SecretFile, Failure> {
+    match file.exists() {
+        true => Err(Failure::invalid(format!("{} is there already", file.display()))),
+        false => Ok(SecretFile::reserve(file)?),
     }
 }
 
@@ -190,16 +188,15 @@ fn show_secret(
     mut document: serde_json::Value,
     id: &str,
     secret: &str,
-    file: Option<PathBuf>,
+    file: Option<SecretFile>,
     out: &Output,
 ) -> Result<(), Failure> {
     match file {
         Some(file) => {
-            files::write_secret(&file, secret)?;
-            document["secret_file"] = json!(file);
-            out.answer(&document, || {
-                facts(&[("key", id.to_owned()), ("secret in", file.display().to_string())])
-            });
+            let path = file.path().display().to_string();
+            file.write(secret).map_err(|error| Failure::from(error).about(id))?;
+            document["secret_file"] = json!(path);
+            out.answer(&document, || facts(&[("key", id.to_owned()), ("secret in", path.clone())]));
         }
         None => {
             document["secret"] = json!(secret);

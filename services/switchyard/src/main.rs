@@ -55,7 +55,7 @@ fn main() -> Exit {
         Err(error) => return out.failure(&failure::Failure::bug(error)),
     };
     match runtime.block_on(cli.run(&out)) {
-        Ok(exit) => exit,
+        Ok(exit) => out.end(exit),
         Err(failure) => out.failure(&failure),
     }
 }

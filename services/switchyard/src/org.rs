@@ -59,6 +59,12 @@ enum EnvCommand {
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
     },
+    /// The environments of an organisation.
+    List {
+        /// Name or id.
+        #[arg(long)]
+        org: String,
+    },
 }
 
 impl Org {
@@ -97,16 +103,35 @@ impl Org {
 impl Env {
     pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
         let mut to = self.to.operator().await?;
-        let EnvCommand::Create { name, org, id } = self.command;
-        let organisation_id = names::organisation(&mut to, &org).await?;
-        let id = names::id_or_new(id)?;
-        let document = json!({ "id": id, "organisation_id": organisation_id, "name": name });
-        let request = admin::CreateEnvironmentRequest { organisation_id, id: id.clone(), name };
-        let created = client::change(to.organisations.create_environment(request)).await;
-        created.map_err(|failure| failure.about(&id))?;
-        out.answer(&document, || id.clone());
+        match self.command {
+            EnvCommand::Create { name, org, id } => {
+                let organisation_id = names::organisation(&mut to, &org).await?;
+                let id = names::id_or_new(id)?;
+                let document =
+                    json!({ "id": id, "organisation_id": organisation_id, "name": name });
+                let request =
+                    admin::CreateEnvironmentRequest { organisation_id, id: id.clone(), name };
+                let created = client::change(to.organisations.create_environment(request)).await;
+                created.map_err(|failure| failure.about(&id))?;
+                out.answer(&document, || id.clone());
+            }
+            EnvCommand::List { org } => {
+                let id = names::organisation(&mut to, &org).await?;
+                let get = to.organisations.get(admin::GetOrganisationRequest { id });
+                let all = client::read(get).await?.environments;
+                let document: Vec<_> = all.iter().map(environment_document).collect();
+                out.answer(&json!({ "environments": document }), || {
+                    let row = |of: &admin::Environment| vec![of.id.clone(), of.name.clone()];
+                    table(&["ID", "NAME"], &all.iter().map(row).collect::<Vec<_>>())
+                });
+            }
+        }
         Ok(Exit::Done)
     }
+}
+
+fn environment_document(of: &admin::Environment) -> Value {
+    json!({ "id": of.id, "name": of.name })
 }
 
 fn organisation(org: &admin::Organisation) -> Value {
@@ -114,11 +139,10 @@ fn organisation(org: &admin::Organisation) -> Value {
 }
 
 fn standing_document(id: &str, standing: &admin::Standing) -> Value {
-    let environment = |of: &admin::Environment| json!({ "id": of.id, "name": of.name });
     let all = |funds: &[admin::Funds]| funds.iter().map(funds_document).collect::<Vec<_>>();
     json!({
         "id": id,
-        "environments": standing.environments.iter().map(environment).collect::<Vec<_>>(),
+        "environments": standing.environments.iter().map(environment_document).collect::<Vec<_>>(),
         "lines": all(&standing.lines),
         "nodes": all(&standing.nodes),
         "wallets": all(&standing.wallets),

@@ -1,6 +1,9 @@
 //! Where answers leave: stdout carries them and nothing else, stderr what is said beside them.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::OnceLock,
+};
 
 use bootstrap::Exit;
 use serde_json::{Value, json};
@@ -10,17 +13,32 @@ use crate::{failure::Failure, show::clean};
 /// How answers are written.
 pub(crate) struct Output {
     json: bool,
+    /// Why an answer was not written, if one was not.
+    unwritten: OnceLock<io::Error>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Output {
-        Output { json }
+        Output { json, unwritten: OnceLock::new() }
     }
 
     /// One answer: the document for programs, or the text for people.
     pub(crate) fn answer(&self, document: &Value, text: impl FnOnce() -> String) {
-        // A reader that has gone away has what it wanted.
-        drop(self.write(document, text));
+        match self.write(document, text) {
+            // A reader that has gone away has what it wanted.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                // The first is the cause of what follows.
+                drop(self.unwritten.set(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// How the command ends after all: nobody knows what was done whose answer nobody has.
+    pub(crate) fn end(&self, exit: Exit) -> Exit {
+        let Some(error) = self.unwritten.get() else { return exit };
+        self.say(&format!("switchyard: the answer could not be written: {error}"));
+        Exit::OutcomeUnknown
     }
 
     fn write(&self, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {

@@ -185,6 +185,42 @@ fn keys_are_made_with_what_they_may_do_and_listed() {
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
     let people = house.call(&["key", "list", "--org", "acme"]);
     assert!(people.stdout.contains("PERMISSIONS") && people.stdout.contains("read,billing"));
+
+    // The secret is told once: without a place for it there is no key.
+    let nowhere = house.folder.path().join("not/there");
+    let nowhere = ["key", "create", "lost", "--out", nowhere.to_str().unwrap()];
+    let refused = house.call(&[&nowhere[..], &at[..]].concat());
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert_eq!(house.ok(&["key", "list", "--org", "acme"]), keys);
+    // Nor is a place left for a key that is not made.
+    let early = house.folder.path().join("early");
+    let early_key = ["key", "create", "early", "--allow", "home", "--out", early.to_str().unwrap()];
+    assert_eq!(house.call(&[&early_key[..], &at[..]].concat()).code, 2);
+    assert!(!early.exists());
+
+    let environments = house.ok(&["env", "list", "--org", "acme"]);
+    let [live] = environments["environments"].as_array().unwrap().as_slice() else { panic!() };
+    assert_eq!((&live["name"], &live["id"]), (&"live".into(), &made["environment_id"]));
+    assert!(house.call(&["env", "list", "--org", "acme"]).stdout.contains("live"));
+}
+
+/// Nobody has the answer, so nobody knows that it was paid; the id finds it.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let house = House::start();
+    house.onboard();
+    let invoice = house.outside_invoice(&["--amount-msat", "1000"]);
+    let id = "01a20ae0-e07d-73ad-b7aa-21f132985458";
+    let pay = ["pay", "--wallet", "credit", "--id", id, &invoice];
+    for json in [&[][..], &["--json"]] {
+        let unread = house.prepared(&[json, &pay[..]].concat()).run_unread();
+        assert_eq!(unread.code, 3, "{}", unread.stderr);
+        assert!(unread.stderr.contains("could not be written"), "{}", unread.stderr);
+    }
+    assert_eq!(house.ok(&pay)["status"], "completed");
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let refused = house.call(&["--json", "pay", "--wallet", "credit", "--id", nil, &invoice]);
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (2, &"id_invalid".into()));
 }
 
 #[test]

@@ -37,6 +37,15 @@ impl Call {
     pub(crate) fn run(mut self) -> Run {
         Run::of(self.0.output().unwrap())
     }
+
+    /// Onto a disk that is full.
+    pub(crate) fn run_unread(mut self) -> Run {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = self.0.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        Run { code: child.wait().unwrap().code().unwrap(), stdout: String::new(), stderr }
+    }
 }
 
 /// A command that is still waiting for something, with what it has said so far.
