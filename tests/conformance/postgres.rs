@@ -13,6 +13,7 @@ use ports::{
     journal::{AppendError, Seq, lane_of},
     lightning::Settlement,
     reads::{PaymentFilter, PaymentOrder},
+    receipts::Unknown,
 };
 use store::{
     Postgres, SealError, codec,
@@ -389,12 +390,14 @@ async fn rule_22_receipts_and_the_cursor_are_one_transaction() {
         "create function no() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
         create trigger no before insert on node_cursor for each row execute function no()";
     client.batch_execute(spoil).await.unwrap();
-    let settled = [Settlement { hash: hash(1), paid_msat: msat(5), settle_index: 3 }];
-    let refused = bed.store.take_in(NODES[0], &settled).await;
+    let settled =
+        [Settlement { hash: hash(1), paid_msat: msat(5), settle_index: 3, spontaneous: false }];
+    let refused = bed.store.take_in(NODES[0], &settled, Unknown::Counted).await;
     assert_eq!(refused, Err(StoreError::Unavailable("no (P0001)".to_owned())));
     assert_eq!(bed.store.open_receipts().await, Ok(Vec::new()));
     client.batch_execute("drop function no cascade").await.unwrap();
-    assert_eq!(bed.store.take_in(NODES[0], &settled).await.unwrap().len(), 1);
+    let taken = bed.store.take_in(NODES[0], &settled, Unknown::Counted).await.unwrap();
+    assert_eq!(taken.open.len(), 1);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod invoices;
 mod names;
 mod nodes;
 mod own_nodes;
+mod receipts;
 mod resolved;
 mod restored;
 mod starts;

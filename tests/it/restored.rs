@@ -15,7 +15,7 @@ use crate::{
 
 const FROZEN_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-const AMOUNT_MSAT: u64 = 50_000;
+pub(crate) const AMOUNT_MSAT: u64 = 50_000;
 
 /// By now the platform has put on record what nodes have shown, which it does four times a second.
 async fn put_on_record() {
@@ -30,7 +30,7 @@ async fn with_one_node() -> Bed {
 }
 
 /// Waits until sends are frozen and answers with why.
-async fn frozen(bed: &Bed) -> String {
+pub(crate) async fn frozen(bed: &Bed) -> String {
     let waiting = async {
         loop {
             let said = bed.world.cli("", &["frozen"]).await;
@@ -45,7 +45,7 @@ async fn frozen(bed: &Bed) -> String {
 }
 
 /// The audit ends with code 8 and has this finding; answers with its message.
-async fn finding(bed: &Bed, code: &str) -> String {
+pub(crate) async fn finding(bed: &Bed, code: &str) -> String {
     let report = operator(bed, &["audit"], 8).await;
     assert_eq!(report["clean"], false, "{report}");
     let findings = report["findings"].as_array().expect("findings are a list");
@@ -57,7 +57,7 @@ async fn finding(bed: &Bed, code: &str) -> String {
 
 /// While frozen: nothing is sent on either rail, what was sent is still answered, and receiving goes on.
 /// Then a person thaws it, and what was refused is done under the same id.
-async fn sends_wait_for_a_person(bed: &Bed, before: &Payment) {
+pub(crate) async fn sends_wait_for_a_person(bed: &Bed, before: &Payment) {
     let (acme, globex) = (&bed.acme, &bed.globex);
     let outside = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
     let inside = globex.receive(&new_id(), Some(AMOUNT_MSAT));
@@ -92,7 +92,7 @@ async fn sends_wait_for_a_person(bed: &Bed, before: &Payment) {
 }
 
 /// Somebody outside pays an invoice of globex's, and it is credited.
-async fn is_paid_from_outside(bed: &Bed) {
+pub(crate) async fn is_paid_from_outside(bed: &Bed) {
     let asked = bed.globex.receive(&new_id(), Some(AMOUNT_MSAT));
     let id = asked.id.clone();
     let made = bed.globex.payments(bed.channel.clone()).receive(asked).await;
@@ -104,7 +104,7 @@ async fn is_paid_from_outside(bed: &Bed) {
     assert_eq!(credited, (0, &"completed".into(), &AMOUNT_MSAT.into()), "{said:?}");
 }
 
-async fn pay_from(bed: &Bed, node: &str, payment_request: String) -> sim::PaymentRecord {
+pub(crate) async fn pay_from(bed: &Bed, node: &str, payment_request: String) -> sim::PaymentRecord {
     let request = sim::PayRequest {
         node: node.to_owned(),
         payment_request,
@@ -369,15 +369,19 @@ fn of_the_database(name: &str) -> bool {
     name.starts_with("switchyard.sqlite")
 }
 
-/// A payment that the database put back does not know, though the network has made it.
-async fn put_back(bed: &mut Bed, wanted: impl Fn(&str) -> bool) -> Payment {
+/// What has happened meanwhile the database put back does not know.
+pub(crate) async fn put_back<T>(
+    bed: &mut Bed,
+    wanted: impl Fn(&str) -> bool,
+    meanwhile: impl AsyncFnOnce(&Bed) -> T,
+) -> T {
     let platform = bed.world.folder().join("platform");
     let backup = bed.world.folder().join("backup");
     bed.world.kill_platform();
     copy(&platform, &backup, |_| true);
     bed.begin_again().await;
     bed.world.usable(1).await;
-    let lost = bed.pay(&bed.acme, AMOUNT_MSAT).await;
+    let lost = meanwhile(bed).await;
     bed.world.kill_platform();
     for entry in fs::read_dir(&platform).expect("the folder is there").flatten() {
         if entry.file_name().to_str().is_some_and(of_the_database) {
@@ -387,6 +391,10 @@ async fn put_back(bed: &mut Bed, wanted: impl Fn(&str) -> bool) -> Payment {
     copy(&backup, &platform, wanted);
     bed.begin_again().await;
     lost
+}
+
+async fn pays(bed: &Bed) -> Payment {
+    bed.pay(&bed.acme, AMOUNT_MSAT).await
 }
 
 /// Under its own id the lost payment is found on its node: paid once, told once more.
@@ -402,7 +410,7 @@ async fn is_found_again(bed: &Bed, lost: &Payment) {
 async fn a_changed_database_generation() {
     let mut bed = with_one_node().await;
     let kept = bed.pay(&bed.acme, AMOUNT_MSAT).await;
-    let lost = put_back(&mut bed, of_the_database).await;
+    let lost = put_back(&mut bed, of_the_database, pays).await;
     let why = frozen(&bed).await;
     assert!(why.contains("the store was restored or replaced"), "{why}");
     let says = finding(&bed, "unknown_payment_on_node").await;
@@ -418,7 +426,7 @@ async fn a_changed_database_generation() {
 async fn a_whole_data_folder_put_back() {
     let mut bed = with_one_node().await;
     let kept = bed.pay(&bed.acme, AMOUNT_MSAT).await;
-    let lost = put_back(&mut bed, |_| true).await;
+    let lost = put_back(&mut bed, |_| true, pays).await;
     let why = frozen(&bed).await;
     assert!(why.contains(&lost.payment_hash), "{why}");
     bed.world.usable(1).await;

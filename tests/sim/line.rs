@@ -157,6 +157,10 @@ impl LightningNode for Line {
         Ok(Box::new(self.follow(stream, None)))
     }
 
+    async fn last_settle_index(&self) -> Result<u64, NodeError> {
+        self.around("last settle index", self.far.last_settle_index()).await
+    }
+
     async fn payments(&self, after_index: u64) -> Result<Vec<NodePayment>, NodeError> {
         self.around("payments", self.far.payments(after_index)).await
     }

@@ -18,7 +18,7 @@ use ports::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
     },
-    receipts::OpenReceipt,
+    receipts::{OpenReceipt, TakenIn, Unknown, UnknownReceipt},
 };
 use store::{
     Faulty, Memory,
@@ -260,12 +260,25 @@ impl Receipts for Store {
         self.around("settle cursor", self.rest.settle_cursor(node)).await
     }
 
+    async fn begin_receipts(&self, node: NodeId, settle_index: u64) -> Result<(), StoreError> {
+        self.around("begin receipts", self.rest.begin_receipts(node, settle_index)).await
+    }
+
     async fn take_in(
         &self,
         node: NodeId,
         settlements: &[Settlement],
-    ) -> Result<Vec<OpenReceipt>, StoreError> {
-        self.around("take in", self.rest.take_in(node, settlements)).await
+        unknown: Unknown,
+    ) -> Result<TakenIn, StoreError> {
+        self.around("take in", self.rest.take_in(node, settlements, unknown)).await
+    }
+
+    async fn unknown_receipts(&self) -> Result<Vec<UnknownReceipt>, StoreError> {
+        self.around("unknown receipts", self.rest.unknown_receipts()).await
+    }
+
+    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
+        self.around("excuse receipts", self.rest.excuse_receipts(node)).await
     }
 
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {

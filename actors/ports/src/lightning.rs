@@ -75,6 +75,8 @@ pub struct Settlement {
     /// Everything ever paid to the hash.
     pub paid_msat: Msat,
     pub settle_index: u64,
+    /// Nobody had made an invoice for it (keysend, AMP): anybody may send such a thing.
+    pub spontaneous: bool,
 }
 
 /// One outgoing payment on the node's own books.
@@ -130,6 +132,9 @@ pub trait LightningNode: Send + Sync {
 
     /// Settled invoices after a cursor, then new ones as they settle. 0 means from the beginning.
     async fn settlements(&self, after: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError>;
+
+    /// The greatest settle index so far; 0 if nothing was ever settled.
+    async fn last_settle_index(&self) -> Result<u64, NodeError>;
 
     /// Outgoing payments after an index, oldest first, failed and open ones included; a page.
     async fn payments(&self, after_index: u64) -> Result<Vec<NodePayment>, NodeError>;

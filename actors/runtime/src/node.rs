@@ -13,7 +13,7 @@ use ports::{
     journal::Taken,
     lightning::{NodeError, NodeStatus, PayError, Settlement},
     orgs::OrgsError,
-    receipts::OpenReceipt,
+    receipts::{OpenReceipt, Unknown},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
 use tokio::{
@@ -310,9 +310,15 @@ async fn take_in(
     node: &NodeHandle,
     settlements: &[Settlement],
 ) -> Result<(), StoreError> {
-    for receipt in house.sockets.receipts.take_in(node.record.id, settlements).await? {
+    let unknown = match node.record.owner {
+        None => Unknown::Kept,
+        Some(_) => Unknown::Counted,
+    };
+    let taken = house.sockets.receipts.take_in(node.record.id, settlements, unknown).await?;
+    for receipt in taken.open {
         tokio::spawn(book(house.clone(), receipt));
     }
+    reconcile::freeze_for(house, taken.unknown.first()).await;
     Ok(())
 }
 

@@ -101,10 +101,14 @@ impl Platform {
         }
     }
 
-    /// Begins the books of a node that is about to be registered: what it has paid before is not ours.
+    /// Begins the books of a node that is about to be registered: what it has paid, and was paid, before
+    /// is not ours.
     pub async fn begin_books(&self, record: &NodeRecord) -> Result<(), ReconcileError> {
         let lightning = (self.house.sockets.connect)(record)?;
-        reconcile::accept(&*self.house.sockets.guard, record, lightning.as_ref()).await
+        let sockets = &self.house.sockets;
+        reconcile::accept(&*sockets.guard, record, lightning.as_ref()).await?;
+        let settled = lightning.last_settle_index().await?;
+        Ok(sockets.receipts.begin_receipts(record.id, settled).await?)
     }
 
     /// Begins to use a registered node.

@@ -15,6 +15,7 @@ use ports::{
     journal::Question,
     lightning::{NodeError, PayUpdate},
     reads::{Direction, PaymentFilter, PaymentOrder},
+    receipts::UnknownReceipt,
 };
 use tokio::{
     task::JoinSet,
@@ -39,7 +40,23 @@ pub(crate) async fn whole(house: &Arc<House>, node: &NodeHandle) -> Result<(), R
         house.freeze(no_longer_has(sighting)).await;
         return Ok(());
     }
+    // An earlier life may have ended between taking it in and freezing.
+    let unknown = house.sockets.receipts.unknown_receipts().await?;
+    freeze_for(house, unknown.iter().find(|receipt| receipt.node == node.record.id)).await;
     newer_payments(house, node, Pace::Full).await
+}
+
+/// A settled invoice of ours that the ledger does not know means that the database was restored: every
+/// outgoing send is frozen.
+pub(crate) async fn freeze_for(house: &House, unknown: Option<&UnknownReceipt>) {
+    let Some(UnknownReceipt { node, hash, paid_msat }) = unknown else { return };
+    if house.frozen().is_none() {
+        let paid_msat = paid_msat.get();
+        let why = format!(
+            "pool node {node} was paid {paid_msat} msat for {hash}, which the ledger does not know"
+        );
+        house.freeze(why).await;
+    }
 }
 
 /// How much of the machine a comparison may take.
@@ -213,6 +230,7 @@ pub(crate) async fn accept_as_it_is(
     node: &NodeHandle,
 ) -> Result<(), ReconcileError> {
     let (id, guard) = (node.record.id, &house.sockets.guard);
+    house.sockets.receipts.excuse_receipts(id).await?;
     recall(house, id).await?;
     let restored = guard.generation().await? != Generation::Same
         || ends_before(node, guard.payment_cursor(id).await?).await?

@@ -276,6 +276,10 @@ impl LightningNode for Lnd {
         settle::follow(self.wire.clone(), after).await
     }
 
+    async fn last_settle_index(&self) -> Result<u64, NodeError> {
+        settle::last_index(&self.wire).await
+    }
+
     async fn payments(&self, after_index: u64) -> Result<Vec<NodePayment>, NodeError> {
         books::payments(&self.wire, after_index).await
     }

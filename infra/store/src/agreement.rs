@@ -9,6 +9,7 @@ use ports::{
     journal::{Append, AppendError, Question, Seq, Taken},
     lightning::Settlement,
     reads::{Direction, LedgerFilter, PaymentFilter, PaymentOrder},
+    receipts::Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -191,9 +192,10 @@ impl Both {
 
     async fn settle(&self, secret: u8, paid: u64, settle_index: u64) {
         let paid_msat = Msat::new(paid).unwrap();
-        let batch = [Settlement { hash: hash_of(secret), paid_msat, settle_index }];
-        let memory = self.memory.take_in(node(1), &batch).await;
-        assert_eq!(memory, self.sqlite.take_in(node(1), &batch).await);
+        let batch =
+            [Settlement { hash: hash_of(secret), paid_msat, settle_index, spontaneous: false }];
+        let memory = self.memory.take_in(node(1), &batch, Unknown::Kept).await;
+        assert_eq!(memory, self.sqlite.take_in(node(1), &batch, Unknown::Kept).await);
     }
 
     async fn book(&mut self, at: Timestamp) {

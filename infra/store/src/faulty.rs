@@ -32,7 +32,7 @@ use ports::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
     },
-    receipts::OpenReceipt,
+    receipts::{OpenReceipt, TakenIn, Unknown, UnknownReceipt},
 };
 use tokio::sync::Semaphore;
 
@@ -222,12 +222,25 @@ impl<S: Receipts + ?Sized> Receipts for Faulty<S> {
         self.read(Call::Read, self.inner.settle_cursor(node)).await
     }
 
+    async fn begin_receipts(&self, node: NodeId, settle_index: u64) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.begin_receipts(node, settle_index)).await
+    }
+
     async fn take_in(
         &self,
         node: NodeId,
         settlements: &[Settlement],
-    ) -> Result<Vec<OpenReceipt>, StoreError> {
-        self.change(Call::TakeIn(node), self.inner.take_in(node, settlements)).await
+        unknown: Unknown,
+    ) -> Result<TakenIn, StoreError> {
+        self.change(Call::TakeIn(node), self.inner.take_in(node, settlements, unknown)).await
+    }
+
+    async fn unknown_receipts(&self) -> Result<Vec<UnknownReceipt>, StoreError> {
+        self.read(Call::Read, self.inner.unknown_receipts()).await
+    }
+
+    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.excuse_receipts(node)).await
     }
 
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {

@@ -16,6 +16,7 @@ use ports::{
     directory::OrgRecord,
     journal::{Append, AppendError, LoadError, Loaded, Seq},
     lightning::Settlement,
+    receipts::Unknown,
 };
 use store::Sqlite;
 use tempfile::TempDir;
@@ -114,12 +115,13 @@ async fn a_load_that_did_not_commit_moves_nothing() {
 async fn rule_22_the_cursor_moves_with_the_receipts() {
     let node: NodeId = id(4);
     let paid_msat = Msat::ZERO;
-    let batch = [Settlement { hash: PaymentHash([1; 32]), paid_msat, settle_index: 5 }];
+    let batch =
+        [Settlement { hash: PaymentHash([1; 32]), paid_msat, settle_index: 5, spontaneous: false }];
     for (point, cursor) in [("store::take_in_before_commit", 0), ("store::take_in_after_commit", 5)]
     {
         let bed = Bed::new().await;
         fail::cfg(point, "return").unwrap();
-        assert!(bed.store.take_in(node, &batch).await.is_err());
+        assert!(bed.store.take_in(node, &batch, Unknown::Kept).await.is_err());
         fail::remove(point);
         assert_eq!(bed.store.settle_cursor(node).await, Ok(cursor));
     }

@@ -16,6 +16,7 @@ use ports::{
     journal::Seq,
     operations::{AuditFinding, AuditReport},
     reads::{PaymentFilter, PaymentOrder},
+    receipts::UnknownReceipt,
 };
 
 use crate::{house::Sockets, node::NodeHandle, platform::Platform};
@@ -58,7 +59,18 @@ async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, S
         let matched = sockets.guard.payment_cursor(node.record.id).await?;
         flows.check(sockets.reads.as_ref(), node, matched, shown, &mut report.findings).await?;
     }
+    report.findings.extend(unknown_receipts(sockets).await?);
     Ok(report)
+}
+
+/// A restored database has lost them (`money-safety` rule 24).
+async fn unknown_receipts(sockets: &Sockets) -> Result<Vec<AuditFinding>, StoreError> {
+    let unknown = sockets.receipts.unknown_receipts().await?;
+    let finding = |UnknownReceipt { node, hash, paid_msat }| {
+        let text = format!("{} msat paid for {hash} are not in the ledger", paid_msat.get());
+        Finding::of_node(node, "unknown_receipt_on_node", text)
+    };
+    Ok(unknown.into_iter().map(finding).collect())
 }
 
 /// One organisation: its journal replayed, and its rows if it stood still while both were read.

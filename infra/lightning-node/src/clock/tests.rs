@@ -58,6 +58,9 @@ impl LightningNode for Node {
     async fn settlements(&self, _: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError> {
         unreachable!()
     }
+    async fn last_settle_index(&self) -> Result<u64, NodeError> {
+        unreachable!()
+    }
     async fn payments(&self, _: u64) -> Result<Vec<NodePayment>, NodeError> {
         unreachable!()
     }

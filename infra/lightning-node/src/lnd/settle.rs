@@ -165,6 +165,22 @@ impl Follower {
     }
 }
 
+/// Reads every invoice: one that was made long ago may have been paid last.
+pub(super) async fn last_index(wire: &Wire) -> Result<u64, NodeError> {
+    let (mut offset, mut last) = (0, 0);
+    loop {
+        let page = page(wire, offset, Direction::Forwards).await;
+        let page = page.map_err(|status| node_error(&status))?;
+        for invoice in &page.invoices {
+            last = last.max(invoice.settle_index);
+        }
+        if page.invoices.is_empty() || page.last_index_offset <= offset {
+            return Ok(last);
+        }
+        offset = page.last_index_offset;
+    }
+}
+
 /// Looks from the newest invoice back, as an index found late spares reading much.
 async fn some_settled_index(wire: &Wire) -> Result<Option<u64>, Status> {
     let mut offset = 0;
@@ -213,7 +229,9 @@ pub(super) fn settlement(invoice: &Invoice) -> Result<Option<Settlement>, Status
     // What was truly paid, which may be more than was asked.
     match (hash, msat(invoice.amt_paid_msat)) {
         (Some(hash), Some(paid_msat)) => {
-            Ok(Some(Settlement { hash, paid_msat, settle_index: invoice.settle_index }))
+            let (settle_index, spontaneous) =
+                (invoice.settle_index, invoice.is_keysend || invoice.is_amp);
+            Ok(Some(Settlement { hash, paid_msat, settle_index, spontaneous }))
         }
         (_, _) => Err(Status::internal(format!(
             "settled invoice {} cannot be read",

@@ -53,7 +53,8 @@ async fn cancelling_says_how_an_invoice_ended() {
     assert_eq!(pool.settled(paid.hash).await, Ok(None));
     world.pay_from("alice", &paid, 6_000).await;
     assert_eq!(pool.cancel_invoice(paid.hash).await, Ok(InvoiceEnd::Settled));
-    let settled = Settlement { hash: paid.hash, paid_msat: msat(6_000), settle_index: 1 };
+    let settled =
+        Settlement { hash: paid.hash, paid_msat: msat(6_000), settle_index: 1, spontaneous: false };
     assert_eq!(pool.settled(paid.hash).await, Ok(Some(settled)), "what was truly paid");
 
     let unknown = PaymentHash([9; 32]);

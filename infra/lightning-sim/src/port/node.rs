@@ -152,6 +152,13 @@ impl LightningNode for Node {
         Ok(Box::new(Settlements::new(backlog, updates)))
     }
 
+    async fn last_settle_index(&self) -> Result<u64, NodeError> {
+        self.ask(|network, _| {
+            let settled = &network.state().node(self.id).database.by_settle_index;
+            settled.last_key_value().map_or(0, |(index, _)| *index)
+        })
+    }
+
     async fn payments(&self, after_index: u64) -> Result<Vec<NodePayment>, NodeError> {
         let of = PageOf { index_offset: after_index, most: PAGE, ..PageOf::default() };
         let page = self.ask(|network, _| network.list_payments(self.id, of, true))?;

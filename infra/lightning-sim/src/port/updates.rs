@@ -127,6 +127,7 @@ pub(super) fn settlement(invoice: &Invoice) -> Option<Settlement> {
         hash: PaymentHash(*invoice.hash.bytes()),
         paid_msat: amount(invoice.paid),
         settle_index: invoice.settle_index,
+        spontaneous: invoice.keysend,
     })
 }
 

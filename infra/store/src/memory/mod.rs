@@ -55,6 +55,7 @@ struct Tables {
     journal: BTreeMap<(OrgId, Seq), JournalRow>,
     ledger: BTreeSet<LedgerRow>,
     inbox: BTreeMap<(NodeId, PaymentHash), Receipt>,
+    unknown_receipt: BTreeMap<(NodeId, PaymentHash), Excusable>,
     node_cursor: BTreeMap<NodeId, Cursors>,
     /// Whether it is excused.
     sighting: BTreeMap<Sighting, bool>,
@@ -78,8 +79,16 @@ struct Receipt {
 }
 
 #[derive(Clone, Copy, Default)]
+struct Excusable {
+    paid_msat: Msat,
+    excused_msat: Msat,
+}
+
+#[derive(Clone, Copy, Default)]
 struct Cursors {
     settle_index: u64,
+    /// What was settled up to here is older than the node's books.
+    settle_begin: u64,
     payment_index: u64,
     /// Settled invoices that are not ours.
     unknown: u64,

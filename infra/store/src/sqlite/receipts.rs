@@ -1,6 +1,10 @@
 use async_trait::async_trait;
-use domain::{Msat, NodeId};
-use ports::{Receipts, StoreError, lightning::Settlement, receipts::OpenReceipt};
+use domain::{Msat, NodeId, PaymentHash};
+use ports::{
+    Receipts, StoreError,
+    lightning::Settlement,
+    receipts::{OpenReceipt, TakenIn, Unknown, UnknownReceipt},
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
@@ -16,16 +20,30 @@ impl Receipts for Sqlite {
         self.read(move |open| settle_cursor(open, node)).await
     }
 
+    async fn begin_receipts(&self, node: NodeId, settle_index: u64) -> Result<(), StoreError> {
+        self.change(move |open| {
+            let sql = "insert into node_cursor (node_id, settle_index, settle_begin)
+                       values (?1, ?2, ?2)
+                       on conflict do update
+                       set settle_index = max(settle_index, excluded.settle_index),
+                           settle_begin = max(settle_begin, excluded.settle_begin)";
+            open.execute(sql, params![bytes(&node), to_signed(settle_index)])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn take_in(
         &self,
         node: NodeId,
         settlements: &[Settlement],
-    ) -> Result<Vec<OpenReceipt>, StoreError> {
+        unknown: Unknown,
+    ) -> Result<TakenIn, StoreError> {
         let mut settlements = settlements.to_vec();
         settlements.sort_by_key(|settlement| (settlement.hash, settlement.paid_msat));
         let taken = self.writer.run(move |connection| {
             let open = write(connection, |open| {
-                let receipts = take_in(open, node, &settlements)?;
+                let receipts = take_in(open, node, &settlements, unknown)?;
                 fail::fail_point!("store::take_in_before_commit", |_| Err(SqlError::Store(
                     StoreError::Unavailable("fail point".to_owned())
                 )));
@@ -38,6 +56,29 @@ impl Receipts for Sqlite {
         });
         let taken = taken.await.map_err(|_: Lost| StoreError::Unknown(Lost::WHY.to_owned()))?;
         taken.map_err(StoreError::from)
+    }
+
+    async fn unknown_receipts(&self) -> Result<Vec<UnknownReceipt>, StoreError> {
+        self.read(|open| {
+            let sql = "select node_id, hash, paid_msat from unknown_receipt
+                       where paid_msat > excused_msat order by node_id, hash";
+            let mut find = open.prepare_cached(sql)?;
+            let found = find.query_map([], |row| {
+                let (node, hash) = (id(row.get(0)?), PaymentHash(row.get(1)?));
+                Ok(UnknownReceipt { node, hash, paid_msat: amount(row, 2)? })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
+        self.change(move |open| {
+            let sql = "update unknown_receipt set excused_msat = paid_msat where node_id = ?1";
+            open.execute(sql, [bytes(&node)])?;
+            Ok(())
+        })
+        .await
     }
 
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
@@ -65,10 +106,11 @@ fn take_in(
     open: &Connection,
     node: NodeId,
     settlements: &[Settlement],
-) -> Result<Vec<OpenReceipt>, SqlError> {
+    unknown: Unknown,
+) -> Result<TakenIn, SqlError> {
     let old = settle_cursor(open, node)?;
-    let (mut cursor, mut unknown) = (old, 0_i64);
-    let mut receipts: Vec<OpenReceipt> = Vec::new();
+    let (mut cursor, mut foreign) = (old, 0_i64);
+    let mut taken = TakenIn::default();
     // An invoice belongs to one node for ever; what another node says of its hash is not about it.
     let mut keep = open.prepare_cached(
         "insert into inbox (node_id, hash, paid_msat)
@@ -80,37 +122,68 @@ fn take_in(
          from inbox join incoming_hash using (hash)
          where inbox.node_id = ?1 and hash = ?2 and paid_msat > booked_msat",
     )?;
-    for Settlement { hash, paid_msat, settle_index } in settlements {
+    for settlement in settlements {
+        let Settlement { hash, paid_msat, settle_index, spontaneous } = settlement;
         cursor = cursor.max(*settle_index);
         let paid = to_signed(paid_msat.get());
         if keep.execute(params![bytes(&node), hash.0, paid])? == 0 {
             // Seen again behind the cursor, it was counted before.
-            unknown += i64::from(*settle_index > old);
+            foreign += i64::from(*settle_index > old);
+            if unknown == Unknown::Kept && !spontaneous {
+                taken.unknown.pop_if(|receipt| receipt.hash == *hash);
+                taken.unknown.extend(keep_unknown(open, node, settlement)?);
+            }
             continue;
         }
-        receipts.pop_if(|receipt| receipt.hash == *hash);
-        receipts.extend(kept.query_row(params![bytes(&node), hash.0], receipt).optional()?);
+        taken.open.pop_if(|receipt| receipt.hash == *hash);
+        taken.open.extend(kept.query_row(params![bytes(&node), hash.0], receipt).optional()?);
     }
     open.prepare_cached(
         "insert into node_cursor (node_id, settle_index, unknown) values (?1, ?2, ?3)
          on conflict do update
          set settle_index = excluded.settle_index, unknown = unknown + excluded.unknown",
     )?
-    .execute(params![bytes(&node), to_signed(cursor), unknown])?;
-    if unknown > 0 {
-        tracing::warn!(%node, unknown, "settled invoices that are not of this installation");
+    .execute(params![bytes(&node), to_signed(cursor), foreign])?;
+    if foreign > 0 {
+        tracing::warn!(%node, foreign, "settled invoices that are not of this installation");
     }
-    Ok(receipts)
+    Ok(taken)
+}
+
+/// Unless it is older than the node's books. `None`: a person has taken it as it is.
+fn keep_unknown(
+    open: &Connection,
+    node: NodeId,
+    settlement: &Settlement,
+) -> Result<Option<UnknownReceipt>, SqlError> {
+    let Settlement { hash, paid_msat, settle_index, .. } = *settlement;
+    let mut keep = open.prepare_cached(
+        "insert into unknown_receipt (node_id, hash, paid_msat)
+         select ?1, ?2, ?3
+         where ?4 > coalesce((select settle_begin from node_cursor where node_id = ?1), 0)
+         on conflict do update set paid_msat = max(paid_msat, excluded.paid_msat)
+         returning paid_msat, paid_msat > excused_msat",
+    )?;
+    let (paid, index) = (to_signed(paid_msat.get()), to_signed(settle_index));
+    let values = params![bytes(&node), hash.0, paid, index];
+    let kept = keep.query_row(values, |row| Ok((amount(row, 0)?, row.get(1)?))).optional()?;
+    Ok(match kept {
+        Some((paid_msat, true)) => Some(UnknownReceipt { node, hash, paid_msat }),
+        Some((_, false)) | None => None,
+    })
+}
+
+fn amount(row: &Row<'_>, column: usize) -> rusqlite::Result<Msat> {
+    let amount = Msat::new(from_signed(row.get(column)?));
+    amount.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, 0))
 }
 
 fn receipt(row: &Row<'_>) -> rusqlite::Result<OpenReceipt> {
-    let paid = from_signed(row.get(4)?);
-    let paid_msat = Msat::new(paid).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, 0))?;
     Ok(OpenReceipt {
         org: id(row.get(0)?),
         payment: id(row.get(1)?),
         node: id(row.get(2)?),
-        hash: domain::PaymentHash(row.get(3)?),
-        paid_msat,
+        hash: PaymentHash(row.get(3)?),
+        paid_msat: amount(row, 4)?,
     })
 }

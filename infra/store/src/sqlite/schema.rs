@@ -11,6 +11,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_bytes.sql"),
     include_str!("../../migrations/sqlite/0005_lists.sql"),
     include_str!("../../migrations/sqlite/0006_keys.sql"),
+    include_str!("../../migrations/sqlite/0007_unknown_receipt.sql"),
 ];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it
