@@ -11,6 +11,9 @@ fn main() -> std::io::Result<()> {
         "switchyard/admin/v1/keys.proto",
         "switchyard/admin/v1/nodes.proto",
         "switchyard/admin/v1/installation.proto",
+        "switchyard/engine/v1/orgs.proto",
+        "switchyard/engine/v1/operations.proto",
+        "switchyard/engine/v1/failures.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
@@ -27,6 +30,8 @@ fn main() -> std::io::Result<()> {
             "switchyard.admin.v1.RegisterNodeRequest",
             "switchyard.admin.v1.CreateKeyResponse",
             "switchyard.admin.v1.FoundPaid",
+            "switchyard.engine.v1.RegisterNodeRequest",
+            "switchyard.engine.v1.FoundPaid",
         ])
         .compile_protos(&files, &["."])
 }

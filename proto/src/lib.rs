@@ -59,3 +59,10 @@ pub mod admin {
         tonic::include_proto!("switchyard.admin.v1");
     }
 }
+
+/// Between the pods of a cluster.
+pub mod engine {
+    pub mod v1 {
+        tonic::include_proto!("switchyard.engine.v1");
+    }
+}

@@ -22,7 +22,7 @@ use domain::{ErrorClass, Rejection};
 use prost::Message;
 use tonic::{Code, ConnectError, Status, metadata::MetadataValue};
 
-use crate::{convert::WireError, v1};
+use crate::{convert::WireError, engine, v1};
 
 /// The metadata key of the stable name of an error.
 pub const CODE_KEY: &str = "switchyard-code";
@@ -119,12 +119,50 @@ impl Retryable {
     }
 }
 
+/// What a status can hold beside its class and code, for a peer that knows the whole error.
+pub trait Detail: Message + Default {
+    const TYPE_URL: &'static str;
+
+    /// `None`: the status holds none, or one that cannot be read.
+    fn of(status: &Status) -> Option<Self> {
+        let details = rpc::Details::decode(status.details()).ok()?;
+        let own = details.details.iter().find(|detail| detail.type_url == Self::TYPE_URL)?;
+        Self::decode(own.value.as_slice()).ok()
+    }
+}
+
+impl Detail for engine::v1::OrgsFailure {
+    const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.OrgsFailure";
+}
+
+impl Detail for engine::v1::StoreFailure {
+    const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.StoreFailure";
+}
+
+impl Detail for engine::v1::RegisterFailure {
+    const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.RegisterFailure";
+}
+
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Status {
+        problem.into_status(None)
+    }
+}
+
+impl Problem {
+    /// A status that says, beside class and code, the whole error.
+    pub fn with_detail<D: Detail>(self, detail: &D) -> Status {
+        let (type_url, value) = (D::TYPE_URL.to_owned(), detail.encode_to_vec());
+        self.into_status(Some(rpc::Any { type_url, value }))
+    }
+
+    fn into_status(self, detail: Option<rpc::Any>) -> Status {
+        let problem = self;
         let message = shortened(&problem.message);
         let grpc = code_of(&problem);
-        let details = rpc::Details::of(&problem, grpc, message).encode_to_vec();
-        let mut status = Status::with_details(grpc, message, details.into());
+        let mut details = rpc::Details::of(&problem, grpc, message);
+        details.details.extend(detail);
+        let mut status = Status::with_details(grpc, message, details.encode_to_vec().into());
         let metadata = status.metadata_mut();
         // A code of ours is plain ASCII; one that is not would only lose its name.
         if let Ok(code) = MetadataValue::try_from(problem.code.as_ref()) {
@@ -222,7 +260,8 @@ fn never_connected(status: &Status) -> bool {
     false
 }
 
-fn shortened(message: &str) -> &str {
+/// As much of a text as a status may hold.
+pub fn shortened(message: &str) -> &str {
     let mut end = message.len().min(MESSAGE_BYTES_MAX);
     while !message.is_char_boundary(end) {
         end -= 1;
@@ -315,6 +354,20 @@ mod tests {
             assert_eq!((info.reason.as_str(), info.domain.as_str()), ("some_code", DOMAIN));
             assert_eq!(info.metadata["retryable"], retryable);
         }
+    }
+
+    #[test]
+    fn a_detail_comes_back_beside_what_everybody_reads() {
+        use engine::v1::{OrgsFailure, StoreFailure, orgs_failure::Why};
+
+        let failure = OrgsFailure { why: Some(Why::Frozen("a restored node".to_owned())) };
+        let problem = Problem::new(ErrorClass::Unavailable, "sends_frozen", "frozen");
+        let status = problem.clone().with_detail(&failure);
+        assert_eq!(Problem::from_status(&status), problem);
+        assert_eq!(OrgsFailure::of(&status), Some(failure));
+        assert_eq!(StoreFailure::of(&status), None);
+        assert_eq!(OrgsFailure::of(&Status::from(problem)), None);
+        assert_eq!(OrgsFailure::of(&Status::unavailable("transport error")), None);
     }
 
     /// A status that we did not make proves nothing about what was done.

@@ -1,6 +1,7 @@
 //! Wire <-> domain, one file per service. What arrives is parsed into types that cannot be wrong,
 //! or refused with a [`WireError`]; what leaves is in the words of the contract.
 
+pub mod engine;
 pub mod events;
 pub mod keys;
 pub mod lines;

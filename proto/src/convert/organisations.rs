@@ -140,22 +140,21 @@ impl TryFrom<v1::ResolvePaymentRequest> for Order {
                 fee_msat: msat("fee_msat", paid.fee_msat)?,
             },
         };
-        // Nobody has asked a node yet.
-        let facts = ResolveFacts {
-            lost: false,
-            says: Vec::new(),
-            asked_at: Timestamp::from_millis(i64::MIN),
-        };
         Ok(Order {
             org: organisation_id(&request.organisation_id)?,
             command: Command::Resolve {
                 payment: id("payment_id", &request.payment_id)?,
                 resolution,
                 evidence: text("evidence", request.evidence)?,
-                facts: Box::new(facts),
+                facts: Box::new(nobody_asked()),
             },
         })
     }
+}
+
+/// Nobody has asked a node yet.
+pub(super) fn nobody_asked() -> ResolveFacts {
+    ResolveFacts { lost: false, says: Vec::new(), asked_at: Timestamp::from_millis(i64::MIN) }
 }
 
 /// A preimage is money until the payment has settled (`money-safety` rule 31).
