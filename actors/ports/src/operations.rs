@@ -1,9 +1,11 @@
 //! What an operator does to the installation as a whole: nodes, freezes, the audit.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use domain::{ErrorClass, Network, NodeId, OrgId, PaymentId, PublicKey};
 
-use crate::{StoreError, directory::NodeRecord};
+use crate::{StoreError, directory::NodeRecord, placement::PlacementMap};
 
 /// A node to register. What it says of itself is checked against what is expected here.
 #[derive(Clone)]
@@ -133,7 +135,7 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFinding {
     /// A stable name for programs, such as `unknown_payment_on_node`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     pub org: Option<OrgId>,
     pub payment: Option<PaymentId>,
     pub node: Option<NodeId>,
@@ -158,6 +160,9 @@ pub trait Operations: Send + Sync {
 
     /// Lets sends go on after a person has looked, and takes the store found now as the one on record.
     async fn thaw(&self) -> Result<(), StoreError>;
+
+    /// Which engines are alive and own what, as far as is known here.
+    async fn pods(&self) -> Result<PlacementMap, StoreError>;
 
     /// Compares journal, rows, ledger and every node's own books.
     async fn audit(&self) -> Result<AuditReport, StoreError>;

@@ -82,7 +82,8 @@ impl Engine {
         let operations = Arc::new(operations::Operator {
             platform: platform.clone(),
             directory: store.clone(),
-            guard: store,
+            guard: store.clone(),
+            placement: store,
             network: config.network,
             clock: config.clock,
             watched: watched.clone(),

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use bootstrap::watch::Watched;
 use domain::{Network, NodeId};
 use ports::{
-    Clock, Directory, Guard, Operations, StoreError,
+    Clock, Directory, Guard, Operations, Placement, StoreError,
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
+    placement::PlacementMap,
 };
 use runtime::{Platform, ReconcileError};
 
@@ -16,6 +17,7 @@ pub(crate) struct Operator {
     pub(crate) platform: Platform,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) guard: Arc<dyn Guard>,
+    pub(crate) placement: Arc<dyn Placement>,
     pub(crate) network: Network,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) watched: Arc<dyn Watched>,
@@ -73,6 +75,10 @@ impl Operations for Operator {
 
     async fn thaw(&self) -> Result<(), StoreError> {
         self.platform.thaw().await
+    }
+
+    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+        self.placement.map().await
     }
 
     async fn audit(&self) -> Result<AuditReport, StoreError> {

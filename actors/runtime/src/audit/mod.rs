@@ -148,7 +148,7 @@ pub(super) struct Finding;
 
 impl Finding {
     pub(super) fn of(org: OrgId, code: &'static str, text: String) -> AuditFinding {
-        AuditFinding { code, org: Some(org), payment: None, node: None, text }
+        AuditFinding { code: code.into(), org: Some(org), payment: None, node: None, text }
     }
 
     pub(super) fn of_payment(
@@ -157,10 +157,10 @@ impl Finding {
         code: &'static str,
         text: String,
     ) -> AuditFinding {
-        AuditFinding { code, org: Some(org), payment: Some(payment), node: None, text }
+        AuditFinding { code: code.into(), org: Some(org), payment: Some(payment), node: None, text }
     }
 
     pub(super) fn of_node(node: NodeId, code: &'static str, text: String) -> AuditFinding {
-        AuditFinding { code, org: None, payment: None, node: Some(node), text }
+        AuditFinding { code: code.into(), org: None, payment: None, node: Some(node), text }
     }
 }

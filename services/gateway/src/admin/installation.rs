@@ -1,7 +1,12 @@
-use ports::operations::{AuditFinding, AuditReport};
+use domain::{OrgId, SessionId};
+use ports::{
+    operations::{AuditFinding, AuditReport},
+    placement::{PlacementMap, Shard},
+};
 use proto::{
     Problem,
     admin::v1::{self, installation_server},
+    convert::organisations::organisation_id,
 };
 use tonic::{Request, Response, Status};
 
@@ -37,6 +42,26 @@ impl Installation {
     }
 }
 
+/// Counted, as four thousand lines say less.
+fn pods(map: &PlacementMap, org: Option<OrgId>) -> v1::PodsResponse {
+    let owned = |owner: Option<SessionId>| {
+        let shards = Shard::all().filter(|shard| map.owner(*shard) == owner).count();
+        u32::try_from(shards).unwrap_or(u32::MAX)
+    };
+    let pods = map.pods.iter().map(|pod| v1::Pod {
+        session_id: pod.session.to_string(),
+        name: pod.name.clone(),
+        address: pod.address.clone(),
+        shards: owned(Some(pod.session)),
+    });
+    let owner = org.and_then(|org| map.owner_of(org));
+    v1::PodsResponse {
+        pods: pods.collect(),
+        shards_without_owner: owned(None),
+        owner_session_id: owner.map(|pod| pod.session.to_string()).unwrap_or_default(),
+    }
+}
+
 fn count(things: usize) -> u64 {
     u64::try_from(things).unwrap_or(u64::MAX)
 }
@@ -56,7 +81,7 @@ fn audited(report: AuditReport) -> v1::AuditResponse {
 
 fn finding(found: AuditFinding) -> v1::Finding {
     v1::Finding {
-        code: found.code.to_owned(),
+        code: found.code.into_owned(),
         organisation_id: found.org.map(|org| org.to_string()).unwrap_or_default(),
         payment_id: found.payment.map(|payment| payment.to_string()).unwrap_or_default(),
         node_id: found.node.map(|node| node.to_string()).unwrap_or_default(),
@@ -79,6 +104,18 @@ impl installation_server::Installation for Installation {
     ) -> Result<Response<v1::AuditResponse>, Status> {
         answer_within(limits::AUDIT_WITHIN, "Installation.Audit", async {
             Ok(audited(self.0.operations.audit().await.map_err(operator::store)?))
+        })
+        .await
+    }
+
+    async fn pods(
+        &self,
+        request: Request<v1::PodsRequest>,
+    ) -> Result<Response<v1::PodsResponse>, Status> {
+        answer("Installation.Pods", async {
+            let asked = request.get_ref().organisation_id.as_str();
+            let org = (!asked.is_empty()).then(|| organisation_id(asked)).transpose()?;
+            Ok(pods(&self.0.operations.pods().await.map_err(operator::store)?, org))
         })
         .await
     }

@@ -317,6 +317,18 @@ async fn the_installation_is_shown_audited_and_thawed() {
     assert_eq!((report.findings.len(), report.findings_total), (1_000, 1_001));
     assert_eq!(report.findings[0].code, "unknown_payment_on_node");
 
+    let organisation_id = id(0xfff);
+    let asked = installation.pods(admin::PodsRequest { organisation_id }).await;
+    let placed = asked.unwrap().into_inner();
+    assert_eq!((placed.shards_without_owner, placed.owner_session_id.as_str()), (1, ""));
+    let pod = &placed.pods[0];
+    let told = (pod.name.as_str(), pod.address.as_str(), pod.shards);
+    assert_eq!((placed.pods.len(), told), (1, ("engine-1", "engine-1:7402", 4_095)));
+    let asked = installation.pods(admin::PodsRequest { organisation_id: id(1) }).await;
+    assert_eq!(asked.unwrap().into_inner().owner_session_id, pod.session_id);
+    let nameless = admin::PodsRequest { organisation_id: "acme".to_owned() };
+    assert_eq!(refusal(installation.pods(nameless).await).1, "id_invalid");
+
     let thawed = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();
     assert_eq!(thawed.was_frozen, "restored");
     let again = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();

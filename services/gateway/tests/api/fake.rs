@@ -11,8 +11,8 @@ use std::{
 };
 
 use domain::{
-    KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey, Timestamp,
-    WalletId,
+    KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey, SessionId,
+    Timestamp, WalletId,
     org::{Command, Incoming, Org, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
     payment::{Epoch, Finding},
 };
@@ -23,6 +23,7 @@ use ports::{
     journal::Seq,
     operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
     orgs::{Answered, OrgsError},
+    placement::{PlacementMap, Pod, SHARDS},
     reads::Recorded,
 };
 use sha2::Digest;
@@ -378,9 +379,19 @@ impl Operations for Fake {
         Ok(())
     }
 
+    /// One engine that owns every shard but the last.
+    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+        let session = SessionId::new(Uuid::from_u128(0x5e));
+        let address = "engine-1:7402".to_owned();
+        let pod = Pod { session, name: "engine-1".to_owned(), address };
+        let mut owners = vec![Some(session); usize::from(SHARDS)];
+        *owners.last_mut().unwrap() = None;
+        Ok(PlacementMap { pods: vec![pod], owners: Arc::new(owners) })
+    }
+
     async fn audit(&self) -> Result<AuditReport, StoreError> {
-        let finding = |code| AuditFinding {
-            code,
+        let finding = |code: &'static str| AuditFinding {
+            code: code.into(),
             org: None,
             payment: None,
             node: Some(NodeId::new(Uuid::from_u128(NODE))),
