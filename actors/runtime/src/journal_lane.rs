@@ -33,6 +33,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undone {
     CertainlyNot(String),
+    /// Certainly not, because the organisation is being loaded, here or in another process.
+    Loading(String),
     Perhaps(String),
     /// Nothing was to be committed, but without a lease nothing is answered from memory, which is as
     /// good as before.
@@ -128,10 +130,10 @@ impl Actor for JournalLane {
                 }
             }
             LaneMessage::Submit(submission) => {
-                self.release(submission, Err(Undone::CertainlyNot("loading again".to_owned())));
+                self.release(submission, Err(Undone::Loading("loading again".to_owned())));
             }
             LaneMessage::Load(org, reply) => {
-                self.cancel(state, &[org], &Undone::CertainlyNot("loading again".to_owned()));
+                self.cancel(state, &[org], &Undone::Loading("loading again".to_owned()));
                 state.loads.push((org, reply));
             }
             LaneMessage::Finished(batch, outcome) => self.finish(state, batch, outcome),
@@ -243,7 +245,7 @@ impl JournalLane {
                 self.try_again_without(state, batch, &orgs, &why);
             }
             Err(AppendError::Fenced(orgs)) => {
-                let why = Undone::CertainlyNot("the organisation was loaded elsewhere".to_owned());
+                let why = Undone::Loading("the organisation was loaded elsewhere".to_owned());
                 self.try_again_without(state, batch, &orgs, &why);
             }
             Err(AppendError::Aborted(why)) => {
@@ -272,7 +274,7 @@ impl JournalLane {
         let orgs: HashSet<OrgId> = batch.iter().map(|submission| submission.org).collect();
         batch.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
         let orgs: Vec<OrgId> = orgs.into_iter().collect();
-        self.cancel(state, &orgs, &Undone::CertainlyNot("loading again".to_owned()));
+        self.cancel(state, &orgs, &Undone::Loading("loading again".to_owned()));
     }
 
     fn cancel(&self, state: &mut LaneState, orgs: &[OrgId], why: &Undone) {

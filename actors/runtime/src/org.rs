@@ -306,12 +306,12 @@ impl OrgActor {
                     news.iter().for_each(|row| house.waiters.tell(org, row));
                     answer
                 }
-                Err(undone) => {
+                Err(why) => {
                     // Memory that is ahead of the store is not patched: there is one way back, loading.
-                    if undone != Undone::NoLease {
+                    if why != Undone::NoLease {
                         myself.stop(Some("a decision was not committed".to_owned()));
                     }
-                    Err(undone.into())
+                    Err(undone(&house, org, why))
                 }
             };
             if let Some(reply) = reply {
@@ -322,12 +322,13 @@ impl OrgActor {
     }
 }
 
-impl From<Undone> for OrgsError {
-    fn from(undone: Undone) -> OrgsError {
-        match undone {
-            Undone::CertainlyNot(why) => OrgsError::Unavailable(why),
-            Undone::Perhaps(why) => OrgsError::Uncertain(why),
-            Undone::NoLease => OrgsError::Unavailable("this process has lost its lease".to_owned()),
+fn undone(house: &House, org: OrgId, undone: Undone) -> OrgsError {
+    match undone {
+        Undone::CertainlyNot(why) => OrgsError::Unavailable(why),
+        Undone::Loading(why) => house.place.on_the_move(org, why),
+        Undone::Perhaps(why) => OrgsError::Uncertain(why),
+        Undone::NoLease => {
+            house.place.on_the_move(org, "this process has lost its lease".to_owned())
         }
     }
 }

@@ -24,7 +24,7 @@ use ports::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{house::House, org::Order, platform::Platform, spans};
+use crate::{house::House, org::Order, platform::Platform, spans, waiters::SentAway};
 
 /// What each wallet draws on. It never changes, so it is read once.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Orgs for Platform {
         let sent = tokio::spawn(work.in_current_span());
         let Answered { payment, repeat } = finish(sent).await?;
         let heard = news.hear_out(payment, deadline).await;
-        let Row::Outgoing(payment) = heard.map_err(|_| self.house.place.not_owner(org))? else {
+        let Row::Outgoing(payment) = heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(Answered { payment, repeat })
@@ -87,7 +87,7 @@ impl Orgs for Platform {
         let asked = tokio::spawn(work.in_current_span());
         let Answered { payment, repeat } = finish(asked).await?;
         let heard = news.hear_out(payment, deadline).await;
-        let Row::Incoming(payment) = heard.map_err(|_| self.house.place.not_owner(org))? else {
+        let Row::Incoming(payment) = heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(Answered { payment, repeat })
@@ -140,6 +140,11 @@ impl Peers for Platform {
         let work = async move { house.book_receipt(receipt).await };
         finish(tokio::spawn(work.in_current_span())).await
     }
+}
+
+/// It is committed, and its news are told where its organisation has gone.
+fn taken_along(_: SentAway) -> OrgsError {
+    OrgsError::Uncertain("the organisation has moved to another process".to_owned())
 }
 
 async fn finish<T>(task: tokio::task::JoinHandle<Result<T, OrgsError>>) -> Result<T, OrgsError> {

@@ -88,6 +88,15 @@ impl Place {
         OrgsError::NotOwner { owner: self.owner(org).filter(|owner| *owner != self.session) }
     }
 
+    /// What certainly was not done, as the organisation is being loaded: among several processes perhaps in
+    /// another one, where whoever asked finds it in a moment.
+    pub(crate) fn on_the_move(&self, org: OrgId, why: String) -> OrgsError {
+        match self.membership {
+            Some(_) => self.not_owner(org),
+            None => OrgsError::Unavailable(why),
+        }
+    }
+
     fn owned(&self) -> BTreeSet<Shard> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         let owner = |shard: &Shard| {

@@ -89,7 +89,8 @@ impl House {
         let (reply, answer) = ractor::concurrency::oneshot();
         if actor.cast(message(reply.into())).is_err() {
             waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(OrgsError::Unavailable("the organisation is being loaded".to_owned()));
+            let why = "the organisation is being loaded".to_owned();
+            return Err(self.place.on_the_move(seated.org, why));
         }
         let lost = |_| OrgsError::Uncertain("the organisation was stopped".to_owned());
         answer.await.map_err(lost)?
