@@ -15,7 +15,11 @@ use std::{
 use domain::Network;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{log, traces};
+use crate::{
+    log,
+    pod::{Advertised, PodName},
+    traces,
+};
 
 /// What one source says. It may leave out anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +28,9 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub admin_listen: Option<SocketAddr>,
+    pub engine_listen: Option<SocketAddr>,
+    pub advertise: Option<Advertised>,
+    pub name: Option<PodName>,
     pub ready_file: Option<PathBuf>,
     pub store: Option<StoreChoice>,
     #[serde(default, deserialize_with = "network")]
@@ -46,6 +53,12 @@ pub struct Config {
     pub listen: Listen,
     /// For the operator's calls.
     pub admin_listen: Listen,
+    /// For the calls of other pods, where this is an engine of a cluster.
+    pub engine_listen: Listen,
+    /// Where other pods reach this one; `None`: where it listens.
+    pub advertise: Option<Advertised>,
+    /// The same in this pod's next life, and of no other; `None`: where other pods reach it.
+    pub name: Option<PodName>,
     pub ready_file: PathBuf,
     pub store: StoreChoice,
     pub network: Network,
@@ -90,6 +103,7 @@ pub enum ConfigError {
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
+const ENGINE_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7402);
 /// Far above what a busy merchant needs, far below what one organisation can decide.
 const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5_000).expect("not zero");
 const READY_FILE: &str = "ready.json";
@@ -102,6 +116,7 @@ const NOT_SETTINGS: &[&str] = &[
     "ADMIN_TOKEN",
     "ADMIN_TOKEN_FILE",
     "BIN",
+    "CLUSTER_SECRET",
     "CONFIG",
     "KEY",
     "KEY_FILE",
@@ -164,6 +179,9 @@ impl Settings {
             data: self.data.or(under.data),
             listen: self.listen.or(under.listen),
             admin_listen: self.admin_listen.or(under.admin_listen),
+            engine_listen: self.engine_listen.or(under.engine_listen),
+            advertise: self.advertise.or(under.advertise),
+            name: self.name.or(under.name),
             ready_file: self.ready_file.or(under.ready_file),
             store: self.store.or(under.store),
             network: self.network.or(under.network),
@@ -183,6 +201,9 @@ impl Settings {
             data,
             listen: self.listen.map_or(Listen::Usual(LISTEN), Listen::Asked),
             admin_listen: self.admin_listen.map_or(Listen::Usual(ADMIN_LISTEN), Listen::Asked),
+            engine_listen: self.engine_listen.map_or(Listen::Usual(ENGINE_LISTEN), Listen::Asked),
+            advertise: self.advertise,
+            name: self.name,
             store: self.store.unwrap_or(StoreChoice::Sqlite),
             network: self.network.unwrap_or(Network::Regtest),
             calls_per_second: self.calls_per_second.unwrap_or(CALLS_PER_SECOND),
@@ -381,6 +402,23 @@ mod tests {
         for file in ["data = 'd'\ntrace_ratio = 2", "data = 'd'\notlp_endpoint = 'x'"] {
             load(file, &[], Settings::default()).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_pod_has_a_name_and_an_address_for_the_others() {
+        let config = load("data = 'd'", &[], Settings::default()).unwrap();
+        assert_eq!(config.engine_listen, Listen::Usual(ENGINE_LISTEN));
+        assert_eq!((config.advertise, config.name), (None, None));
+        let pairs = [
+            ("SWITCHYARD_ENGINE_LISTEN", "0.0.0.0:7402"),
+            ("SWITCHYARD_ADVERTISE", "engine-0.engines:7402"),
+            ("SWITCHYARD_CLUSTER_SECRET", "not a setting"),
+        ];
+        let file = "data = 'd'\nname = 'engine-0'\nadvertise = '[::1]:1'";
+        let config = load(file, &pairs, Settings::default()).unwrap();
+        assert_eq!(config.engine_listen, Listen::Asked("0.0.0.0:7402".parse().unwrap()));
+        assert_eq!(config.advertise, Some("engine-0.engines:7402".parse().unwrap()));
+        assert_eq!(config.name, Some("engine-0".parse().unwrap()));
     }
 
     #[test]
