@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/runtime", &["domain", "ports"]),
     ("proto", &["domain"]),
     ("infra/store", &["domain", "ports"]),
+    ("infra/placement", &["domain", "ports", "proto", "cork"]),
     ("infra/cork", &[]),
     ("infra/lightning-node", &["domain", "ports", "cork"]),
     ("infra/lightning-sim", &["domain", "ports", "cork"]),

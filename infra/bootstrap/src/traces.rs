@@ -33,13 +33,14 @@ use tracing_subscriber::{
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
 /// The crates whose spans a trace is made of. Libraries have spans too, far more and of no use here.
-const TRACED: &[&str] = &["gateway", "runtime"];
+const TRACED: &[&str] = &["gateway", "placement", "runtime"];
 
 /// A trace begins with a span of this name, at the edge.
 const FIRST: &str = "request";
 
-/// The edge gives this target to the first span if its caller keeps the trace that it belongs to.
-const CALLER_KEEPS: &str = "gateway::traced";
+/// The edge, and a pod that is asked by another, give such a target to the first span if its caller keeps the
+/// trace that it belongs to.
+const CALLER_KEEPS: &[&str] = &["gateway::traced", "placement::traced"];
 
 /// Where a collector listens: `http://host:4317`, or `https://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +230,7 @@ where
     fn enabled(&self, metadata: &Metadata<'_>, around: &Context<'_, S>) -> bool {
         match (is_ours(metadata), metadata.name() == FIRST) {
             (false, _) => false,
-            (true, true) => metadata.target() == CALLER_KEEPS || self.draw(),
+            (true, true) => CALLER_KEEPS.contains(&metadata.target()) || self.draw(),
             (true, false) => around.lookup_current().is_some(),
         }
     }

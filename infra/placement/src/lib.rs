@@ -1,0 +1,22 @@
+//! Between the pods of a cluster: finds the engine that owns an organisation and calls it, and takes in such
+//! calls.
+//!
+//! Whoever calls may be wrong about the owner, and whoever is called may be gone in the middle. Neither
+//! costs money: every call carries an id that is the same on each retry, the owner looks it up before
+//! anything else, and only the store's epoch says who can write.
+
+mod channels;
+mod failure;
+mod forward;
+mod limits;
+mod nodes;
+mod owners;
+mod road;
+mod secret;
+mod server;
+mod trace;
+
+pub use forward::Forward;
+pub use owners::Owners;
+pub use secret::{ClusterSecret, SecretUnusable};
+pub use server::{ServeError, Served, serve};

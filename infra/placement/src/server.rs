@@ -1,0 +1,216 @@
+//! Takes in what other pods ask of this engine.
+
+use std::sync::Arc;
+
+use cork::Corked;
+use futures_util::TryStreamExt as _;
+use ports::{Operations, Orgs, Peers, StoreError, orgs::OrgsError, receipts::OpenReceipt};
+use proto::{
+    convert::{
+        engine::{AnswerClaim, Claim, Receipt, Receive, Send, Wait, id, id_bytes},
+        organisations::Order,
+    },
+    engine::v1::{
+        self,
+        operations_server::{self, OperationsServer},
+        orgs_server::{self, OrgsServer},
+    },
+};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tonic::{
+    Request, Response, Status,
+    service::interceptor::InterceptedService,
+    transport::{Server, server::TcpIncoming},
+};
+
+use crate::{
+    failure::{of_orgs, of_register, of_store, unreadable},
+    limits, nodes,
+    secret::{ClusterSecret, Guard},
+    trace::TraceLayer,
+};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// What one life of an engine does for other pods.
+#[derive(Clone)]
+pub struct Served {
+    pub orgs: Arc<dyn Orgs>,
+    pub peers: Arc<dyn Peers>,
+    pub operations: Arc<dyn Operations>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the listener failed: {0}")]
+pub struct ServeError(#[from] tonic::transport::Error);
+
+/// What is served now. `None` between two lives, when nothing is owned.
+#[derive(Clone)]
+struct Door(watch::Receiver<Option<Served>>);
+
+/// Serves pods that show the secret until `shutdown`, then lets calls under way end.
+pub async fn serve(
+    listener: TcpListener,
+    served: watch::Receiver<Option<Served>>,
+    secret: ClusterSecret,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let guard = Guard(secret);
+    let door = Door(served);
+    let orgs = OrgsServer::new(door.clone())
+        .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
+        .max_encoding_message_size(limits::REQUEST_BYTES_MAX);
+    let operations = OperationsServer::new(door)
+        .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
+        .max_encoding_message_size(limits::ANSWER_BYTES_MAX);
+    let router = Server::builder()
+        .layer(TraceLayer)
+        .max_concurrent_streams(limits::STREAMS_MAX)
+        .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
+        .http2_keepalive_interval(Some(limits::PING_EVERY))
+        .http2_keepalive_timeout(Some(limits::PONG_WITHIN))
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .add_service(InterceptedService::new(orgs, guard.clone()))
+        .add_service(InterceptedService::new(operations, guard));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Corked::new);
+    let stop = watch::Sender::new(false);
+    let mut stopping = stop.subscribe();
+    let serving = router.serve_with_incoming_shutdown(incoming, async {
+        shutdown.await;
+        stop.send_replace(true);
+    });
+    let out_of_time = async {
+        // The sender lives as long as this future.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        sleep(limits::STOP_WITHIN).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = out_of_time => {
+            tracing::warn!("calls of other pods were still under way when the listener stopped");
+            Ok(())
+        }
+    }
+}
+
+impl Door {
+    fn orgs(&self) -> Result<Arc<dyn Orgs>, Status> {
+        let served = self.0.borrow();
+        served.as_ref().map(|served| served.orgs.clone()).ok_or_else(nobody_home)
+    }
+
+    fn peers(&self) -> Result<Arc<dyn Peers>, Status> {
+        let served = self.0.borrow();
+        served.as_ref().map(|served| served.peers.clone()).ok_or_else(nobody_home)
+    }
+
+    fn operations(&self) -> Result<Arc<dyn Operations>, Status> {
+        let served = self.0.borrow();
+        let between_lives = || of_store(&StoreError::Unavailable("it is starting".to_owned()));
+        served.as_ref().map(|served| served.operations.clone()).ok_or_else(between_lives)
+    }
+}
+
+fn nobody_home() -> Status {
+    of_orgs(&OrgsError::NotOwner { owner: None })
+}
+
+#[tonic::async_trait]
+impl orgs_server::Orgs for Door {
+    async fn send(&self, request: Request<v1::SendRequest>) -> Answer<v1::Taken> {
+        let Send { org, payment, terms, within } =
+            request.into_inner().try_into().map_err(unreadable)?;
+        let sent = self.orgs()?.send(org, payment, terms, within).await;
+        let repeat = sent.map_err(|error| of_orgs(&error))?.repeat;
+        taken(v1::Taken { payment_id: id_bytes(payment), repeat })
+    }
+
+    async fn receive(&self, request: Request<v1::ReceiveRequest>) -> Answer<v1::Taken> {
+        let Receive { org, payment, terms, within } =
+            request.into_inner().try_into().map_err(unreadable)?;
+        let asked = self.orgs()?.receive(org, payment, terms, within).await;
+        let repeat = asked.map_err(|error| of_orgs(&error))?.repeat;
+        taken(v1::Taken { payment_id: id_bytes(payment), repeat })
+    }
+
+    async fn administer(&self, request: Request<v1::AdministerRequest>) -> Answer<v1::Done> {
+        let Order { org, command } = request.into_inner().try_into().map_err(unreadable)?;
+        let done = self.orgs()?.administer(org, command).await;
+        done.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+
+    async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Done> {
+        let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
+        let waited = self.orgs()?.wait(org, payment, within).await;
+        waited.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+
+    async fn claim(&self, request: Request<v1::ClaimRequest>) -> Answer<v1::Done> {
+        let Claim { payee, request, text } = request.into_inner().try_into().map_err(unreadable)?;
+        let claimed = self.peers()?.claim(payee, request, text).await;
+        claimed.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+
+    async fn answer_claim(&self, request: Request<v1::AnswerClaimRequest>) -> Answer<v1::Done> {
+        let AnswerClaim { payer, payment, answer } =
+            request.into_inner().try_into().map_err(unreadable)?;
+        let answered = self.peers()?.answer_claim(payer, payment, answer).await;
+        answered.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+
+    async fn book_receipt(&self, request: Request<v1::BookReceiptRequest>) -> Answer<v1::Done> {
+        let Receipt { org, payment, node, hash, paid_msat } =
+            request.into_inner().try_into().map_err(unreadable)?;
+        let receipt = OpenReceipt { org, payment, node, hash, paid_msat };
+        let booked = self.peers()?.book_receipt(receipt).await;
+        booked.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+}
+
+#[tonic::async_trait]
+impl operations_server::Operations for Door {
+    async fn register_node(&self, request: Request<v1::RegisterNodeRequest>) -> Answer<v1::Node> {
+        let node = nodes::read_new(request.into_inner()).map_err(unreadable)?;
+        let record = self.operations()?.register_node(node).await;
+        taken(nodes::of_record(record.map_err(|error| of_register(&error))?))
+    }
+
+    async fn nodes(&self, _: Request<v1::NodesRequest>) -> Answer<v1::NodesResponse> {
+        let states = self.operations()?.nodes().await.map_err(|error| of_store(&error))?;
+        taken(v1::NodesResponse { nodes: states.into_iter().map(nodes::of_state).collect() })
+    }
+
+    async fn stop_node(
+        &self,
+        request: Request<v1::StopNodeRequest>,
+    ) -> Answer<v1::StopNodeResponse> {
+        let v1::StopNodeRequest { node_id, why } = request.into_inner();
+        let node = id("node_id", &node_id).map_err(unreadable)?;
+        let known = self.operations()?.stop_node(node, why.as_deref()).await;
+        taken(v1::StopNodeResponse { known: known.map_err(|error| of_store(&error))? })
+    }
+
+    async fn frozen(&self, _: Request<v1::FrozenRequest>) -> Answer<v1::FrozenResponse> {
+        let why = self.operations()?.frozen().await.map_err(|error| of_store(&error))?;
+        taken(v1::FrozenResponse { why })
+    }
+
+    async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::Done> {
+        self.operations()?.thaw().await.map_err(|error| of_store(&error))?;
+        taken(v1::Done {})
+    }
+
+    async fn audit(&self, _: Request<v1::AuditRequest>) -> Answer<v1::AuditResponse> {
+        let report = self.operations()?.audit().await.map_err(|error| of_store(&error))?;
+        taken(nodes::of_report(report))
+    }
+}
+
+fn taken<T>(answer: T) -> Answer<T> {
+    Ok(Response::new(answer))
+}

@@ -1,0 +1,259 @@
+//! An engine that does as it is told, and notes what it is asked.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{
+    EnvironmentId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Rejection, Timestamp,
+    org::{
+        ClaimAnswer, ClaimRequest, Command, Incoming, IncomingState, Outgoing, OutgoingState,
+        PaymentFailure, Rail, ReceiveTerms, Row, SendTerms,
+    },
+};
+use ports::{
+    Operations, Orgs, Peers, StoreError,
+    directory::NodeRecord,
+    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    orgs::{Answered, OrgsError},
+    placement::PlacementMap,
+    receipts::OpenReceipt,
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// What is committed, whichever engine did it.
+pub(crate) type Committed = Arc<Mutex<BTreeMap<(OrgId, PaymentId), Row>>>;
+
+/// What to do with the next call.
+pub(crate) enum Does {
+    /// As it should, which is also what it does when nothing is said.
+    Takes,
+    Answers(OrgsError),
+    /// Commits, and breaks the connection instead of answering.
+    HangsUp,
+    /// Commits nothing and never answers.
+    Sleeps,
+}
+
+pub(crate) struct Engine {
+    committed: Committed,
+    told: Mutex<VecDeque<Does>>,
+    /// Every call that came in, in words.
+    asked: Mutex<Vec<String>>,
+    pub(crate) nodes: Mutex<Vec<NodeState>>,
+    pub(crate) refuses_nodes: Mutex<Option<RegisterError>>,
+    pub(crate) cut: Notify,
+    pub(crate) asleep: Notify,
+}
+
+impl Engine {
+    pub(crate) fn new(committed: Committed) -> Arc<Engine> {
+        Arc::new(Engine {
+            committed,
+            told: Mutex::default(),
+            asked: Mutex::default(),
+            nodes: Mutex::default(),
+            refuses_nodes: Mutex::default(),
+            cut: Notify::new(),
+            asleep: Notify::new(),
+        })
+    }
+
+    pub(crate) fn next(&self, does: impl IntoIterator<Item = Does>) {
+        self.told.lock().unwrap().extend(does);
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn note(&self, call: String) {
+        self.asked.lock().unwrap().push(call);
+    }
+
+    fn knows(&self, org: OrgId, payment: PaymentId) -> bool {
+        self.committed.lock().unwrap().contains_key(&(org, payment))
+    }
+
+    /// The first one under an id stands.
+    fn commit(&self, org: OrgId, payment: PaymentId, row: Row) {
+        self.committed.lock().unwrap().entry((org, payment)).or_insert(row);
+    }
+
+    async fn act(&self, call: String, commit: impl FnOnce()) -> Result<(), OrgsError> {
+        self.note(call);
+        let does = self.told.lock().unwrap().pop_front().unwrap_or(Does::Takes);
+        match does {
+            Does::Takes => commit(),
+            Does::Answers(error) => return Err(error),
+            Does::HangsUp => {
+                commit();
+                self.cut.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Does::Sleeps => {
+                self.asleep.notify_one();
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Orgs for Engine {
+    async fn send(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: SendTerms,
+        within: Duration,
+    ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
+        assert!(within <= Duration::from_secs(60), "{within:?}");
+        let repeat = self.knows(org, payment);
+        let sent = Arc::new(outgoing(payment, terms));
+        let row = Row::Outgoing(sent.clone());
+        let commit = || self.commit(org, payment, row);
+        self.act(format!("send {}", number(payment)), commit).await?;
+        Ok(Answered { payment: sent, repeat })
+    }
+
+    async fn receive(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        terms: ReceiveTerms,
+        _: Duration,
+    ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
+        let repeat = self.knows(org, payment);
+        let asked = Arc::new(incoming(payment, terms));
+        let row = Row::Incoming(asked.clone());
+        let commit = || self.commit(org, payment, row);
+        self.act(format!("receive {}", number(payment)), commit).await?;
+        Ok(Answered { payment: asked, repeat })
+    }
+
+    async fn administer(&self, _: OrgId, command: Command) -> Result<(), OrgsError> {
+        self.act(format!("{command:?}"), || ()).await
+    }
+
+    async fn wait(&self, org: OrgId, payment: PaymentId, _: Duration) -> Result<Row, OrgsError> {
+        self.act(format!("wait {}", number(payment)), || ()).await?;
+        let row = self.committed.lock().unwrap().get(&(org, payment)).cloned();
+        row.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
+    }
+}
+
+#[async_trait]
+impl Peers for Engine {
+    async fn claim(&self, _: OrgId, request: ClaimRequest, text: String) -> Result<(), OrgsError> {
+        self.act(format!("claim {request:?} {text}"), || ()).await
+    }
+
+    async fn answer_claim(
+        &self,
+        _: OrgId,
+        payment: PaymentId,
+        answer: ClaimAnswer,
+    ) -> Result<(), OrgsError> {
+        self.act(format!("{answer:?} {}", number(payment)), || ()).await
+    }
+
+    async fn book_receipt(&self, receipt: OpenReceipt) -> Result<(), OrgsError> {
+        self.act(format!("{receipt:?}"), || ()).await
+    }
+}
+
+#[async_trait]
+impl Operations for Engine {
+    async fn register_node(&self, node: NewNode) -> Result<NodeRecord, RegisterError> {
+        self.note(format!("register {} {:?}", node.name, node.macaroon));
+        match self.refuses_nodes.lock().unwrap().clone() {
+            Some(error) => Err(error),
+            None => Ok(NodeRecord {
+                id: node.id,
+                owner: node.owner,
+                name: node.name,
+                address: node.address,
+                certificate: node.certificate,
+                macaroon: node.macaroon,
+                identity: node.identity.unwrap(),
+                network: domain::Network::Regtest,
+                stopped: None,
+            }),
+        }
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeState>, StoreError> {
+        Ok(self.nodes.lock().unwrap().clone())
+    }
+
+    async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
+        self.note(format!("stop {} {why:?}", id.uuid().as_u128()));
+        Ok(true)
+    }
+
+    async fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        Ok(Some("a restored node".to_owned()))
+    }
+
+    async fn thaw(&self) -> Result<(), StoreError> {
+        self.note("thaw".to_owned());
+        Ok(())
+    }
+
+    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+        unreachable!("whoever forwards knows it by itself")
+    }
+
+    async fn audit(&self) -> Result<AuditReport, StoreError> {
+        self.note("audit".to_owned());
+        Ok(AuditReport { organisations: 7, ..AuditReport::default() })
+    }
+}
+
+fn number(payment: PaymentId) -> u128 {
+    payment.uuid().as_u128()
+}
+
+fn outgoing(id: PaymentId, terms: SendTerms) -> Outgoing {
+    Outgoing {
+        id,
+        environment: EnvironmentId::new(Uuid::from_u128(3)),
+        amount_msat: Msat::ZERO,
+        fee_limit_msat: Msat::ZERO,
+        rail: Rail::CreditPool,
+        state: OutgoingState::Refused(PaymentFailure::NoUsableNode),
+        plan: Vec::new(),
+        attempts: Vec::new(),
+        older_failures: Vec::new(),
+        contradicted: false,
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(1),
+        terms,
+    }
+}
+
+fn incoming(id: PaymentId, terms: ReceiveTerms) -> Incoming {
+    Incoming {
+        id,
+        environment: EnvironmentId::new(Uuid::from_u128(3)),
+        hash: PaymentHash([7; 32]),
+        node: NodeId::new(Uuid::from_u128(4)),
+        state: IncomingState::Generating,
+        invoice: None,
+        credited_msat: Msat::ZERO,
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(1),
+        expires_at: Timestamp::from_millis(2),
+        terms,
+    }
+}

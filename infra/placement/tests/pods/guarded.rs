@@ -1,0 +1,63 @@
+//! Who may call a pod, and with what.
+
+use std::time::Duration;
+
+use domain::ErrorClass;
+use ports::Orgs as _;
+use proto::{
+    Problem,
+    engine::v1::{self, orgs_client::OrgsClient},
+};
+use tonic::{Code, Request, Status, transport::Endpoint};
+
+use crate::cluster::{Cluster, Member, ORG, SECRET, payment, send_terms};
+
+async fn raw(
+    member: &Member,
+    request: v1::WaitRequest,
+    metadata: &[(&'static str, &str)],
+) -> Result<(), Status> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", member.pod.address)).unwrap();
+    let mut request = Request::new(request);
+    for (name, value) in metadata {
+        request.metadata_mut().insert(*name, value.parse().unwrap());
+    }
+    let mut client = OrgsClient::new(endpoint.connect().await.unwrap());
+    client.wait(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn nobody_is_served_without_the_secret_or_with_another_version() {
+    let (_cluster, one, _) = Cluster::start().await;
+    const KEY: &str = "x-switchyard-cluster";
+    const VERSION: &str = "x-switchyard-engine-version";
+    let other = SECRET.replace('0', "1");
+    let wait = v1::WaitRequest::default;
+    for metadata in [&[][..], &[(VERSION, "1")], &[(KEY, other.as_str()), (VERSION, "1")]] {
+        let status = raw(&one, wait(), metadata).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+        assert!(!format!("{status:?}").contains(SECRET));
+    }
+    for metadata in [&[(KEY, SECRET)][..], &[(KEY, SECRET), (VERSION, "0")]] {
+        let status = raw(&one, wait(), metadata).await.unwrap_err();
+        assert_eq!(Problem::from_status(&status).code, "other_version");
+    }
+    let good = [(KEY, SECRET), (VERSION, "1")];
+    let status = raw(&one, wait(), &good).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "it is let in, and says nothing: {status}");
+    let large = v1::WaitRequest { payment_id: vec![0; 600_000], ..wait() };
+    let status = raw(&one, large, &good).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert_eq!(one.engine.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_gateway_with_another_secret_is_told_that_nothing_was_done() {
+    let mut cluster = Cluster::empty("another-secret-of-another-cluster");
+    let one = cluster.join(1).await;
+    cluster.owned_by(&[&one], Some(&one)).await;
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let error = send.await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
+    assert_eq!(one.engine.asked(), [""; 0]);
+}

@@ -1,0 +1,124 @@
+//! What an operator asks of all engines.
+
+use domain::{Msat, Network, NodeId, PublicKey};
+use ports::{
+    Operations as _, StoreError,
+    directory::NodeRecord,
+    operations::{NewNode, NodeState, RegisterError},
+};
+use uuid::Uuid;
+
+use crate::cluster::{Cluster, SECRET};
+
+fn new_node() -> NewNode {
+    NewNode {
+        id: NodeId::new(Uuid::from_u128(1)),
+        owner: None,
+        name: "pool-1".to_owned(),
+        address: "lnd:10009".to_owned(),
+        certificate: None,
+        macaroon: vec![7, 8],
+        identity: Some(PublicKey([2; 33])),
+    }
+}
+
+fn state(number: u128, not_usable: Option<&str>, in_flight: u32) -> NodeState {
+    NodeState {
+        record: NodeRecord {
+            id: NodeId::new(Uuid::from_u128(number)),
+            owner: None,
+            name: format!("pool-{number}"),
+            address: "lnd:10009".to_owned(),
+            certificate: None,
+            macaroon: Vec::new(),
+            identity: PublicKey([2; 33]),
+            network: Network::Regtest,
+            stopped: None,
+        },
+        not_usable: not_usable.map(str::to_owned),
+        in_flight,
+        outbound_msat: Msat::SUPPLY,
+        inbound_msat: Msat::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn one_engine_takes_a_node_in_and_its_macaroon_does_not_come_back() {
+    let (cluster, one, two) = Cluster::start().await;
+    let record = cluster.forward.register_node(new_node()).await.unwrap();
+    assert_eq!((record.name.as_str(), record.macaroon), ("pool-1", Vec::new()));
+    assert_eq!(one.engine.asked(), ["register pool-1 [7, 8]"]);
+    assert_eq!(two.engine.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_node_that_one_engine_refuses_is_refused() {
+    let (cluster, one, two) = Cluster::start().await;
+    let error = RegisterError::ClockOff(1_500);
+    *one.engine.refuses_nodes.lock().unwrap() = Some(error.clone());
+    assert_eq!(cluster.forward.register_node(new_node()).await, Err(error));
+    assert_eq!(two.engine.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_does_not_keep_others_from_answering() {
+    let (cluster, one, two) = Cluster::start().await;
+    let gone = one.gone().await;
+    cluster.owned_by(&[&gone, &two], Some(&gone)).await;
+    cluster.forward.register_node(new_node()).await.unwrap();
+    *two.engine.nodes.lock().unwrap() = vec![state(1, None, 1)];
+    assert_eq!(cluster.forward.nodes().await, Ok(vec![state(1, None, 1)]));
+    assert_eq!(cluster.forward.frozen().await, Ok(Some("a restored node".to_owned())));
+    assert_eq!(cluster.forward.audit().await.map(|report| report.organisations), Ok(7));
+    assert_eq!(two.engine.asked(), ["register pool-1 [7, 8]", "audit"]);
+}
+
+/// Rule 6: a node that is stopped gets no more sends from any engine.
+#[tokio::test]
+async fn a_node_is_not_stopped_before_every_engine_has_stopped_it() {
+    let (cluster, one, two) = Cluster::start().await;
+    let node = NodeId::new(Uuid::from_u128(9));
+    assert_eq!(cluster.forward.stop_node(node, Some("odd")).await, Ok(true));
+    for member in [&one, &two] {
+        assert_eq!(member.engine.asked(), [r#"stop 9 Some("odd")"#]);
+    }
+    let gone = one.gone().await;
+    cluster.owned_by(&[&gone, &two], Some(&gone)).await;
+    let stopped = cluster.forward.stop_node(node, None).await;
+    assert!(matches!(stopped, Err(StoreError::Unknown(_))), "{stopped:?}");
+    assert_eq!(two.engine.asked().len(), 2, "the others have done it");
+}
+
+/// What a person has looked at is taken as right once.
+#[tokio::test]
+async fn one_engine_thaws_for_all() {
+    let (cluster, one, two) = Cluster::start().await;
+    cluster.forward.thaw().await.unwrap();
+    assert_eq!(one.engine.asked(), ["thaw"]);
+    let gone = one.gone().await;
+    cluster.owned_by(&[&gone, &two], Some(&gone)).await;
+    cluster.forward.thaw().await.unwrap();
+    assert_eq!(two.engine.asked(), ["thaw"]);
+}
+
+#[tokio::test]
+async fn engines_together_say_how_a_node_is() {
+    let (cluster, one, two) = Cluster::start().await;
+    *one.engine.nodes.lock().unwrap() = vec![state(1, None, 2), state(2, None, 1)];
+    *two.engine.nodes.lock().unwrap() = vec![state(1, Some("no answer"), 3)];
+    let wanted = vec![state(1, Some("no answer"), 5), state(2, None, 1)];
+    assert_eq!(cluster.forward.nodes().await, Ok(wanted));
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_once_the_store_answers_and_there_is_an_engine() {
+    let mut cluster = Cluster::empty(SECRET);
+    assert!(!cluster.forward.is_ready().await);
+    let answer = cluster.forward.nodes().await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    let one = cluster.join(1).await;
+    cluster.owned_by(&[&one], None).await;
+    assert!(cluster.forward.is_ready().await);
+    let map = cluster.forward.pods().await.unwrap();
+    assert_eq!((map.pods, map.owners[0]), (vec![one.pod.clone()], None));
+}
