@@ -5,5 +5,6 @@ pub mod collector;
 pub mod plain_http;
 pub mod postgres;
 pub mod process;
+pub mod reach;
 pub mod world;
 pub mod writer;

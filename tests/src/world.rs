@@ -30,11 +30,14 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 use uuid::Uuid;
 
-use crate::process::{Process, switchyard};
+use crate::{
+    process::{Process, switchyard},
+    reach::{channel, secret_in},
+};
 
 const USABLE_WITHIN: Duration = Duration::from_secs(60);
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
@@ -72,6 +75,8 @@ pub struct Setup {
     pub failpoints: Option<String>,
     /// More flags for the platform.
     pub flags: Vec<String>,
+    /// What customers and the operator call is a gateway of the cluster with this secret.
+    pub gateway_of: Option<String>,
 }
 
 pub struct World {
@@ -169,13 +174,17 @@ impl World {
         let data = self.folder.path().join("platform");
         let ready_file = data.join("ready.json");
         let mut command = Command::new(switchyard());
-        command.args(["standalone", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let role = self.setup.gateway_of.as_ref().map_or("standalone", |_| "gateway");
+        command.args([role, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--data").arg(&data).args(&self.setup.flags);
         // One caller may be the whole load; the end of the log must say where it died, not how.
         command.env("SWITCHYARD_CALLS_PER_SECOND", "1000000").env("RUST_BACKTRACE", "0");
         if let Some(url) = &self.setup.postgres {
             command.args(["--store", url]);
             command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
+        }
+        if let Some(secret) = &self.setup.gateway_of {
+            command.env("SWITCHYARD_CLUSTER_SECRET", secret);
         }
         if let Some(failpoints) = &self.setup.failpoints {
             command.env("FAILPOINTS", failpoints);
@@ -476,16 +485,6 @@ pub fn papers(node: &Value, owner: Owner) -> admin::RegisterNodeRequest {
 
 fn text(of: &Value, field: &str) -> String {
     of[field].as_str().expect("the ready file has this field").to_owned()
-}
-
-fn secret_in(path: &str) -> MetadataValue<Ascii> {
-    let text = std::fs::read_to_string(path).expect("a running process has its token");
-    text.trim().parse().expect("a token is ASCII")
-}
-
-fn channel(address: &str) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"));
-    endpoint.expect("an address is part of a URL").tcp_nodelay(true).connect_lazy()
 }
 
 /// An id that no other of this process has, ordered by time like the product's own.

@@ -6,8 +6,8 @@ use bootstrap::{Exit, log};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    demo, events, failure::Failure, installation::Plain, key, line, node, org, output::Output,
-    payment, sim, standalone, wallet,
+    cluster, demo, events, failure::Failure, installation::Plain, key, line, node, org,
+    output::Output, payment, pods, sim, standalone, wallet,
 };
 
 #[derive(Parser)]
@@ -28,6 +28,12 @@ enum Command {
     Demo(standalone::Flags),
     /// Run the whole platform in one process.
     Standalone(standalone::Flags),
+    /// Of a cluster: serve customers and the operator; keeps nothing and owns nothing.
+    Gateway(standalone::Flags),
+    /// Of a cluster: own organisations, and serve the other pods.
+    Engine(cluster::EngineFlags),
+    /// Run a cluster on this machine: PostgreSQL, engines, gateways, a simulated network, ready to pay.
+    Cluster(cluster::LocalFlags),
     /// The simulated Lightning network: run it, pay and be paid from outside, break it.
     Sim(sim::Sim),
     #[command(flatten)]
@@ -68,6 +74,8 @@ enum Call {
     Frozen(Plain),
     /// Let sends go on after a freeze, once a person has looked (operator).
     Thaw(Plain),
+    /// Which engines are alive and own how much (operator).
+    Pods(pods::Pods),
 }
 
 impl Cli {
@@ -76,6 +84,9 @@ impl Cli {
             // These start a log of their own.
             Command::Demo(flags) => demo::run(flags, out).await,
             Command::Standalone(flags) => standalone::run(flags, out).await,
+            Command::Gateway(flags) => cluster::run_gateway(flags, out).await,
+            Command::Cluster(flags) => cluster::run_local(flags, out).await,
+            Command::Engine(flags) => cluster::run_engine(flags, out).await,
             Command::Sim(sim) => sim.run(out).await,
             Command::Call(call) => {
                 start_command_log()?;
@@ -103,6 +114,7 @@ impl Call {
             Call::Audit(plain) => plain.audit(out).await,
             Call::Frozen(plain) => plain.frozen(out).await,
             Call::Thaw(plain) => plain.thaw(out).await,
+            Call::Pods(pods) => pods.run(out).await,
         }
     }
 }

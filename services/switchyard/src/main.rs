@@ -1,26 +1,36 @@
-//! The one binary: `switchyard standalone | demo | sim | …`.
+//! The one binary: `switchyard standalone | gateway | engine | cluster | demo | sim | …`.
 //!
 //! One file (or folder) for each group of commands; `output.rs` writes every answer, `failure.rs`
 //! says how a command did not succeed, `bootstrap::exit` lists the codes it then ends with.
 
+mod children;
 mod cli;
 mod client;
+mod cluster;
 mod demo;
+mod door;
 mod events;
 mod failure;
 mod installation;
 mod key;
+mod leash;
 mod line;
+mod listeners;
 mod names;
 mod node;
 mod org;
 mod output;
 mod payment;
 mod platform;
+mod pods;
+mod presence;
+mod process;
 mod ready;
+mod settings;
 mod show;
 mod sim;
 mod standalone;
+mod stores;
 mod wallet;
 
 use bootstrap::Exit;

@@ -98,3 +98,20 @@ pub(crate) struct Platform {
     pub(crate) store: String,
     pub(crate) version: String,
 }
+
+/// A running engine of a cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Engine {
+    /// For the calls of other pods.
+    pub(crate) engine_address: SocketAddr,
+    /// Where they reach it.
+    pub(crate) advertised: String,
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_address: Option<SocketAddr>,
+    pub(crate) data: PathBuf,
+    pub(crate) pid: u32,
+    pub(crate) network: String,
+    pub(crate) store: String,
+    pub(crate) version: String,
+}

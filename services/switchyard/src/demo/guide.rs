@@ -10,18 +10,16 @@ use super::onboard::{
 use crate::{output::Output, ready, show::sat};
 
 /// What is to be paid first. By REST the caller brings the id.
-pub(super) struct FirstPayment {
-    pub(super) id: String,
-    pub(super) invoice: String,
+pub(crate) struct FirstPayment {
+    pub(crate) id: String,
+    pub(crate) invoice: String,
 }
 
 pub(super) fn show(platform: &ready::Platform, house: &House, pay: &FirstPayment, out: &Output) {
     let invoice = &pay.invoice;
     let key_file = platform.data.join(ready::DEMO_KEY_FILE);
-    let data = quoted(&platform.data);
     let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
-    let binary = quoted(&own_binary);
-    let first = format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}");
+    let first = first_payment(platform, pay);
     let by_rest = by_rest(platform, house, pay, &quoted(&key_file));
     let document = json!({
         "ready": platform,
@@ -46,8 +44,16 @@ pub(super) fn show(platform: &ready::Platform, house: &House, pay: &FirstPayment
     });
 }
 
+/// The line that makes it.
+pub(crate) fn first_payment(platform: &ready::Platform, pay: &FirstPayment) -> String {
+    let (data, invoice) = (quoted(&platform.data), &pay.invoice);
+    let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
+    let binary = quoted(&own_binary);
+    format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}")
+}
+
 /// The same payment as any HTTP client makes it.
-fn by_rest(
+pub(crate) fn by_rest(
     platform: &ready::Platform,
     house: &House,
     pay: &FirstPayment,
@@ -139,7 +145,7 @@ fn more(binary: &Path, data: &Path) -> String {
 }
 
 /// A path as a word for the shell, whichever folder that is in.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

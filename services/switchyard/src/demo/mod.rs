@@ -1,21 +1,16 @@
 //! `switchyard demo`: a simulated network beside the platform, onboarded and ready to pay.
 
-mod guide;
-mod network;
-mod onboard;
+pub(crate) mod guide;
+pub(crate) mod network;
+pub(crate) mod onboard;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use bootstrap::{Exit, Settings, Signals, files::FolderLock};
 
 use crate::{
-    client::Connection,
-    failure::Failure,
-    names,
-    output::Output,
-    platform::{Listeners, Platform},
-    ready,
-    standalone::Flags,
+    client::Connection, failure::Failure, listeners::Listeners, names, output::Output,
+    platform::Platform, ready, standalone::Flags,
 };
 
 /// Beside the sources, and ignored by git.

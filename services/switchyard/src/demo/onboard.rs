@@ -25,7 +25,7 @@ const FILE: &str = "demo.json";
 const ORGANISATION: &str = "demo";
 const ENVIRONMENT: &str = "main";
 const KEY: &str = "demo";
-pub(super) const CREDIT_WALLET: &str = "credit";
+pub(crate) const CREDIT_WALLET: &str = "credit";
 pub(super) const NODE_WALLET: &str = "own-node";
 
 const USABLE_WITHIN: Duration = Duration::from_secs(15);
@@ -40,8 +40,8 @@ pub(super) const NODE_WALLET_MSAT: u64 = 1_000_000 * SAT;
 
 /// Everything of the demonstration that has an id.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct House {
-    pub(super) organisation_id: String,
+pub(crate) struct House {
+    pub(crate) organisation_id: String,
     pub(super) environment_id: String,
     pub(super) line_id: String,
     pub(super) credit_wallet_id: String,
@@ -52,7 +52,7 @@ pub(super) struct House {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct HouseNode {
+pub(crate) struct HouseNode {
     pub(super) name: String,
     pub(super) id: String,
 }
@@ -73,7 +73,7 @@ fn place(node: &ready::NetworkNode) -> Place {
     }
 }
 
-pub(super) async fn onboard(
+pub(crate) async fn onboard(
     to: &Connection,
     data: &Path,
     network: &ready::Network,

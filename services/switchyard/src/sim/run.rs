@@ -1,7 +1,6 @@
 //! `switchyard sim run`: a network as a process of its own.
 
 use std::{
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,10 +13,10 @@ use bootstrap::{
 use clap::Args;
 use lightning_sim::{Chain, Config, Endpoint, JournalError, SimError, control_proto};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::{
     failure::{Failure, chain},
+    leash::Leash,
     output::Output,
     ready,
 };
@@ -77,10 +76,10 @@ impl Run {
             format!("the simulated network serves; see {}", ready_file.display())
         });
 
-        let mut stdin = self.while_stdin.then(stdin_closed);
+        let mut leash = Leash::new(self.while_stdin);
         let why = tokio::select! {
             signal = signals.asked() => signal,
-            () = closed(&mut stdin) => "end of stdin",
+            () = leash.let_go() => "end of stdin",
         };
         tracing::info!(why, "stopping");
         files::remove(&ready_file)?;
@@ -97,24 +96,6 @@ impl Run {
             config = config.seeded(seed);
         }
         if self.huge_liquidity { config.huge_liquidity() } else { config }
-    }
-}
-
-/// A thread of its own: a read of stdin cannot be called off.
-fn stdin_closed() -> oneshot::Receiver<()> {
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut byte = [0];
-        while std::io::stdin().read(&mut byte).is_ok_and(|read| read > 0) {}
-        drop(tell);
-    });
-    told
-}
-
-async fn closed(stdin: &mut Option<oneshot::Receiver<()>>) {
-    match stdin {
-        Some(told) => drop(told.await),
-        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod cluster;
 mod config;
 mod demo;
 mod help;
