@@ -3,12 +3,18 @@
 PROTOC := .tools/protoc/bin/protoc
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test failpoints bench tools
+.PHONY: run cluster test failpoints bench tools
 
 # A platform beside a simulated Lightning network, ready to pay; see what it prints.
 run: $(PROTOC)
 	cargo build --release -p switchyard
 	@$(TARGET)/release/switchyard demo --data data/demo
+
+# A cluster on this machine: PostgreSQL (its binaries must be installed), two gateways, three engines and a
+# simulated Lightning network, ready to pay and to be broken; see what it prints.
+cluster: $(PROTOC)
+	cargo build --release -p switchyard
+	@$(TARGET)/release/switchyard cluster --data data/cluster
 
 # Tests that need no server. The gate plays ten times as many seeds of the simulation; see `.ci/run`.
 test: $(PROTOC)

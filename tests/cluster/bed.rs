@@ -1,0 +1,167 @@
+//! A cluster on this machine.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
+
+use proto::admin::v1::PodsRequest;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::{
+    postgres::Postgres,
+    process::{Process, switchyard},
+    reach::channel,
+    world::{Setup, World},
+};
+use tokio::time::{Duration, sleep, timeout};
+use tonic::transport::Channel;
+
+pub(crate) const SECRET: &str = "the secret of the cluster that is tested";
+
+const SETTLES_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+pub(crate) struct Bed {
+    pub(crate) world: World,
+    engines: BTreeMap<String, Process>,
+    gateways: Vec<Process>,
+    folder: TempDir,
+    postgres: Postgres,
+}
+
+impl Bed {
+    /// One gateway and so many engines, among which all shards are divided.
+    pub(crate) async fn start(engines: usize) -> Bed {
+        Bed::start_with(engines, &[]).await
+    }
+
+    /// The same, each process with more flags.
+    pub(crate) async fn start_with(engines: usize, flags: &[String]) -> Bed {
+        let postgres = Postgres::start();
+        let folder = TempDir::new().expect("there is room");
+        let mut running = BTreeMap::new();
+        for number in 1..=engines {
+            let name = format!("engine-{number}");
+            let engine = start_engine(&postgres.url(), &folder, &name, &name, flags).await;
+            running.insert(name, engine.expect("it starts").0);
+        }
+        let setup = Setup {
+            postgres: Some(postgres.url()),
+            huge_liquidity: true,
+            gateway_of: Some(SECRET.to_owned()),
+            flags: flags.to_vec(),
+            ..Setup::default()
+        };
+        let world = World::start(setup).await.expect("it starts");
+        let bed = Bed { world, engines: running, gateways: Vec::new(), folder, postgres };
+        bed.settled().await;
+        bed
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.postgres.url()
+    }
+
+    /// A life of an engine in a data folder of its own, whatever its name.
+    pub(crate) async fn engine(&self, name: &str, folder: &str) -> Result<Process, String> {
+        let started = start_engine(&self.postgres.url(), &self.folder, name, folder, &[]).await;
+        started.map(|(process, _)| process)
+    }
+
+    pub(crate) async fn start_engine(&mut self, name: &str) {
+        let engine = self.engine(name, name).await.expect("it starts");
+        self.engines.insert(name.to_owned(), engine);
+    }
+
+    /// Another gateway, and a connection to it for customers.
+    pub(crate) async fn another_gateway(&mut self) -> Channel {
+        let data = self.folder.path().join(format!("gateway-{}", self.gateways.len() + 2));
+        let mut command = pod("gateway", &self.postgres.url(), &data);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let ready_file = data.join("ready.json");
+        let started = Process::start("gateway", command, self.folder.path(), &ready_file).await;
+        let (process, ready) = started.expect("it starts");
+        self.gateways.push(process);
+        channel(ready["address"].as_str().expect("it says where it is"))
+    }
+
+    pub(crate) fn process(&mut self, name: &str) -> &mut Process {
+        self.engines.get_mut(name).expect("it was started")
+    }
+
+    /// The name of the engine that owns the organisation, and of its life; waits until there is one.
+    pub(crate) async fn owner(&self, org: &str) -> (String, String) {
+        let owner = async {
+            loop {
+                let placed = self.pods(org).await;
+                let session = placed.owner_session_id;
+                let owner = placed.pods.into_iter().find(|pod| pod.session_id == session);
+                if let Some(owner) = owner {
+                    return (owner.name, owner.session_id);
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(SETTLES_WITHIN, owner).await.expect("somebody takes it")
+    }
+
+    /// Waits until every shard has an owner and every engine that runs has some.
+    pub(crate) async fn settled(&self) {
+        let settled = async {
+            loop {
+                let placed = self.pods("").await;
+                let owning = placed.pods.iter().filter(|pod| pod.shards > 0).count();
+                if placed.shards_without_owner == 0 && owning == self.engines.len() {
+                    return;
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(SETTLES_WITHIN, settled).await.expect("the shards are divided");
+    }
+
+    async fn pods(&self, org: &str) -> proto::admin::v1::PodsResponse {
+        let request = PodsRequest { organisation_id: org.to_owned() };
+        let asked = self.world.installation().pods(request).await;
+        asked.map(tonic::Response::into_inner).unwrap_or_default()
+    }
+
+    pub(crate) fn signal(&mut self, name: &str, signal: &str) {
+        let pid = self.process(name).pid().to_string();
+        let told = Command::new("kill").args([signal, &pid]).status();
+        assert!(told.expect("there is a kill").success());
+    }
+
+    /// The books agree with every node, and nothing was paid twice.
+    pub(crate) async fn is_sound(&self) {
+        let audit = self.world.audit().await;
+        assert_eq!((audit.findings_total, audit.frozen.as_str()), (0, ""), "{audit:?}");
+        let request = lightning_sim::control_proto::AuditSettlementsRequest::default();
+        let told = self.world.outside().audit_settlements(request).await;
+        let mut settlements = told.expect("the network tells what was paid").into_inner();
+        while let Some(settlement) = settlements.message().await.expect("it goes on") {
+            assert_eq!(settlement.times, 1, "paid more than once: {settlement:?}");
+        }
+    }
+}
+
+fn pod(role: &str, url: &str, data: &PathBuf) -> Command {
+    let mut command = Command::new(switchyard());
+    command.arg(role).arg("--data").arg(data);
+    command.env("SWITCHYARD_STORE", url).env("SWITCHYARD_CLUSTER_SECRET", SECRET);
+    command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
+    command.env("SWITCHYARD_CALLS_PER_SECOND", "1000000").env("RUST_BACKTRACE", "0");
+    command
+}
+
+async fn start_engine(
+    url: &str,
+    folder: &TempDir,
+    name: &str,
+    data: &str,
+    flags: &[String],
+) -> Result<(Process, Value), String> {
+    let data_folder = folder.path().join(data);
+    let mut command = pod("engine", url, &data_folder);
+    command.args(["--engine-listen", "127.0.0.1:0", "--name", name]);
+    command.args(["--metrics-listen", "127.0.0.1:0"]).args(flags);
+    Process::start(data, command, folder.path(), &data_folder.join("ready.json")).await
+}

@@ -1,0 +1,10 @@
+//! Gateways and engines as processes of their own over one PostgreSQL, beside a simulated network, while
+//! customers pay.
+//!
+//! Build the binary first: `cargo build -p switchyard`. Leases run in real time.
+
+mod bed;
+mod broken;
+mod load;
+mod starts;
+mod traced;
