@@ -1,7 +1,10 @@
 //! Amounts as JSON has them.
 
 use domain::{Msat, SignedMsat};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny},
+};
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -45,11 +48,16 @@ impl<'de> Deserialize<'de> for Units {
 }
 
 /// An amount with its currency, in base units: millisatoshi for `btc`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(as = AmountRequest)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AmountBody {
     pub(super) currency: String,
     pub(super) amount: Units,
+    /// Of an asset's amount; says nothing here.
+    #[serde(rename = "unit")]
+    #[schema(value_type = Option<String>, deprecated)]
+    _unit: Option<IgnoredAny>,
 }
 
 impl AmountBody {

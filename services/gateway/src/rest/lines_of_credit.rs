@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::{
     amount::{SignedAmount, Units},
+    json::Json,
     payments::written,
     refusal::Refusal,
-    request::{Asker, Ids, Json, Params, Prefer},
+    request::{Asker, Ids, Params, Prefer},
     text,
 };
 use crate::{auth::Caller, edge::Edge, lines, problem::customer};
@@ -60,6 +61,7 @@ struct Infrastructure {
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = SandboxPatch)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SandboxBody {
     /// Millisatoshi, at least 1.
     limit: Option<Units>,

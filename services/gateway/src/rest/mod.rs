@@ -14,6 +14,7 @@ mod envelope;
 mod events;
 mod guard;
 mod history;
+mod json;
 mod ledger;
 mod lines_of_credit;
 mod network;

@@ -10,13 +10,16 @@ use uuid::Uuid;
 
 use super::{
     amount::{self, AmountBody, Units, check_currency},
+    json,
     refusal::Refusal,
-    request,
 };
 
 /// Of an invoice whose caller names no expiry.
 const EXPIRY_SECONDS_DEFAULT: u32 = 3_600;
 const EXPIRY_SECONDS_MAX: u32 = 86_400;
+
+/// Which of the two is given says which way the money goes.
+const SELECTORS: [&str; 2] = ["type", "payment_kind"];
 
 pub(super) const METADATA_PAIRS_MAX: usize = 50;
 const METADATA_CHARS_MAX: usize = 256;
@@ -44,6 +47,7 @@ pub(super) enum PaymentKind {
 /// A payment out of a wallet.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewSend)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SendBody {
     /// Chosen by you, unique in your organization: a repeat with the same body is never a second
     /// payment.
@@ -59,14 +63,27 @@ pub(super) struct SendBody {
     metadata: Option<Metadata>,
     #[schema(value_type = Option<Uuid>)]
     quote_id: Option<IgnoredAny>,
+    /// Nothing is converted, so it says nothing here.
+    #[serde(rename = "auto_quote")]
+    #[schema(value_type = Option<Object>)]
+    _auto_quote: Option<IgnoredAny>,
+    /// Every payment goes direct, so it says nothing here.
+    #[serde(rename = "flow_preference")]
+    #[schema(value_type = Option<Object>)]
+    _flow_preference: Option<IgnoredAny>,
 }
 
 /// What to pay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewSendData)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SendData {
     /// A BOLT11 invoice.
     payment_request: Option<String>,
+    /// Of kinds that are not served; beside an invoice it says nothing.
+    #[serde(rename = "address")]
+    #[schema(value_type = Option<String>)]
+    _address: Option<IgnoredAny>,
     /// Only needed for an invoice without amount.
     amount: Option<AmountBody>,
     /// The most that routing may cost; 0 means free routes only. Without it: 1 % of the amount, at
@@ -86,6 +103,7 @@ pub(super) struct SendData {
 /// An invoice to be paid by others.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewReceive)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReceiveBody {
     /// Chosen by you, unique in your organization.
     id: Uuid,
@@ -126,10 +144,11 @@ impl NewPayment {
         let Some(fields) = body.as_object_mut() else {
             return Err(Refusal::unreadable("the body must be a JSON object"));
         };
-        let given = |name| fields.get(name).is_some_and(|value| !value.is_null());
-        match (given("type"), given("payment_kind")) {
-            (true, false) => request::from_value::<SendBody>(body)?.read().map(NewPayment::Send),
-            (false, true) => request::from_value::<ReceiveBody>(body)?.read(),
+        // Some clients write down what they do not give.
+        fields.retain(|name, value| !(SELECTORS.contains(&name.as_str()) && value.is_null()));
+        match SELECTORS.map(|name| fields.contains_key(name)).into() {
+            (true, false) => json::from_value::<SendBody>(body)?.read().map(NewPayment::Send),
+            (false, true) => json::from_value::<ReceiveBody>(body)?.read(),
             (true, true) | (false, false) => Err(Refusal::unreadable(
                 "a send has the field type, a receive has payment_kind; exactly one of the two",
             )),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use axum::{
     Json as Out,
     extract::State,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use domain::{PaymentId, Rejection, org::Row};
@@ -13,10 +13,11 @@ use serde_json::json;
 
 use super::{
     guard,
+    json::Json,
     payment::{self, Payment},
     payment_body::{NewPayment, NewPaymentBody, NewSend},
     refusal::Refusal,
-    request::{Asker, Ids, Json, Prefer},
+    request::{Asker, Ids, Prefer},
 };
 use crate::{access::Need, edge::Edge, limits, problem::customer};
 
@@ -148,10 +149,15 @@ pub(super) fn written<T: serde::Serialize>(
         None => ().into_response(),
     };
     *response.status_mut() = status;
-    let headers = response.headers_mut();
     if is_repeat {
-        headers.insert(IDEMPOTENCY_HIT, HeaderValue::from_static("true"));
+        response.headers_mut().insert(IDEMPOTENCY_HIT, HeaderValue::from_static("true"));
     }
+    applied(prefer, response.headers_mut());
+    response
+}
+
+/// Says which preferences were met.
+pub(super) fn applied(prefer: &Prefer, headers: &mut HeaderMap) {
     let mut applied = Vec::new();
     if prefer.representation {
         applied.push("return=representation".to_owned());
@@ -162,7 +168,6 @@ pub(super) fn written<T: serde::Serialize>(
     if let (false, Ok(applied)) = (applied.is_empty(), HeaderValue::try_from(applied.join(", "))) {
         headers.insert(PREFERENCE_APPLIED, applied);
     }
-    response
 }
 
 /// Read a payment

@@ -7,22 +7,25 @@ use domain::{
     WalletId,
     org::{Org, Wallet},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     amount::{self, Amount, AmountBody, SignedAmount, Units},
-    guard, network,
+    guard,
+    json::Json,
+    network,
     payment_body::{PaymentKind, SendData, check_kind},
     refusal::Refusal,
-    request::{Asker, Json},
+    request::Asker,
     text,
 };
 use crate::{access::Need, edge::Edge, estimate};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = DecodeRequest)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DecodeBody {
     /// A BOLT11 invoice, also with `lightning:` before it or inside a BIP21 URI.
     payment_request: String,
@@ -86,9 +89,11 @@ fn inside(text: &str) -> &str {
     lightning.unwrap_or(text)
 }
 
-/// A payment that has not been made: as its body would be, without `id`.
+/// A payment that has not been made: as its body would be. What changes nothing of what it comes to is
+/// taken and not looked at.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = EstimateRequest)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EstimateBody {
     wallet_id: Uuid,
     #[schema(example = "btc")]
@@ -106,6 +111,27 @@ pub(super) struct EstimateBody {
     amount_msats: Option<Units>,
     #[schema(deprecated)]
     amount_sats: Option<Units>,
+    #[serde(rename = "id")]
+    #[schema(value_type = Option<Uuid>)]
+    _id: Option<IgnoredAny>,
+    #[serde(rename = "description")]
+    #[schema(value_type = Option<String>)]
+    _description: Option<IgnoredAny>,
+    #[serde(rename = "expiration")]
+    #[schema(value_type = Option<u32>)]
+    _expiration: Option<IgnoredAny>,
+    #[serde(rename = "metadata")]
+    #[schema(value_type = Option<Object>)]
+    _metadata: Option<IgnoredAny>,
+    #[serde(rename = "quote_id")]
+    #[schema(value_type = Option<Uuid>)]
+    _quote_id: Option<IgnoredAny>,
+    #[serde(rename = "auto_quote")]
+    #[schema(value_type = Option<Object>)]
+    _auto_quote: Option<IgnoredAny>,
+    #[serde(rename = "flow_preference")]
+    #[schema(value_type = Option<Object>)]
+    _flow_preference: Option<IgnoredAny>,
 }
 
 #[derive(Serialize, ToSchema)]

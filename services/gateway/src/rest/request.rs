@@ -1,15 +1,14 @@
-//! What a request says, read once: ids in the path, filters in the query, JSON in the body.
+//! What a request says, read once: ids in the path, filters in the query, what its caller prefers.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{FromRequestParts, RawPathParams, Request},
+    http::{HeaderMap, StatusCode, request::Parts},
 };
 use domain::{ErrorClass, Timestamp, id::Id};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -201,53 +200,6 @@ const NANOS: i128 = 1_000_000;
 pub(super) fn bad_filter(name: &str, why: &str) -> Refusal {
     Refusal::invalid("invalid_filter", format!("{name} {why}"))
         .with_context(serde_json::json!({ "fields": [name] }))
-}
-
-/// The JSON of a body.
-pub(super) struct Json<T>(pub(super) T);
-
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, _: &S) -> Result<Json<T>, Refusal> {
-        check_is_json(request.headers())?;
-        let body = read_body(request).await?;
-        // Syntax first: what is not JSON at all is another mistake than a wrong field.
-        let value: serde_json::Value = serde_json::from_slice(&body)
-            .map_err(|error| Refusal::invalid("invalid_json", format!("not JSON: {error}")))?;
-        from_value(value).map(Json)
-    }
-}
-
-pub(super) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let field = error.path().to_string();
-        Refusal::unreadable(format!("{field}: {}", error.inner()))
-            .with_context(serde_json::json!({ "fields": [field] }))
-    })
-}
-
-fn check_is_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let refused = |kind, detail: &str| {
-        Refusal::invalid(kind, detail).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-    };
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(refused("unsupported_content_encoding", "send the body uncompressed"));
-    }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let given = types.next().and_then(|value| value.to_str().ok());
-    let Some(given) = given.filter(|_| types.next().is_none()) else {
-        return Err(refused("missing_content_type", "Content-Type must be application/json"));
-    };
-    // Some clients append their own to a default: `application/json, application/json`.
-    let is_json = given.split(',').all(|one| {
-        let essence = one.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json")
-    });
-    match is_json {
-        true => Ok(()),
-        false => Err(refused("unsupported_content_type", "Content-Type must be application/json")),
-    }
 }
 
 /// The whole body, unless it is too large or too slow.

@@ -16,17 +16,19 @@ use uuid::Uuid;
 
 use super::{
     amount::Units,
+    json::Json,
     network,
     payment_body::metadata,
     payments::written,
     refusal::Refusal,
-    request::{Asker, Ids, Json, Params, Prefer, chosen_id},
+    request::{Asker, Ids, Params, Prefer, chosen_id},
     wallet::{Seen, WalletView},
 };
 use crate::{auth::Caller, edge::Edge, lines, problem::customer, wallets};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWallet)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WalletBody {
     /// Chosen by you: a repeat with the same body makes nothing new.
     id: Uuid,
@@ -46,6 +48,7 @@ pub(super) struct WalletBody {
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WalletPatch)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RenameBody {
     #[schema(min_length = 3, max_length = 256)]
     name: Option<String>,

@@ -74,6 +74,84 @@ async fn sends_that_say_nothing_sensible_are_refused_by_name() {
     assert!(!world.fake.has_payment(world.book.org, payment(1)));
 }
 
+/// A limit that is misspelt is no limit: it is refused, and the field is named.
+#[tokio::test]
+async fn fields_that_nobody_knows_or_that_are_there_twice_are_refused_by_name() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let send = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    let receive = world.book.receive_body(payment(1));
+    let wallet = json!({
+        "id": payment(2).to_string(), "environment_id": world.book.environment.to_string(),
+        "line_of_credit_id": world.book.line, "name": "tills", "network": "regtest", "limit": 0,
+    });
+    let own = |path: &str| (world.book.of_org(path), world.book.of_env(path));
+    let sandbox = own(&format!("/lines_of_credit/{}/sandbox", world.book.line)).1;
+    let decode = json!({ "payment_request": invoice(1, None) });
+    for (method, path, body, pointer) in [
+        ("POST", own("/payments").1, &send, "/data/max_fee_msat"),
+        ("POST", own("/payments").1, &send, "/max_fee_msats"),
+        ("POST", own("/payments").1, &receive, "/expires"),
+        ("POST", own("/payments/estimate").1, &send, "/data/fee"),
+        ("POST", own("/payments/decode").1, &decode, "/invoice"),
+        ("POST", own("/wallets").0, &wallet, "/limit_msat"),
+        ("PATCH", own(&format!("/wallets/{}", world.book.wallet)).0, &json!({}), "/nmae"),
+        ("PATCH", sandbox, &json!({}), "/limits"),
+    ] {
+        let request = rest.request(method.parse().unwrap(), &path);
+        let request = request.header("content-type", "application/json");
+        let body = with(body.clone(), pointer, json!(1)).to_string();
+        let refused = rest.ask(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(refused.refusal(), (422, "invalid_data"), "{path} {pointer}");
+        let field = pointer[1..].replace('/', ".");
+        assert_eq!(refused.body["error"]["context"]["fields"], json!([field]), "{}", refused.body);
+    }
+    let amount = with(send.clone(), "/data/amount", json!({ "currency": "btc", "amount": 20_000 }));
+    for (body, written, twice, field) in [
+        (&send, "\"currency\":\"btc\"", "\"currency\":\"btc\",\"currency\":\"usd\"", "currency"),
+        (&amount, "\"amount\":20000", "\"amount\":20000,\"amount\":1", "data.amount.amount"),
+    ] {
+        let text = body.to_string();
+        assert!(text.contains(written));
+        let text = text.replace(written, twice);
+        let refused = rest.post_text(&own("/payments").1, text).await;
+        assert_eq!(refused.refusal(), (422, "invalid_data"));
+        assert_eq!(refused.body["error"]["context"]["fields"], json!([field]));
+    }
+    assert!(!world.fake.has_payment(world.book.org, payment(1)));
+}
+
+/// Every field of the contract, also those that say nothing here, and nulls for what is not given.
+#[tokio::test]
+async fn every_field_of_the_contract_is_taken() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let id = |number| payment(number).to_string();
+    let wallet_id = world.book.wallet.to_string();
+    let amount = json!({ "currency": "btc", "amount": 20_000, "unit": "base units" });
+    let send = json!({
+        "id": id(1), "wallet_id": wallet_id, "currency": "btc", "type": "bolt11",
+        "payment_kind": null, "metadata": null, "quote_id": null, "auto_quote": null,
+        "flow_preference": { "type": "swap", "rail": "lightning" },
+        "data": {
+            "payment_request": invoice(1, None), "address": null, "amount": amount,
+            "max_fee": { "currency": "btc", "amount": 1_000 }, "description": "tea",
+            "amount_msats": 20_000, "amount_sats": 20, "max_fee_msats": 1_000, "max_fee_sats": 1,
+        },
+    });
+    let receive = json!({
+        "id": id(2), "wallet_id": wallet_id, "currency": "btc", "type": null,
+        "payment_kind": "bolt11", "amount": amount, "amount_msats": 20_000, "amount_sats": 20,
+        "description": "tea", "expiration": 60, "quote_id": null, "metadata": { "order": "7" },
+    });
+    for body in [&send, &receive] {
+        let taken = rest.post(&world.book.of_env("/payments"), body).await;
+        assert_eq!(taken.status, 202, "{}", taken.body);
+        let estimated = rest.post(&world.book.of_env("/payments/estimate"), body).await;
+        assert_eq!(estimated.status, 200, "{}", estimated.body);
+    }
+}
+
 #[tokio::test]
 async fn receives_that_say_nothing_sensible_are_refused_by_name() {
     let world = World::new().await;
