@@ -7,6 +7,7 @@ mod amounts;
 mod at_once;
 mod bed;
 mod bolt11;
+mod cancelled;
 mod contradicted;
 mod failed;
 mod ids;

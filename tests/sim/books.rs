@@ -167,6 +167,7 @@ impl Books {
             }
             Event::Posted { .. } | Event::Voided { .. } => self.end(event),
             Event::Contradicted { payment, .. } => Some(Fact::Contradicted(*payment)),
+            Event::CancelRequested { .. } => None,
             Event::InvoiceRequested { .. }
             | Event::InvoiceMade { .. }
             | Event::InvoiceNotMade { .. }

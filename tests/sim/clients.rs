@@ -136,6 +136,7 @@ impl World {
         match self.sim.draw(|random| random.below(4)) {
             0 => self.send_other(org, payment, terms).await,
             1 => self.await_end(org, payment).await,
+            2 => self.cancel(org, payment).await,
             _ => {}
         }
     }
@@ -149,6 +150,24 @@ impl World {
         let refused = matches!(answer, Err(Rejection::IdReused | Rejection::InvoiceExpired));
         if !refused {
             self.sim.violate(format!("{name} was answered {answer:?}"));
+        }
+    }
+
+    /// A payment is wanted no more, whatever it is doing.
+    async fn cancel(&self, org: OrgId, payment: PaymentId) {
+        let name = format!("cancel of {}", tag('P', payment));
+        let within = Duration::from_millis(self.sim.draw(|random| random.between(1, 5_000)));
+        let (answer, _) =
+            self.insist(&name, |platform| platform_cancel(platform, org, payment, within)).await;
+        let memory = self.sim.memory.clone();
+        match answer {
+            Ok(Row::Outgoing(told)) => {
+                self.sim.say(&format!("client: {name}: {:?}", told.state));
+                self.sim.audit(|auditor| auditor.told_sent(&memory, org, &told));
+            }
+            Ok(Row::Incoming(told)) => self.told_received(org, &told),
+            Ok(row) => self.sim.violate(format!("{name} was answered {row:?}")),
+            Err(rejection) => self.sim.violate(format!("{name} was rejected: {rejection}")),
         }
     }
 
@@ -182,6 +201,9 @@ impl World {
             Ok(told) => {
                 self.told_received(org, &told);
                 self.await_invoice(org, payment, &name).await;
+                if self.sim.draw(|random| random.strikes(150)) {
+                    self.cancel(org, payment).await;
+                }
             }
             Err(rejection) => self.sim.violate(format!("{name} was rejected: {rejection}")),
         }
@@ -265,6 +287,15 @@ async fn platform_wait(
     within: Duration,
 ) -> Result<Row, OrgsError> {
     platform.wait(org, payment, within).await
+}
+
+async fn platform_cancel(
+    platform: Platform,
+    org: OrgId,
+    payment: PaymentId,
+    within: Duration,
+) -> Result<Row, OrgsError> {
+    platform.cancel(org, payment, within).await
 }
 
 async fn platform_set(platform: Platform, org: OrgId, command: Command) -> Result<(), OrgsError> {

@@ -151,6 +151,16 @@ pub enum Next {
     LookUpOnceLapsed,
 }
 
+impl Next {
+    /// Where nothing may be sent any more, the end is waited for.
+    pub fn without_sending(self) -> Next {
+        match self {
+            Next::SendAgain => Next::LookUpOnceLapsed,
+            Next::Follow | Next::LookUpOnceLapsed => self,
+        }
+    }
+}
+
 /// The table of proof: see the module comment. `epoch` is the load that judges, `request` the latest
 /// request (from 1) when the finding was sought.
 pub fn judge(attempt: &Attempt, epoch: Epoch, request: u32, finding: &Finding) -> Verdict {

@@ -90,6 +90,16 @@ pub trait Orgs: Send + Sync {
         within: Duration,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError>;
 
+    /// Says that the payment is wanted no more. Answers when it has ended, or as it stands when the time
+    /// is up: an open invoice is withdrawn unless it was paid before, and for a send nothing more is
+    /// tried. What is in flight goes on and keeps its hold.
+    async fn cancel(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError>;
+
     /// Environments, lines, node funds, wallets and limits.
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError>;
 

@@ -116,7 +116,12 @@ async fn pay(
     let too_late = request.until.plus_millis(-limits::PERMISSION_MARGIN_MS);
     let in_time = async {
         let left = u64::try_from(too_late.millis_since(house.now())).unwrap_or(0);
-        timeout(Duration::from_millis(left), node.may_send()).await.is_ok()
+        let may_send = timeout(Duration::from_millis(left), node.may_send());
+        tokio::select! {
+            biased;
+            may_send = may_send => may_send.is_ok(),
+            () = called_off(house, job) => false,
+        }
     };
     let frozen = || house.frozen().is_some();
     // Looking at the node may be what freezes.
@@ -143,6 +148,11 @@ async fn pay(
             look_up(house, node, job, Seen::default()).await
         }
     }
+}
+
+/// Whoever cancels a payment that still waits for its node wants it sent no more.
+async fn called_off(house: &House, job: Job) {
+    house.waiters.listen(job.org, job.payment).called_off().await;
 }
 
 async fn look_up(

@@ -356,6 +356,7 @@ pub(crate) fn subject(command: &Command) -> Option<PaymentId> {
         | Command::Report { payment, .. }
         | Command::Drive { payment }
         | Command::Resolve { payment, .. }
+        | Command::Cancel { payment }
         | Command::Receive { payment, .. }
         | Command::InvoiceMade { payment, .. }
         | Command::InvoiceNotMade { payment }

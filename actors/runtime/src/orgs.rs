@@ -93,6 +93,21 @@ impl Orgs for Platform {
         Ok(Answered { payment, repeat })
     }
 
+    async fn cancel(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        let deadline = Instant::now() + within;
+        let news = self.house.waiters.listen(org, payment);
+        let house = self.house.clone();
+        spans::is_about(payment);
+        let work = async move { house.cancel(org, payment).await };
+        let asked = finish(tokio::spawn(work.in_current_span())).await?;
+        news.hear_the_end(asked, deadline).await.map_err(taken_along)
+    }
+
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
         let house = self.house.clone();
         let work = async move { house.administer(org, command).await };
@@ -287,6 +302,12 @@ impl House {
             Backing::Node(own) => Ok(own),
             Backing::Line(_) => self.health.roomiest(|id| self.is_of(backing, id)).ok_or_else(none),
         }
+    }
+
+    async fn cancel(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
+        let (seated, order) = self.recalled(org, payment, Command::Cancel { payment }).await?;
+        let asked = self.execute_on(&seated, order).await?;
+        asked.map(|asked| asked.payment).ok_or_else(|| Rejection::PaymentNotFound(payment).into())
     }
 
     async fn administer(self: &Arc<Self>, org: OrgId, command: Command) -> Result<(), OrgsError> {

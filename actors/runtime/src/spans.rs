@@ -55,6 +55,7 @@ fn name(command: &Command) -> &'static str {
         Command::Report { .. } => "report",
         Command::Drive { .. } => "drive",
         Command::Resolve { .. } => "resolve",
+        Command::Cancel { .. } => "cancel",
         Command::Receive { .. } => "receive",
         Command::InvoiceMade { .. } => "invoice_made",
         Command::InvoiceNotMade { .. } => "invoice_not_made",

@@ -70,7 +70,29 @@ impl Waiters {
 
 impl Listener<'_> {
     /// What is `known` now, or what is told of it until what callers wait for has come or the time is up.
-    pub(crate) async fn hear_out(mut self, known: Row, deadline: Instant) -> Result<Row, SentAway> {
+    pub(crate) async fn hear_out(self, known: Row, deadline: Instant) -> Result<Row, SentAway> {
+        self.hear_while(is_awaited, known, deadline).await
+    }
+
+    /// The same until it has ended.
+    pub(crate) async fn hear_the_end(self, known: Row, deadline: Instant) -> Result<Row, SentAway> {
+        self.hear_while(is_open, known, deadline).await
+    }
+
+    /// Returns once its caller wants the payment no more.
+    pub(crate) async fn called_off(mut self) {
+        if self.news.wait_for(|told| told.as_ref().is_some_and(is_cancelled)).await.is_err() {
+            // Sent away: nobody will tell.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn hear_while(
+        mut self,
+        is_awaited: fn(&Row) -> bool,
+        known: Row,
+        deadline: Instant,
+    ) -> Result<Row, SentAway> {
         let mut latest = known;
         while is_awaited(&latest)
             && let Ok(changed) = timeout_at(deadline, self.news.changed()).await
@@ -90,6 +112,30 @@ impl Drop for Listener<'_> {
         if waiting.get(&self.key).is_some_and(|news| news.receiver_count() <= 1) {
             waiting.remove(&self.key);
         }
+    }
+}
+
+fn is_open(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => payment.is_in_flight(),
+        Row::Incoming(payment) => payment.is_open(),
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => false,
+    }
+}
+
+fn is_cancelled(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => payment.cancelled,
+        Row::Incoming(_)
+        | Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => false,
     }
 }
 

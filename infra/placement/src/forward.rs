@@ -181,6 +181,21 @@ impl Orgs for Forward {
         }
     }
 
+    async fn cancel(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        let request = v1::WaitRequest::from(engine::Wait { org, payment, within });
+        let cancelled = self.ask(org, within, |mut client, left| {
+            let request = v1::WaitRequest { within_ms: millis(left), ..request.clone() };
+            async move { client.cancel(request).await }
+        });
+        let v1::Done {} = cancelled.await?;
+        self.committed(org, payment).await
+    }
+
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
         let Some(request) = engine::administer(Order { org, command }) else {
             let why = "only the engine that owns an organisation gives it this command";

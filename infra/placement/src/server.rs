@@ -140,6 +140,13 @@ impl orgs_server::Orgs for Door {
         taken(v1::Done {})
     }
 
+    async fn cancel(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Done> {
+        let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
+        let cancelled = self.orgs()?.cancel(org, payment, within).await;
+        cancelled.map_err(|error| of_orgs(&error))?;
+        taken(v1::Done {})
+    }
+
     async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Done> {
         let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
         let waited = self.orgs()?.wait(org, payment, within).await;

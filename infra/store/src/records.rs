@@ -117,6 +117,7 @@ impl Standing {
             | Event::Voided { .. }
             | Event::Contradicted { .. }
             | Event::Resolved { .. }
+            | Event::CancelRequested { .. }
             | Event::InvoiceRequested { .. }
             | Event::InvoiceMade { .. }
             | Event::InvoiceNotMade { .. }

@@ -75,6 +75,7 @@ pub fn subject(event: &Event) -> (Option<WalletId>, Option<LineId>) {
         | Event::Voided { .. }
         | Event::Contradicted { .. }
         | Event::Resolved { .. }
+        | Event::CancelRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }
         | Event::Received { .. }
@@ -110,6 +111,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Voided { .. } => "send_failed",
         Event::Contradicted { .. } => "send_contradicted",
         Event::Resolved { .. } => "send_resolved",
+        Event::CancelRequested { .. } => "cancel_requested",
         Event::InvoiceRequested { .. } => "receive_requested",
         Event::InvoiceMade { .. } => "receive_generated",
         Event::InvoiceNotMade { .. } => "receive_failed",
@@ -150,6 +152,7 @@ pub fn error(event: &Event) -> Option<String> {
         | Event::RequestUnsent { .. }
         | Event::Posted { .. }
         | Event::Resolved { .. }
+        | Event::CancelRequested { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::Received { .. }

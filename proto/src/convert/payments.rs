@@ -21,6 +21,9 @@ const EXPIRY_SECONDS_DEFAULT: u32 = 3_600;
 /// How long a receive waits for its invoice when the caller does not say.
 const RECEIVE_WAIT_SECONDS_DEFAULT: u32 = 10;
 
+/// How long a cancel waits for the end when the caller does not say: a node that is there needs less.
+pub const CANCEL_WAIT_SECONDS_DEFAULT: u32 = 5;
+
 /// A send as asked for; its invoice has not been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
@@ -128,6 +131,24 @@ impl From<Receive> for v1::ReceiveRequest {
     }
 }
 
+/// A payment that its caller wants no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    pub payment: PaymentId,
+    pub wait: Duration,
+}
+
+impl TryFrom<v1::CancelRequest> for Cancel {
+    type Error = WireError;
+
+    fn try_from(request: v1::CancelRequest) -> Result<Cancel, WireError> {
+        Ok(Cancel {
+            payment: id("id", &request.id)?,
+            wait: wait(request.wait_seconds.unwrap_or(CANCEL_WAIT_SECONDS_DEFAULT))?,
+        })
+    }
+}
+
 pub fn payment_id(request_id: &str) -> Result<PaymentId, WireError> {
     id("id", request_id)
 }
@@ -186,6 +207,7 @@ pub fn outgoing(payment: &Outgoing, node_names: &HashMap<NodeId, String>) -> v1:
             .collect(),
         contradicted: payment.contradicted,
         resolved: payment.resolved.as_deref().map(resolved),
+        cancel_requested: payment.cancelled,
         received_msat: None,
         memo: invoice.description.clone(),
         metadata: payment.terms.metadata.clone(),
@@ -216,6 +238,7 @@ pub fn incoming(payment: &Incoming) -> v1::Payment {
         attempts: Vec::new(),
         contradicted: false,
         resolved: None,
+        cancel_requested: payment.state == IncomingState::Cancelling,
         received_msat: Some(payment.credited_msat.get()),
         memo: payment.terms.description.clone(),
         metadata: payment.terms.metadata.clone(),
@@ -267,6 +290,19 @@ pub fn has_ended(status: v1::PaymentStatus) -> bool {
         | v1::PaymentStatus::Sending
         | v1::PaymentStatus::Generating
         | v1::PaymentStatus::Receiving => false,
+    }
+}
+
+/// The same of a payment; a row that is none has nothing to end.
+pub fn row_has_ended(row: &Row) -> bool {
+    match row {
+        Row::Outgoing(payment) => has_ended(status(payment.status())),
+        Row::Incoming(payment) => has_ended(status(payment.status())),
+        Row::Environment(..)
+        | Row::Line(..)
+        | Row::Node(..)
+        | Row::Wallet(..)
+        | Row::Account(..) => true,
     }
 }
 
@@ -333,6 +369,7 @@ pub fn incoming_failure(payment: &Incoming) -> Option<v1::Failure> {
             | IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired,
@@ -359,6 +396,9 @@ pub fn payment_failure(why: PaymentFailure) -> v1::Failure {
         PaymentFailure::Node(reason) => node_failure(reason),
         PaymentFailure::PayeeRefused => {
             failure("payee_refused", "the payee's invoice is no longer open")
+        }
+        PaymentFailure::Cancelled => {
+            failure("cancelled", "it was cancelled before a node had paid it")
         }
     }
 }

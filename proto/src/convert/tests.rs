@@ -75,6 +75,7 @@ fn outgoing(state: OutgoingState) -> Outgoing {
         updated_at: Timestamp::from_millis(2),
         contradicted: false,
         resolved: None,
+        cancelled: false,
     }
 }
 
@@ -111,6 +112,7 @@ fn sends_are_told_in_the_words_of_the_contract() {
         (posted(None), "completed", ""),
         (OutgoingState::Voided(node), "failed", "incorrect_payment_details"),
         (OutgoingState::Voided(PaymentFailure::PayeeRefused), "failed", "payee_refused"),
+        (OutgoingState::Voided(PaymentFailure::Cancelled), "failed", "cancelled"),
         (OutgoingState::Refused(PaymentFailure::InsufficientFunds), "failed", "insufficient_funds"),
         (
             OutgoingState::Refused(PaymentFailure::InvoiceAlreadyPaid),
@@ -158,6 +160,7 @@ fn receives_are_told_in_the_words_of_the_contract() {
         (IncomingState::Open, true, "receiving", ""),
         (IncomingState::Claimed(by), true, "receiving", ""),
         (IncomingState::Withdrawn(by), true, "receiving", ""),
+        (IncomingState::Cancelling, true, "receiving", ""),
         (IncomingState::Paid, true, "completed", ""),
         (IncomingState::PaidInternally(by), true, "completed", ""),
         (IncomingState::Expired, true, "expired", ""),

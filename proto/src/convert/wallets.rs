@@ -184,6 +184,7 @@ pub fn ledger_entry(
         | Event::AttemptFailed { .. }
         | Event::Contradicted { .. }
         | Event::Resolved { correction: None, .. }
+        | Event::CancelRequested { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }

@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod auth;
+mod cancel;
 mod cursor;
 mod edge;
 mod estimate;

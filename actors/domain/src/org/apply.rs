@@ -75,6 +75,7 @@ impl Org {
                 self.open_send(*payment, at).resolved = Some(resolved);
             }
 
+            Event::CancelRequested { payment } => self.want_no_more(*payment, at),
             Event::InvoiceRequested { .. } => self.add_incoming(event, at),
             Event::InvoiceMade { payment, invoice } => {
                 self.incoming_now(*payment, IncomingState::Open, at).invoice =
@@ -203,6 +204,7 @@ impl Org {
             updated_at: at,
             contradicted: false,
             resolved: None,
+            cancelled: false,
         };
         if let Event::Held { plan, older_failures, .. } = event {
             added.plan = plan.clone();
@@ -333,6 +335,15 @@ impl Org {
         self.open_incoming += 1;
     }
 
+    fn want_no_more(&mut self, id: PaymentId, at: Timestamp) {
+        match self.outgoing.contains_key(&id) {
+            true => self.open_send(id, at).cancelled = true,
+            false => {
+                self.incoming_now(id, IncomingState::Cancelling, at);
+            }
+        }
+    }
+
     fn withdraw_claim(&mut self, id: PaymentId, at: Timestamp) {
         if let Some(by) = self.claimed_by(id) {
             self.incoming_now(id, IncomingState::Withdrawn(by), at);
@@ -357,6 +368,7 @@ impl Org {
             | IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::Expired
             | IncomingState::Failed => IncomingState::Paid,
@@ -374,6 +386,7 @@ impl Org {
             IncomingState::Generating
             | IncomingState::Open
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired

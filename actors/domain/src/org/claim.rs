@@ -65,6 +65,7 @@ impl Org {
             | IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired

@@ -203,6 +203,10 @@ pub enum Command {
         evidence: String,
         facts: Box<ResolveFacts>,
     },
+    /// Its caller wants it no more: withdraws an invoice, and tries nothing more for a send.
+    Cancel {
+        payment: PaymentId,
+    },
 
     Receive {
         payment: PaymentId,

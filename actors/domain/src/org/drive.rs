@@ -72,14 +72,10 @@ impl Org {
 
 fn open_incoming(payment: &Incoming, now: Timestamp) -> Vec<Effect> {
     match payment.state {
-        IncomingState::Generating => vec![Effect::MakeInvoice {
-            payment: payment.id,
-            node: payment.node,
-            hash: payment.hash,
-            amount_msat: payment.terms.amount_msat.and_then(Msat::new),
-            description: payment.terms.description.clone(),
-            expires_at: payment.expires_at,
-        }],
+        IncomingState::Generating => vec![make_effect(payment)],
+        // A node that does not know the hash yet has nothing to cancel, but may be about to.
+        IncomingState::Cancelling if payment.invoice.is_none() => vec![make_effect(payment)],
+        IncomingState::Cancelling => vec![claim::cancel_effect(payment)],
         IncomingState::Open if now.millis_since(payment.expires_at) >= EXPIRY_GRACE_MS => {
             vec![claim::cancel_effect(payment)]
         }
@@ -97,5 +93,16 @@ fn open_incoming(payment: &Incoming, now: Timestamp) -> Vec<Effect> {
         | IncomingState::PaidInternally(_)
         | IncomingState::Expired
         | IncomingState::Failed => Vec::new(),
+    }
+}
+
+fn make_effect(payment: &Incoming) -> Effect {
+    Effect::MakeInvoice {
+        payment: payment.id,
+        node: payment.node,
+        hash: payment.hash,
+        amount_msat: payment.terms.amount_msat.and_then(Msat::new),
+        description: payment.terms.description.clone(),
+        expires_at: payment.expires_at,
     }
 }

@@ -130,6 +130,11 @@ pub enum Event {
         correction: Option<Entry>,
     },
 
+    /// Its caller wants the payment no more. How it ends is said by others.
+    CancelRequested {
+        payment: PaymentId,
+    },
+
     InvoiceRequested {
         payment: PaymentId,
         terms: ReceiveTerms,
@@ -247,6 +252,7 @@ impl Event {
             | Self::Voided { payment, .. }
             | Self::Contradicted { payment, .. }
             | Self::Resolved { payment, .. }
+            | Self::CancelRequested { payment }
             | Self::InvoiceRequested { payment, .. }
             | Self::InvoiceMade { payment, .. }
             | Self::InvoiceNotMade { payment }
@@ -284,6 +290,7 @@ impl Event {
             | Self::AttemptFailed { .. }
             | Self::Voided { .. }
             | Self::Contradicted { .. }
+            | Self::CancelRequested { .. }
             | Self::InvoiceRequested { .. }
             | Self::InvoiceMade { .. }
             | Self::InvoiceNotMade { .. }
@@ -340,6 +347,7 @@ impl Event {
             | Self::AttemptFailed { failure: None, .. }
             | Self::Posted { .. }
             | Self::Resolved { .. }
+            | Self::CancelRequested { .. }
             | Self::InvoiceMade { .. }
             | Self::InvoiceNotMade { .. }
             | Self::Received { .. }

@@ -6,6 +6,7 @@
 mod admin;
 mod apply;
 mod by_hand;
+mod cancel;
 mod claim;
 mod command;
 mod drive;
@@ -95,6 +96,7 @@ impl Org {
             Command::Resolve { payment, resolution, evidence, facts } => {
                 self.resolve(*payment, resolution, evidence, facts)
             }
+            Command::Cancel { payment } => self.cancel(*payment),
             Command::Receive { payment, terms, hash, node } => {
                 self.receive(*payment, terms, *hash, *node, now)
             }

@@ -6,7 +6,7 @@ use crate::{
     ledger::{Account, Entry},
     org::{
         Backing, ClaimAnswer, Decision, Effect, Event, Incoming, IncomingState, InvoiceEnd, Org,
-        ReceiveTerms, send,
+        ReceiveTerms, claim, send,
     },
 };
 
@@ -71,6 +71,7 @@ impl Org {
             IncomingState::Generating if invoice.hash == payment.hash => {
                 Ok(Decision::event(Event::InvoiceMade { payment: id, invoice: invoice.clone() }))
             }
+            IncomingState::Cancelling => Ok(Decision::effect(claim::cancel_effect(payment))),
             IncomingState::Generating
             | IncomingState::Open
             | IncomingState::Claimed(_)
@@ -86,6 +87,7 @@ impl Org {
         let payment = self.incoming.get(&id).ok_or(Rejection::PaymentNotFound(id))?;
         Ok(match payment.state {
             IncomingState::Generating => Decision::event(Event::InvoiceNotMade { payment: id }),
+            IncomingState::Cancelling => Decision::event(Event::InvoiceExpired { payment: id }),
             IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
@@ -131,6 +133,7 @@ impl Org {
             IncomingState::Generating
             | IncomingState::Open
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired
@@ -161,7 +164,7 @@ impl Org {
             (IncomingState::Withdrawn(_), InvoiceEnd::Cancelled) => {
                 Decision::event(Event::InvoiceWithdrawn { payment: id })
             }
-            (IncomingState::Open, InvoiceEnd::Cancelled) => {
+            (IncomingState::Open | IncomingState::Cancelling, InvoiceEnd::Cancelled) => {
                 Decision::event(Event::InvoiceExpired { payment: id })
             }
             // The receipt brings the amount.
@@ -197,6 +200,7 @@ impl Incoming {
             | IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::Expired
             | IncomingState::Failed => self.credited_msat,

@@ -43,6 +43,8 @@ impl Org {
                 self.attempt_failed(payment, tried, reason, failure, permitted_until)
             }
             (None, OutgoingState::InFlight, Verdict::Open(next)) => {
+                // Whoever cancelled wants nothing sent: whether nothing is, only the node can say.
+                let next = if payment.cancelled { next.without_sending() } else { next };
                 self.stay_open(payment, tried, next, permitted_until)
             }
             // Paid late by an earlier node: this attempt is not repeated, only followed to its end.
@@ -50,8 +52,7 @@ impl Org {
                 Decision::event(attempt_failed(payment, tried, reason, failure))
             }
             (None, OutgoingState::Posted { .. }, Verdict::Open(next)) => {
-                let next = if next == Next::SendAgain { Next::LookUpOnceLapsed } else { next };
-                self.stay_open(payment, tried, next, permitted_until)
+                self.stay_open(payment, tried, next.without_sending(), permitted_until)
             }
             (None, OutgoingState::Refused(_) | OutgoingState::Voided(_), _) => Decision::nothing(),
         };
@@ -120,9 +121,13 @@ impl Org {
     ) -> Decision {
         let hash = payment.hash();
         let failed = attempt_failed(payment, tried, reason, failure);
-        let next = payment.plan.first().filter(|_| reason.next_node_may_help());
+        let may_help = reason.next_node_may_help();
+        let next = payment.plan.first().filter(|_| may_help && !payment.cancelled);
         let Some(&node) = next else {
-            let failure = PaymentFailure::Node(reason);
+            let failure = match payment.cancelled && may_help {
+                true => PaymentFailure::Cancelled,
+                false => PaymentFailure::Node(reason),
+            };
             let voided = Event::Voided { payment: payment.id, hash, failure };
             return Decision { events: vec![failed, voided], effects: Vec::new() };
         };

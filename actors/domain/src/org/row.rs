@@ -165,6 +165,12 @@ impl Org {
             Event::AttemptFailed { payment, .. } if self.is_in_flight(*payment) => {
                 keys.insert(RowKey::Outgoing(*payment));
             }
+            Event::CancelRequested { payment } => {
+                keys.insert(match self.outgoing.contains_key(payment) {
+                    true => RowKey::Outgoing(*payment),
+                    false => RowKey::Incoming(*payment),
+                });
+            }
             Event::Held { payment, .. }
             | Event::AttemptFailed { payment, .. }
             | Event::Posted { payment, .. }

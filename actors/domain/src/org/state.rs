@@ -131,6 +131,8 @@ pub struct Outgoing {
     pub contradicted: bool,
     /// A person has looked, and no node has contradicted itself since.
     pub resolved: Option<Box<Resolved>>,
+    /// Its caller wants no more to be tried: what is under way goes on to its end, and is the last.
+    pub cancelled: bool,
 }
 
 /// What a person has found about a payment that had stopped.
@@ -169,6 +171,8 @@ pub enum PaymentFailure {
     Node(FailureReason),
     /// The payee's organisation refused: the invoice is no longer open.
     PayeeRefused,
+    /// Its caller wanted no more to be tried.
+    Cancelled,
 }
 
 impl Outgoing {
@@ -236,6 +240,8 @@ pub enum IncomingState {
     Claimed(ClaimedBy),
     /// A claim was refused after the node had been told to cancel; how it ended is still to be seen.
     Withdrawn(ClaimedBy),
+    /// Its caller wants it no more; the node is being told to cancel, once it has made it.
+    Cancelling,
     Paid,
     /// Paid inside the platform; the invoice was cancelled on the node.
     PaidInternally(ClaimedBy),
@@ -260,7 +266,8 @@ impl Incoming {
             IncomingState::Generating
             | IncomingState::Open
             | IncomingState::Claimed(_)
-            | IncomingState::Withdrawn(_) => true,
+            | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling => true,
             IncomingState::Paid
             | IncomingState::PaidInternally(_)
             | IncomingState::Expired

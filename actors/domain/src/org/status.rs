@@ -29,9 +29,10 @@ impl Incoming {
     pub fn status(&self) -> PaymentStatus {
         match self.state {
             IncomingState::Generating => PaymentStatus::Generating,
-            IncomingState::Open | IncomingState::Claimed(_) | IncomingState::Withdrawn(_) => {
-                PaymentStatus::Receiving
-            }
+            IncomingState::Open
+            | IncomingState::Claimed(_)
+            | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling => PaymentStatus::Receiving,
             IncomingState::Paid | IncomingState::PaidInternally(_) => PaymentStatus::Completed,
             IncomingState::Expired => PaymentStatus::Expired,
             IncomingState::Failed => PaymentStatus::Failed,

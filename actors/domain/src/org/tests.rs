@@ -6,6 +6,7 @@
 mod any;
 mod attempts;
 mod by_hand;
+mod cancels;
 mod claims;
 mod contradictions;
 mod house;

@@ -137,6 +137,12 @@ impl Orgs for Engine {
         Ok(Answered { payment: asked, repeat })
     }
 
+    async fn cancel(&self, org: OrgId, payment: PaymentId, _: Duration) -> Result<Row, OrgsError> {
+        self.act(format!("cancel {}", number(payment)), || ()).await?;
+        let row = self.committed.lock().unwrap().get(&(org, payment)).cloned();
+        row.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
+    }
+
     async fn administer(&self, _: OrgId, command: Command) -> Result<(), OrgsError> {
         self.act(format!("{command:?}"), || ()).await
     }
@@ -236,6 +242,7 @@ fn outgoing(id: PaymentId, terms: SendTerms) -> Outgoing {
         attempts: Vec::new(),
         older_failures: Vec::new(),
         contradicted: false,
+        cancelled: false,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(1),
         terms,

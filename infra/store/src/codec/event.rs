@@ -187,6 +187,10 @@ enum EventForm {
         #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
         correction: Option<Entry>,
     },
+    CancelRequested {
+        #[serde(with = "one")]
+        payment: PaymentId,
+    },
     InvoiceRequested {
         #[serde(with = "one")]
         payment: PaymentId,

@@ -45,6 +45,8 @@ struct OutgoingForm {
     contradicted: bool,
     #[serde(with = "maybe", default, skip_serializing_if = "Option::is_none")]
     resolved: Option<Box<Resolved>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    cancelled: bool,
 }
 
 impl Durable for Outgoing {
@@ -134,6 +136,7 @@ enum PaymentFailureForm {
     NoUsableNode,
     Node(#[serde(with = "one")] FailureReason),
     PayeeRefused,
+    Cancelled,
 }
 
 impl Durable for PaymentFailure {
@@ -399,6 +402,7 @@ enum IncomingStateForm {
     Open,
     Claimed(#[serde(with = "one")] ClaimedBy),
     Withdrawn(#[serde(with = "one")] ClaimedBy),
+    Cancelling,
     Paid,
     PaidInternally(#[serde(with = "one")] ClaimedBy),
     Expired,

@@ -112,6 +112,7 @@ fn payment() -> Row {
         updated_at: at(2),
         contradicted: false,
         resolved: None,
+        cancelled: false,
     }))
 }
 

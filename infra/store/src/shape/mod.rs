@@ -464,6 +464,7 @@ fn wallets_moved<'a>(event: &'a Event, rows: &'a [Row]) -> impl Iterator<Item = 
         | Event::Posted { .. }
         | Event::Contradicted { .. }
         | Event::Resolved { .. }
+        | Event::CancelRequested { .. }
         | Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }

@@ -72,6 +72,7 @@ fn payment_failure() -> impl Strategy<Value = PaymentFailure> + Clone {
         Just(PaymentFailure::NoUsableNode),
         reason().prop_map(PaymentFailure::Node),
         Just(PaymentFailure::PayeeRefused),
+        Just(PaymentFailure::Cancelled),
     ]
 }
 
@@ -272,6 +273,7 @@ fn end_event() -> impl Strategy<Value = Event> {
                 correction,
             },
         ),
+        id().prop_map(|payment| Event::CancelRequested { payment }),
     ]
 }
 
@@ -395,8 +397,9 @@ fn outgoing() -> impl Strategy<Value = Outgoing> {
     ];
     let asked = (id(), send_terms(), id(), msat(), msat(), rail());
     let tried = (vec(id(), 0..3), older_failures(), vec(attempt(), 0..3), state);
-    (asked, tried, at(), at(), any::<bool>(), of(resolved())).prop_map(
-        |(asked, tried, created_at, updated_at, contradicted, resolved)| {
+    let marks = any::<(bool, bool)>();
+    (asked, tried, at(), at(), marks, of(resolved())).prop_map(
+        |(asked, tried, created_at, updated_at, (contradicted, cancelled), resolved)| {
             let (id, terms, environment, amount_msat, fee_limit_msat, rail) = asked;
             let (plan, older_failures, attempts, state) = tried;
             Outgoing {
@@ -414,6 +417,7 @@ fn outgoing() -> impl Strategy<Value = Outgoing> {
                 updated_at,
                 contradicted,
                 resolved,
+                cancelled,
             }
         },
     )
@@ -425,6 +429,7 @@ fn incoming() -> impl Strategy<Value = Incoming> {
         Just(IncomingState::Open),
         claimed_by().prop_map(IncomingState::Claimed),
         claimed_by().prop_map(IncomingState::Withdrawn),
+        Just(IncomingState::Cancelling),
         Just(IncomingState::Paid),
         claimed_by().prop_map(IncomingState::PaidInternally),
         Just(IncomingState::Expired),

@@ -68,6 +68,7 @@ pub fn administer(order: Order) -> Option<v1::AdministerRequest> {
         Command::Send { .. }
         | Command::Report { .. }
         | Command::Drive { .. }
+        | Command::Cancel { .. }
         | Command::Receive { .. }
         | Command::InvoiceMade { .. }
         | Command::InvoiceNotMade { .. }

@@ -325,6 +325,7 @@ fn commands_of_an_organisation_s_own_pod_do_not_travel() {
     for command in [
         Command::Send { payment: id(2), terms, facts: Box::new(facts) },
         Command::Drive { payment: id(2) },
+        Command::Cancel { payment: id(2) },
         Command::Receipt { payment: id(2), paid_msat: msat(1) },
         Command::ClaimAnswered { payment: id(2), answer: ClaimAnswer::Credited },
     ] {

@@ -51,7 +51,7 @@ async fn admit(
 pub(super) fn need(path: &str) -> Option<Need> {
     let (_, call) = path.strip_prefix(OURS)?.split_once('/')?;
     Some(match call {
-        "Receive" | "Estimate" => Need::ReceiveOrWrite,
+        "Receive" | "Estimate" | "Cancel" => Need::ReceiveOrWrite,
         reads if READING.iter().any(|begin| reads.starts_with(begin)) => Need::Read,
         _ => Need::Write,
     })
@@ -69,6 +69,7 @@ mod tests {
             ("/switchyard.v1.Payments/GetPayment", Some(Need::Read)),
             ("/switchyard.v1.Payments/SendStream", Some(Need::Write)),
             ("/switchyard.v1.Payments/Estimate", Some(Need::ReceiveOrWrite)),
+            ("/switchyard.v1.Payments/Cancel", Some(Need::ReceiveOrWrite)),
             ("/switchyard.v1.Payments/Summary", Some(Need::Read)),
             ("/switchyard.v1.Payments/History", Some(Need::Read)),
             ("/switchyard.v1.Events/Follow", Some(Need::Read)),

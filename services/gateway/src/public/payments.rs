@@ -7,7 +7,7 @@ use proto::{
     convert::{
         WireError, events,
         lists::{Filter, List},
-        payments::{self, Receive, Send},
+        payments::{self, Cancel, Receive, Send},
     },
     v1::{self, estimate_request, payments_server},
 };
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     access::Need,
+    cancel,
     edge::Edge,
     estimate,
     problem::{answer, customer},
@@ -212,6 +213,20 @@ impl payments_server::Payments for Payments {
     ) -> Result<Response<v1::Payment>, Status> {
         let (metadata, _, request) = request.into_parts();
         answer("Payments.Receive", self.received(&metadata, request)).await.map(with_hit)
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        answer("Payments.Cancel", async {
+            let caller = self.0.keys.caller(&metadata).await?;
+            let Cancel { payment, wait } = Cancel::try_from(request)?;
+            let row = cancel::cancel(&self.0, caller, payment, wait).await?;
+            self.0.told(caller, &row).await
+        })
+        .await
     }
 
     async fn get_payment(

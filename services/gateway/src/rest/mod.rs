@@ -9,6 +9,7 @@
 //! ```
 
 mod amount;
+mod cancel;
 mod document;
 mod envelope;
 mod events;
@@ -110,6 +111,7 @@ fn routes(edge: &Arc<Edge>) -> OpenApiRouter<Arc<Edge>> {
         .routes(guarded(Need::Read, routes!(preview::decode)))
         .routes(guarded(Need::ReceiveOrWrite, routes!(preview::estimate)))
         .routes(guarded(Need::Read, routes!(payments::read)))
+        .routes(guarded(Need::ReceiveOrWrite, routes!(cancel::cancel)))
         .routes(guarded(Need::Read, routes!(history::history)))
         .routes(guarded(Need::Read, routes!(events::follow)))
         .routes(guarded(Need::Write, routes!(wallets::create)))

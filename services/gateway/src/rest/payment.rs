@@ -51,6 +51,9 @@ pub(super) struct Payment {
     /// Where it last changed in the event feed; in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_seq: Option<u64>,
+    /// It was cancelled and goes on nevertheless, or has; of a receive, while its node is being told.
+    #[serde(skip_serializing_if = "is_false")]
+    cancel_requested: bool,
     #[serde(flatten)]
     way: Way,
 }
@@ -59,6 +62,10 @@ impl Payment {
     pub(super) fn with_updated_seq(self, seq: u64) -> Payment {
         Payment { updated_seq: Some(seq), ..self }
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What only one direction has.
@@ -229,6 +236,7 @@ fn outgoing(org: OrgId, payment: &Outgoing, node_names: &HashMap<NodeId, String>
         data: send_data(payment, fee_msat),
         payment_breakdown: fee_msat.map(breakdown),
         updated_seq: None,
+        cancel_requested: payment.cancelled,
         way: Way::Send {
             route: "direct",
             rail: rail(payment.rail),
@@ -301,6 +309,7 @@ fn incoming(org: OrgId, payment: &Incoming) -> Payment {
         data: receive_data(payment, requested, credited),
         payment_breakdown: credited.map(breakdown),
         updated_seq: None,
+        cancel_requested: payment.state == IncomingState::Cancelling,
         way: Way::Receive {
             requested_amount: requested.map(Amount::from),
             frozen: [],
@@ -322,6 +331,7 @@ fn receive_data(
             | IncomingState::Open
             | IncomingState::Claimed(_)
             | IncomingState::Withdrawn(_)
+            | IncomingState::Cancelling
             | IncomingState::Paid
             | IncomingState::Expired
             | IncomingState::Failed => "lightning",
@@ -353,6 +363,7 @@ fn send_error(failure: PaymentFailure) -> PaymentError {
             ("rejected", "invalid_bolt11_invoice")
         }
         PaymentFailure::LineDisabled => ("rejected", "rejected"),
+        PaymentFailure::Cancelled => ("send_failed", "send_failed"),
         PaymentFailure::NoUsableNode => ("send_failed", "upstream_failure"),
         PaymentFailure::Node(reason) => match reason {
             Reason::NoRoute | Reason::Timeout => ("send_failed", "no_route"),

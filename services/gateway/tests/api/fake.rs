@@ -13,7 +13,10 @@ use std::{
 use domain::{
     KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey, SessionId,
     Timestamp, WalletId,
-    org::{Command, Incoming, Org, Outgoing, Payee, ReceiveTerms, Row, SendFacts, SendTerms},
+    org::{
+        Command, Incoming, InvoiceEnd, Org, Outgoing, Payee, ReceiveTerms, Row, SendFacts,
+        SendTerms,
+    },
     payment::{Epoch, Finding},
 };
 use ports::idempotency::IdempotencyScope;
@@ -244,6 +247,25 @@ impl Orgs for Fake {
         Ok(Answered { payment, repeat })
     }
 
+    async fn cancel(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+    ) -> Result<Row, OrgsError> {
+        self.execute(org, &Command::Cancel { payment })?;
+        let has_ended = |row: &Row| match row {
+            Row::Outgoing(payment) => !payment.is_open(),
+            Row::Incoming(payment) => !payment.is_open(),
+            Row::Environment(..)
+            | Row::Line(..)
+            | Row::Node(..)
+            | Row::Wallet(..)
+            | Row::Account(..) => true,
+        };
+        self.until(org, payment, within, has_ended).await
+    }
+
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
         self.execute(org, &command)
     }
@@ -254,17 +276,43 @@ impl Orgs for Fake {
         payment: PaymentId,
         within: Duration,
     ) -> Result<Row, OrgsError> {
-        let ended = async {
+        self.until(org, payment, within, |row| !is_open(row)).await
+    }
+}
+
+impl Fake {
+    async fn until(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        within: Duration,
+        has_come: impl Fn(&Row) -> bool,
+    ) -> Result<Row, OrgsError> {
+        let come = async {
             loop {
                 let changed = self.changed.notified();
                 match self.row(org, payment) {
-                    Some(row) if is_open(&row) => changed.await,
+                    Some(row) if !has_come(&row) => changed.await,
                     Some(_) | None => return,
                 }
             }
         };
-        let _ = timeout(within, ended).await;
+        let _ = timeout(within, come).await;
         self.row(org, payment).ok_or(domain::Rejection::PaymentNotFound(payment).into())
+    }
+
+    /// The node has cancelled the invoice.
+    pub(crate) fn cancel_invoice(&self, org: OrgId, payment: PaymentId) {
+        let end = InvoiceEnd::Cancelled;
+        self.execute(org, &Command::InvoiceOver { payment, end }).unwrap();
+    }
+
+    /// The request was dropped before it left.
+    pub(crate) fn drop_request(&self, org: OrgId, payment: PaymentId) {
+        let (attempt, request, finding) = (1, 1, Finding::NeverLeft);
+        let permitted_until = self.now();
+        let report = Command::Report { payment, attempt, request, finding, permitted_until };
+        self.execute(org, &report).unwrap();
     }
 }
 

@@ -107,6 +107,15 @@ enum Command {
         #[arg(long, value_name = "N")]
         wait_seconds: Option<u64>,
     },
+    /// Say that a payment is wanted no more: an open invoice is withdrawn, and for a send nothing more
+    /// is tried. Ends with 0 if it is over unpaid, with 1 if it was paid before, and with 3 if it goes
+    /// on and may yet be paid.
+    Cancel {
+        id: Uuid,
+        /// How long to wait for its end, at most 60.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        wait_seconds: u32,
+    },
 }
 
 #[derive(Args)]
@@ -200,6 +209,15 @@ impl Payment {
                 let document = json!({ "payments": all, "next_cursor": next });
                 out.answer(&document, || record::list_text(&page));
                 Ok(Exit::Done)
+            }
+            Command::Cancel { id, wait_seconds } => {
+                let wait = Some(wait_seconds);
+                let request = v1::CancelRequest { id: id.to_string(), wait_seconds: wait };
+                let within = Duration::from_secs(wait_seconds.into()) + ANSWERS_WITHIN;
+                let asked = client::change_within(to.payments.cancel(request), within);
+                let payment = asked.await.map_err(|failure| failure.about(&id.to_string()))?;
+                out.answer(&record::document(&payment), || record::text(&payment));
+                Ok(cancelled(&payment))
             }
             Command::Watch { id, wait_seconds } => {
                 let mut to = to.customer().await?;
@@ -301,6 +319,18 @@ impl Decode {
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What the payment's state means for whoever wanted it no more.
+fn cancelled(payment: &v1::Payment) -> Exit {
+    match payment.status() {
+        PaymentStatus::Failed | PaymentStatus::Expired => Exit::Done,
+        PaymentStatus::Completed => Exit::Failed,
+        PaymentStatus::Sending
+        | PaymentStatus::Generating
+        | PaymentStatus::Receiving
+        | PaymentStatus::Unspecified => Exit::OutcomeUnknown,
+    }
 }
 
 /// What the payment's state means for whoever waited for its end.

@@ -90,6 +90,7 @@ pub(super) fn document(payment: &v1::Payment) -> Value {
         "attempts": payment.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "contradicted": payment.contradicted,
         "resolved": payment.resolved.as_ref().map(resolved),
+        "cancel_requested": payment.cancel_requested,
         "received_msat": payment.received_msat,
     })
 }
@@ -151,6 +152,10 @@ pub(super) fn text(payment: &v1::Payment) -> String {
             text += "A node contradicted itself about this payment: a person has to look.\n";
         }
         None => {}
+    }
+    if payment.cancel_requested && payment.status() == PaymentStatus::Sending {
+        text +=
+            "It was cancelled while in flight: nothing more is tried, but it may yet be paid.\n";
     }
     if !payment.attempts.is_empty() {
         let rows: Vec<_> = payment.attempts.iter().map(attempt_row).collect();

@@ -164,6 +164,7 @@ fn report() -> impl Strategy<Value = Command> {
             }
         ),
         1 => (0..5_u8).prop_map(|number| Command::Drive { payment: house::payment_id(number) }),
+        1 => (0..7_u8).prop_map(|number| Command::Cancel { payment: house::payment_id(number) }),
     ]
 }
 

@@ -180,6 +180,7 @@ impl House {
             | Command::Report { payment, .. }
             | Command::Drive { payment }
             | Command::Resolve { payment, .. }
+            | Command::Cancel { payment }
             | Command::Receive { payment, .. }
             | Command::InvoiceMade { payment, .. }
             | Command::InvoiceNotMade { payment }

@@ -276,7 +276,7 @@ proptest! {
 fn the_steps_reach_every_state() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
-    let (mut outgoing, mut incoming) = ([0; 4], [0; 8]);
+    let (mut outgoing, mut incoming) = ([0; 4], [0; 9]);
     let (mut contradicted, mut resolved) = (0, [0; 2]);
     for _ in 0..160 {
         let (mut house, mut post) = (House::open(), Post::new());
@@ -306,6 +306,7 @@ fn the_steps_reach_every_state() {
                     IncomingState::PaidInternally(_) => 5,
                     IncomingState::Expired => 6,
                     IncomingState::Failed => 7,
+                    IncomingState::Cancelling => 8,
                 }] += 1;
             }
         }

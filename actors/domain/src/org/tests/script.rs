@@ -139,6 +139,7 @@ pub(super) fn command(house: &House, org: usize, words: &Words<'_>) -> Command {
         | "delete" => admin(words),
         "send" => send(house, words),
         "drive" => Command::Drive { payment: words.payment() },
+        "cancel" => Command::Cancel { payment: words.payment() },
         "paid" | "failed" | "seen" | "lapsed" | "unsent" => report(house, org, words),
         "resolve" => resolve(house, org, words),
         "receive" => Command::Receive {

@@ -91,7 +91,8 @@ pub(super) fn event(event: &Event) -> String {
         | Event::Posted { .. }
         | Event::Voided { .. }
         | Event::Contradicted { .. }
-        | Event::Resolved { .. } => sending(event),
+        | Event::Resolved { .. }
+        | Event::CancelRequested { .. } => sending(event),
         Event::InvoiceRequested { .. }
         | Event::InvoiceMade { .. }
         | Event::InvoiceNotMade { .. }
@@ -143,6 +144,7 @@ fn sending(event: &Event) -> String {
             let moved = moved.unwrap_or_default();
             format!("resolved {} as {word} by {evidence:?}{moved}", p(*payment))
         }
+        Event::CancelRequested { payment } => format!("cancel of {} requested", p(*payment)),
         Event::EnvironmentCreated { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
@@ -207,7 +209,8 @@ fn receiving(event: &Event) -> String {
         | Event::Posted { .. }
         | Event::Voided { .. }
         | Event::Contradicted { .. }
-        | Event::Resolved { .. } => unreachable!("told by others"),
+        | Event::Resolved { .. }
+        | Event::CancelRequested { .. } => unreachable!("told by others"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The REST face, one file per subject, over HTTP/1.1.
 
 mod bad_input;
+mod cancel;
 mod client;
 mod document;
 mod events;
