@@ -14,6 +14,7 @@ mod estimate;
 mod feed;
 mod limits;
 mod lines;
+mod places;
 mod problem;
 mod public;
 mod rate;

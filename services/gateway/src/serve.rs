@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cork::Corked;
-use futures_util::TryStreamExt as _;
 use proto::{
     admin::v1::{
         installation_server::InstallationServer, keys_server::KeysServer,
@@ -31,7 +29,7 @@ use crate::{
     Gateway, admin,
     auth::{AdminToken, TokenGuard},
     edge::Edge,
-    limits, public, rest,
+    limits, places, public, rest,
     typed::Typed,
     watch::WatchLayer,
 };
@@ -152,8 +150,8 @@ async fn run(
 ) -> Result<(), ServeError> {
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
-        .with_keepalive(Some(limits::KEEPALIVE_EVERY))
-        .map_ok(Corked::new);
+        .with_keepalive(Some(limits::KEEPALIVE_EVERY));
+    let incoming = Box::pin(places::bounded(incoming, limits::CONNECTIONS_MAX));
     let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         shutdown.await;
