@@ -100,6 +100,32 @@ async fn one_payment_is_one_trace_from_the_edge_through_organisation_and_commit_
 }
 
 #[tokio::test]
+async fn a_receipt_that_no_request_began_has_a_trace_of_its_own() {
+    let collector = Collector::start().await.expect("there is a port");
+    let (mut world, customer) = watched(&collector).await;
+    let request = customer.receive(&new_id(), Some(AMOUNT_MSAT));
+    let mut payments = customer.payments(world.connect());
+    let asked = payments.receive(request).await.expect("an invoice is made").into_inner();
+    let request = sim::PayRequest {
+        node: "bob".to_owned(),
+        payment_request: asked.invoice,
+        fee_limit_msat: AMOUNT_MSAT,
+        wait_ms: 10_000,
+        ..Default::default()
+    };
+    world.outside().pay(request).await.expect("it can be paid from outside");
+    let watch = payments.watch_payment(v1::WatchPaymentRequest { id: asked.id.clone() }).await;
+    let mut watch = watch.expect("it is ours").into_inner();
+    while watch.message().await.expect("it ends well").is_some() {}
+    world.stop_platform().await.expect("it stops well");
+
+    let story = Story::of(&collector.spans(), &asked.id);
+    assert_eq!(story.trace_ids.len(), 2, "that of its invoice, and this one: {}", story.tree);
+    let receipt = "work receipt\n. organisation receipt\n. . commit\n";
+    assert!(story.tree.contains(receipt), "{}", story.tree);
+}
+
+#[tokio::test]
 async fn of_traces_that_are_not_kept_nothing_is_made() {
     let collector = Collector::start().await.expect("there is a port");
     let endpoint = format!("http://{}", collector.address);
@@ -336,7 +362,7 @@ impl Story {
 }
 
 fn draw(spans: &[Span], span: &Span, depth: usize, tree: &mut String) {
-    let which = ["route", "command", "call", "class"].map(|key| attribute(span, key));
+    let which = ["route", "command", "call", "class", "kind"].map(|key| attribute(span, key));
     // Either node of the pool may be chosen.
     let node = attribute(span, "node_name");
     let node = node.split('-').next().unwrap_or_default().to_owned();

@@ -20,8 +20,9 @@ use tokio::{
     sync::{mpsc, watch},
     time::sleep,
 };
+use tracing::Instrument as _;
 
-use crate::{effect, house::House, limits, reconcile, tree::Post};
+use crate::{effect, house::House, limits, reconcile, spans, tree::Post};
 
 /// A node as the rest of the house sees it.
 #[derive(Clone)]
@@ -316,7 +317,7 @@ async fn take_in(
     };
     let taken = house.sockets.receipts.take_in(node.record.id, settlements, unknown).await?;
     for receipt in taken.open {
-        tokio::spawn(book(house.clone(), receipt));
+        tokio::spawn(book(house.clone(), receipt).instrument(spans::work("receipt")));
     }
     reconcile::freeze_for(house, taken.unknown.first()).await;
     Ok(())

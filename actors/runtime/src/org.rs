@@ -135,7 +135,7 @@ impl Actor for OrgActor {
         state: &mut OrgState,
     ) -> Result<(), ActorProcessingErr> {
         for open in state.org.resume(self.house.now()) {
-            effect::perform(&self.house, self.id, open);
+            spans::work("resume").in_scope(|| effect::perform(&self.house, self.id, open));
         }
         Ok(())
     }

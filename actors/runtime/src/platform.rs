@@ -13,6 +13,7 @@ use ports::{
 };
 use ractor::{Actor, SpawnErr};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::{
     house::{House, Settings, Sockets},
@@ -24,7 +25,7 @@ use crate::{
     place::{self, Membership, Place},
     reconcile::{self, Pace, ReconcileError},
     records::Records,
-    sighting,
+    sighting, spans,
     tree::{self, Tree},
 };
 
@@ -262,7 +263,8 @@ pub(crate) async fn carry_on(house: &Arc<House>) -> Result<(), StoreError> {
     }
     for receipt in house.sockets.receipts.open_receipts().await? {
         if house.place.owns(receipt.org) {
-            tokio::spawn(node::book(house.clone(), receipt));
+            let booking = node::book(house.clone(), receipt);
+            tokio::spawn(booking.instrument(spans::work("receipt")));
         }
     }
     Ok(())

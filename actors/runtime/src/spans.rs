@@ -6,12 +6,18 @@
 //! ```
 //!
 //! They are at `debug`, so that where nobody traces they cost one comparison; what is logged on their
-//! way is then still of the request ([`Span::or_current`]). What no request began is not traced.
+//! way is then still of the request ([`Span::or_current`]). What no request began has a trace of its own
+//! where it matters: a receipt, and what is carried on after a load. What is only driven has none.
 
 use domain::{PaymentId, org::Command};
 use tracing::{Span, debug_span, field::display};
 
 use crate::org::subject;
+
+/// The first span of what no request began.
+pub(crate) fn work(kind: &'static str) -> Span {
+    debug_span!(parent: None, "work", kind)
+}
 
 /// Asking an organisation, from the mailbox to the answer.
 pub(crate) fn organisation(command: &Command) -> Span {

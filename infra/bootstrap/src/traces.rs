@@ -35,8 +35,8 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 /// The crates whose spans a trace is made of. Libraries have spans too, far more and of no use here.
 const TRACED: &[&str] = &["gateway", "placement", "runtime"];
 
-/// A trace begins with a span of this name, at the edge.
-const FIRST: &str = "request";
+/// A trace begins with a span of one of these names: at the edge, or with what no request has begun.
+const FIRST: [&str; 2] = ["request", "work"];
 
 /// The edge, and a pod that is asked by another, give such a target to the first span if its caller keeps the
 /// trace that it belongs to.
@@ -197,7 +197,7 @@ struct Kept {
 impl Kept {
     fn new(Ratio(ratio): Ratio) -> Kept {
         // Distinct for each process, so that those of one fleet do not keep the same ones.
-        let seed = RandomState::new().hash_one(FIRST);
+        let seed = RandomState::new().hash_one(TRACED);
         Kept { threshold: of_all(ratio), drawn: AtomicU64::new(seed) }
     }
 
@@ -228,7 +228,7 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn enabled(&self, metadata: &Metadata<'_>, around: &Context<'_, S>) -> bool {
-        match (is_ours(metadata), metadata.name() == FIRST) {
+        match (is_ours(metadata), FIRST.contains(&metadata.name())) {
             (false, _) => false,
             (true, true) => CALLER_KEEPS.contains(&metadata.target()) || self.draw(),
             (true, false) => around.lookup_current().is_some(),
