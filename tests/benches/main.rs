@@ -17,13 +17,17 @@ mod bare_sqlite;
 mod collector;
 mod cpu;
 mod echo;
+mod front;
+mod inside;
 mod latency;
 mod ledger;
 mod loadgen;
 mod payments;
 mod pipe;
 mod process;
+mod rest;
 mod routing;
+mod stub;
 mod table;
 mod yardstick;
 
@@ -46,6 +50,13 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Makes this program the other end of the bare tonic call.
 pub(crate) const SERVE_ECHO: &str = "--serve-echo";
 
+/// Makes this program our gateway with nothing behind it.
+pub(crate) const SERVE_GATEWAY: &str = "--serve-gateway";
+
+/// Makes this program what our gateway is compared with.
+pub(crate) const SERVE_BARE_TONIC: &str = "--serve-bare-tonic";
+pub(crate) const SERVE_BARE_AXUM: &str = "--serve-bare-axum";
+
 /// Makes this program a collector of traces.
 pub(crate) const SERVE_COLLECTOR: &str = "--serve-collector";
 
@@ -55,11 +66,14 @@ pub(crate) const SERVE_COLLECTOR: &str = "--serve-collector";
 /// parts of the product in this process brings a runtime of its own on a thread of its own.
 const WORKLOADS: &[(&str, Measure)] = &[
     ("echo", |bench| Box::pin(echo::run(bench))),
+    ("W6", |bench| Box::pin(front::run(bench))),
+    ("W1", |bench| Box::pin(inside::on_postgres(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
     ("watched", |bench| Box::pin(payments::watched(bench))),
     ("W3", |bench| Box::pin(ready(ledger::run(bench)))),
     ("W5", |bench| Box::pin(ready(routing::run(bench)))),
     ("W7a", |bench| Box::pin(payments::on_sqlite(bench))),
+    ("W7b", |bench| Box::pin(inside::on_sqlite(bench))),
 ];
 
 type Measure = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Measured> + 'a>>;
@@ -99,12 +113,8 @@ fn main() -> ExitCode {
 
 /// Whether every floor holds.
 fn run() -> Outcome<bool> {
-    if std::env::args().any(|argument| argument == SERVE_ECHO) {
-        Runtime::new()?.block_on(echo::serve())?;
-        return Ok(true);
-    }
-    if std::env::args().any(|argument| argument == SERVE_COLLECTOR) {
-        Runtime::new()?.block_on(collector::serve())?;
+    if let Some(other) = other_end() {
+        Runtime::new()?.block_on(other)?;
         return Ok(true);
     }
     let Arguments { only, timing, curve } = arguments()?;
@@ -128,6 +138,18 @@ fn run() -> Outcome<bool> {
     table.yardsticks.measure_again(&bench.postgres, timing)?;
     println!("\n{table}");
     Ok(table.passes())
+}
+
+/// What this program is when a workload has started it as the other end.
+fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
+    std::env::args().find_map(|argument| match argument.as_str() {
+        SERVE_ECHO => Some(Box::pin(echo::serve()) as _),
+        SERVE_GATEWAY => Some(Box::pin(front::serve_gateway()) as _),
+        SERVE_BARE_TONIC => Some(Box::pin(front::serve_bare_tonic()) as _),
+        SERVE_BARE_AXUM => Some(Box::pin(front::serve_bare_axum()) as _),
+        SERVE_COLLECTOR => Some(Box::pin(collector::serve()) as _),
+        _ => None,
+    })
 }
 
 fn arguments() -> Outcome<Arguments> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use lightning_sim::control_proto as sim;
 use tests::world::{Customer, Setup, World, new_id};
 use tonic::transport::Channel;
@@ -11,11 +12,12 @@ use tonic::transport::Channel;
 use crate::cpu::{self, Meter};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::pipe::Pipe;
+use crate::rest::Rest;
 use crate::table::{Check, Workload};
 use crate::{Bench, Outcome, bare, collector};
 
-const CALLERS: usize = 512;
-const CHANNELS: usize = 4;
+pub(crate) const CALLERS: usize = 512;
+pub(crate) const CHANNELS: usize = 4;
 
 /// Of W2b: each waits a second for its node.
 const CALLERS_OF_SLOW_NODES: usize = 10_000;
@@ -23,7 +25,7 @@ const CHANNELS_OF_SLOW_NODES: usize = 16;
 const SLOW_MS: u64 = 1_000;
 const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 
-const AMOUNT_MSAT: u64 = 1_000_000;
+pub(crate) const AMOUNT_MSAT: u64 = 1_000_000;
 
 const FIRST: usize = 100;
 
@@ -32,10 +34,10 @@ const PAYEE: &str = "alice";
 const POOL: [&str; 2] = ["pool-1", "pool-2"];
 
 /// What was made before anything is measured.
-struct Scene<'a> {
-    bench: &'a Bench,
-    world: World,
-    customers: Arc<Vec<Customer>>,
+pub(crate) struct Scene<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) world: World,
+    pub(crate) customers: Arc<Vec<Customer>>,
     /// Memory of the platform before most of them.
     empty_bytes: u64,
     /// Payments a second that there are invoices for.
@@ -53,12 +55,19 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone).await?;
     let rate = first.rate;
     first.checks.push(memory);
-    let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
     let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
+    let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
+    let at = seventy_percent(&piped);
+    let mut piped_busy = scene.pay_piped_evenly("W2 stream 70 %", quick, at, &everyone).await?;
+    piped_busy.checks.extend(quantile(&piped_busy, 0.99, "p99 ms", 50.0));
+    let rest = scene.pay_by_rest("W2 REST", timing, &everyone).await?;
+    let at = seventy_percent(&rest);
+    let mut rest_busy = scene.pay_by_rest_evenly("W2 REST 70 %", quick, at, &everyone).await?;
+    rest_busy.checks.extend(quantile(&rest_busy, 0.99, "p99 ms", 50.0));
     let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
-    let most = first.done / timing.measure.as_secs().max(1);
-    let mut busy = scene.pay_evenly("W2 70 %", quick, (most * 7 / 10).max(1), &everyone).await?;
+    let at = seventy_percent(&first);
+    let mut busy = scene.pay_evenly("W2 70 %", quick, at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.pay("W4", timing, CALLERS, CHANNELS, &one).await?;
@@ -66,7 +75,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone).await?;
     later.checks.push(Check::at_least("rate / W2, with more history", later.rate / rate, 0.9, 1.0));
     later.checks.push(scene.audit().await);
-    Ok(vec![first, piped, idle, busy, slow, hot, later])
+    Ok(vec![first, piped, piped_busy, rest, rest_busy, idle, busy, slow, hot, later])
 }
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
@@ -98,7 +107,7 @@ pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
 }
 
 impl<'a> Scene<'a> {
-    async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
+    pub(crate) async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
         let on_postgres = postgres.is_some();
         let setup = Setup { postgres, huge_liquidity: true, ..Setup::default() };
         let world = World::start(setup).await?;
@@ -127,7 +136,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    fn meter(&self) -> Meter<'_> {
+    pub(crate) fn meter(&self) -> Meter<'_> {
         Meter {
             postgres: self.on_postgres.then_some(&self.bench.postgres),
             switchyard: vec![self.platform_pid()],
@@ -188,24 +197,64 @@ impl<'a> Scene<'a> {
         customers: &[Customer],
     ) -> Outcome<Workload> {
         println!("running {id}");
-        let invoices = self.invoices(timing).await;
+        let call = through_pipe(self.invoices(timing).await);
+        let pipes = self.pipes(customers).await?;
+        let load = loadgen::closed(timing, &pipes, CALLERS, &self.meter(), call).await;
+        Ok(Workload::of(id, load))
+    }
+
+    async fn pay_piped_evenly(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        offered: u64,
+        customers: &[Customer],
+    ) -> Outcome<Workload> {
+        println!("running {id}");
+        let call = through_pipe(self.invoices(timing).await);
+        let pipes = self.pipes(customers).await?;
+        let load = loadgen::open(timing, &pipes, (offered, 4_096), &self.meter(), call).await;
+        Ok(Workload::of(id, load))
+    }
+
+    async fn pipes(&self, customers: &[Customer]) -> Outcome<Vec<Arc<Pipe>>> {
         let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
         let mut pipes = Vec::new();
         for (customer, channel) in customers.iter().take(FIRST).zip(channels.iter().cycle()) {
             pipes.push(Pipe::open(customer, channel.clone()).await?);
         }
-        let call = move |pipe: Arc<Pipe>, call: Call| {
-            let number = usize::try_from(call.number).unwrap_or(usize::MAX);
-            let invoices = invoices.clone();
-            async move {
-                match invoices.get(number) {
-                    Some(invoice) => pipe.pay(&new_id(), invoice).await,
-                    None => Answer::Failed("faster than there are invoices".to_owned()),
-                }
-            }
-        };
-        let load = loadgen::closed(timing, &pipes, CALLERS, &self.meter(), call).await;
+        Ok(pipes)
+    }
+
+    /// As many callers over HTTP/1.1, each on a connection of its own.
+    async fn pay_by_rest(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Outcome<Workload> {
+        println!("running {id}");
+        let call = by_rest(self.invoices(timing).await, customers.clone());
+        let load = loadgen::closed(timing, &[self.rest()], CALLERS, &self.meter(), call).await;
         Ok(Workload::of(id, load))
+    }
+
+    async fn pay_by_rest_evenly(
+        &self,
+        id: &'static str,
+        timing: Timing,
+        offered: u64,
+        customers: &Arc<Vec<Customer>>,
+    ) -> Outcome<Workload> {
+        println!("running {id}");
+        let call = by_rest(self.invoices(timing).await, customers.clone());
+        let load =
+            loadgen::open(timing, &[self.rest()], (offered, 4_096), &self.meter(), call).await;
+        Ok(Workload::of(id, load))
+    }
+
+    fn rest(&self) -> Rest {
+        Rest::at(self.world.ready["address"].as_str().expect("the ready file has the address"))
     }
 
     async fn pay_evenly(
@@ -251,7 +300,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    async fn audit(&self) -> Check {
+    pub(crate) async fn audit(&self) -> Check {
         let report = self.world.audit().await;
         for finding in report.findings.iter().take(5) {
             println!("audit: {} {}", finding.code, finding.message);
@@ -264,12 +313,47 @@ fn timing_of(timing: Timing, part: u32) -> Timing {
     Timing { warmup: timing.warmup / part, measure: timing.measure / part }
 }
 
+fn seventy_percent(of: &Workload) -> u64 {
+    (of.done * 7 / 10 / of.elapsed.as_secs().max(1)).max(1)
+}
+
+/// The same through one merchant's stream.
+fn through_pipe(
+    invoices: Arc<Vec<String>>,
+) -> impl Fn(Arc<Pipe>, Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
+    move |pipe, call| {
+        let (number, invoices) = (usize::try_from(call.number), invoices.clone());
+        Box::pin(async move {
+            match invoices.get(number.unwrap_or(usize::MAX)) {
+                Some(invoice) => pipe.pay(&new_id(), invoice).await,
+                None => Answer::Failed("faster than there are invoices".to_owned()),
+            }
+        })
+    }
+}
+
+/// The same by REST.
+fn by_rest(
+    invoices: Arc<Vec<String>>,
+    customers: Arc<Vec<Customer>>,
+) -> impl Fn(Rest, Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
+    move |rest, call| {
+        let number = usize::try_from(call.number).unwrap_or(usize::MAX);
+        let (invoices, customers) = (invoices.clone(), customers.clone());
+        Box::pin(async move {
+            let Some(invoice) = invoices.get(number) else {
+                return Answer::Failed("faster than there are invoices".to_owned());
+            };
+            rest.pay(&customers[number % customers.len()], &new_id(), invoice).await
+        })
+    }
+}
+
 /// Pays the invoice of each number once, for one customer after the other.
 fn caller(
     invoices: Arc<Vec<String>>,
     customers: Arc<Vec<Customer>>,
-) -> impl Fn(Channel, Call) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync + 'static
-{
+) -> impl Fn(Channel, Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
     move |channel, call| {
         let number = usize::try_from(call.number).unwrap_or(usize::MAX);
         let (invoices, customers) = (invoices.clone(), customers.clone());

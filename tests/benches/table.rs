@@ -147,7 +147,8 @@ const FLOORS: &[Floor] = &[
     floor("W3 hot", Against::Bare, 1.2, 2.4),
     floor("W4", Against::Workload("W2"), 0.6, 0.9),
     floor("W5", Against::Nothing, 300_000.0, 1_000_000.0),
-    floor("W6", Against::Workload("echo"), 0.75, 0.9),
+    floor("W6", Against::Workload("bare tonic"), 0.75, 0.9),
+    floor("W6 REST", Against::Workload("bare axum"), 0.75, 0.9),
     floor("W7a", Against::Sqlite, 0.16, 0.31),
     floor("W7b", Against::Sqlite, 0.10, 0.20),
     floor("W8", Against::Nothing, 5_000.0, 20_000.0),
@@ -209,7 +210,7 @@ impl Display for Table {
         writeln!(out, "{}", self.yardsticks)?;
         writeln!(
             out,
-            "{:10} {:>9} {:>8} {:>8} {:>8}   \
+            "{:15} {:>9} {:>8} {:>8} {:>8}   \
              {:>7} = {:>6} + {:>10} + {:>5} + {:>8} {:>7}",
             "workload",
             "rate/s",
@@ -245,7 +246,7 @@ fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
     let each = |us: u64| us as f64 / (*done).max(1) as f64;
     writeln!(
         out,
-        "{id:10} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
+        "{id:15} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
          {:7.1} = {:6.1} + {:10.1} + {:5.1} + {:8.1} {:>7}",
         each(cpu.total_us()),
         each(cpu.client_us),

@@ -1,0 +1,82 @@
+//! Payments inside the platform: an invoice of one organisation, paid by another over gRPC. The claim, the
+//! cancel on the simulated node, the credit and the posting are all commits of their own.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use proto::v1::{Payment, Rail};
+use tests::world::{Customer, new_id};
+use tonic::transport::Channel;
+
+use crate::loadgen::{self, Answer, Call, Timing};
+use crate::payments::{AMOUNT_MSAT, CALLERS, CHANNELS, Scene, paid};
+use crate::table::Workload;
+use crate::{Bench, Outcome};
+
+/// Payments a second that there are invoices for: twice the goal.
+const FASTEST: usize = 10_000;
+
+/// Invoices that are made at once, before anything is measured.
+const MADE_AT_ONCE: usize = 512;
+
+/// W1, on PostgreSQL.
+pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
+    let url = bench.postgres.url_to(&bench.postgres.new_database());
+    run("W1", &Scene::set(bench, Some(url)).await?).await
+}
+
+/// W7b: W1 on the embedded store.
+pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
+    run("W7b", &Scene::set(bench, None).await?).await
+}
+
+async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
+    let customers = scene.customers.clone();
+    let invoices = Arc::new(invoices(scene, scene.bench.timing).await?);
+    let channels: Vec<Channel> = (0..CHANNELS).map(|_| scene.world.connect()).collect();
+    let call = move |channel: Channel, call: Call| {
+        let (customers, invoices) = (customers.clone(), invoices.clone());
+        async move {
+            let number = usize::try_from(call.number).unwrap_or(usize::MAX);
+            let Some(invoice) = invoices.get(number) else {
+                return Answer::Failed("faster than there are invoices".to_owned());
+            };
+            let payer = &customers[number % customers.len()];
+            match payer.payments(channel).send(payer.send(&new_id(), invoice)).await {
+                Ok(answer) => paid_inside(answer.get_ref()),
+                Err(status) => status.into(),
+            }
+        }
+    };
+    let meter = scene.meter();
+    let load = loadgen::closed(scene.bench.timing, &channels, CALLERS, &meter, call).await;
+    let mut workload = Workload::of(id, load);
+    workload.checks.push(scene.audit().await);
+    Ok(vec![workload])
+}
+
+fn paid_inside(payment: &Payment) -> Answer {
+    match payment.rail() {
+        Rail::Internal => paid(payment),
+        rail @ (Rail::Unspecified | Rail::CreditPool | Rail::CustomerNode) => {
+            Answer::Failed(format!("it left by {rail:?}"))
+        }
+    }
+}
+
+/// Each of the organisation after the one that will pay it.
+async fn invoices(scene: &Scene<'_>, timing: Timing) -> Outcome<Vec<String>> {
+    let millis = (timing.warmup + timing.measure).as_millis() + 1_000;
+    let count = usize::try_from(millis)? * FASTEST / 1_000;
+    let channels: Vec<Channel> = (0..CHANNELS).map(|_| scene.world.connect()).collect();
+    let made = (0..count).map(|number| {
+        let payee: &Customer = &scene.customers[(number + 1) % scene.customers.len()];
+        let mut payments = payee.payments(channels[number % CHANNELS].clone());
+        async move {
+            let request = payee.receive(&new_id(), Some(AMOUNT_MSAT));
+            Ok::<_, tonic::Status>(payments.receive(request).await?.into_inner().invoice)
+        }
+    });
+    let made = stream::iter(made).buffered(MADE_AT_ONCE);
+    Ok(made.try_collect().await?)
+}
