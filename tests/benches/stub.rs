@@ -13,6 +13,7 @@ use domain::{
     },
 };
 use gateway::{Gateway, RateLimit};
+use placement::Bell;
 use ports::{
     Clock, Directory, Idempotency, Operations, Orgs, Reads, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -20,6 +21,7 @@ use ports::{
     journal::Seq,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
     orgs::{Answered, OrgsError},
+    placement::PlacementMap,
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -59,6 +61,8 @@ pub(crate) fn gateway() -> Gateway {
         clock: stub,
         network: Network::Regtest,
         rate_limit: RateLimit::per_second(NonZeroU32::MAX),
+        wakes: Arc::new(Bell::default()),
+        counts: None,
     }
 }
 
@@ -322,6 +326,10 @@ impl Idempotency for Stub {
 
 #[tonic::async_trait]
 impl Operations for Stub {
+    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+        Ok(PlacementMap::default())
+    }
+
     async fn register_node(&self, _: NewNode) -> Result<NodeRecord, RegisterError> {
         Err(RegisterError::Store(not_here()))
     }

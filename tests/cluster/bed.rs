@@ -9,6 +9,7 @@ use tests::{
     postgres::Postgres,
     process::{Process, switchyard},
     reach::channel,
+    way::Way,
     world::{Setup, World},
 };
 use tokio::time::{Duration, sleep, timeout};
@@ -58,6 +59,22 @@ impl Bed {
 
     pub(crate) fn url(&self) -> String {
         self.postgres.url()
+    }
+
+    pub(crate) fn database_port(&self) -> u16 {
+        self.postgres.port()
+    }
+
+    pub(crate) fn restart_database(&self) {
+        self.postgres.restart();
+    }
+
+    /// An engine that reaches the database only over this way.
+    pub(crate) async fn start_engine_over(&mut self, name: &str, way: &Way) {
+        let direct = format!(":{}/", self.postgres.port());
+        let url = self.postgres.url().replace(&direct, &format!(":{}/", way.port()));
+        let engine = start_engine(&url, &self.folder, name, name).await.expect("it starts");
+        self.engines.insert(name.to_owned(), engine.0);
     }
 
     /// A life of an engine in a data folder of its own, whatever its name.

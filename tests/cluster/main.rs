@@ -7,4 +7,5 @@ mod bed;
 mod broken;
 mod load;
 mod starts;
+mod storms;
 mod traced;

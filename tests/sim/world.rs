@@ -18,6 +18,7 @@ use lightning_sim::{
     model::{self, Chain, NodeOptions, Policy, Role},
     port::Port,
 };
+use placement::Bell;
 use ports::{
     Clock, Directory, Orgs,
     directory::{NodeRecord, OrgRecord},
@@ -223,6 +224,7 @@ impl World {
             directory: store.clone(),
             guard: store.clone(),
             placement: store,
+            wakes: Arc::new(Bell::default()),
             clock: self.sim.clock.clone(),
             connect: Arc::new(move |record| {
                 let station = stations.iter().find(|station| station.record.id == record.id);

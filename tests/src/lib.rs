@@ -6,5 +6,6 @@ pub mod plain_http;
 pub mod postgres;
 pub mod process;
 pub mod reach;
+pub mod way;
 pub mod world;
 pub mod writer;

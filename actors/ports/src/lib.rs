@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod directory;
 pub mod guard;
+pub mod hints;
 pub mod idempotency;
 pub mod journal;
 pub mod lightning;
@@ -18,6 +19,7 @@ pub mod receipts;
 pub use clock::Clock;
 pub use directory::Directory;
 pub use guard::Guard;
+pub use hints::{SharedCounts, Wakes};
 pub use idempotency::Idempotency;
 pub use journal::Journal;
 pub use lightning::LightningNode;

@@ -10,7 +10,7 @@ use std::{
 
 use domain::{Msat, Network, NodeId, OrgId, PaymentId, Preimage, Timestamp, org::Command};
 use ports::{
-    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts,
+    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, Wakes,
     directory::NodeRecord,
     journal::{self, Question},
     lightning::NodeError,
@@ -52,6 +52,7 @@ pub struct Sockets {
     pub directory: Arc<dyn Directory>,
     pub guard: Arc<dyn Guard>,
     pub placement: Arc<dyn Placement>,
+    pub wakes: Arc<dyn Wakes>,
     pub clock: Arc<dyn Clock>,
     pub connect: Connect,
     /// Draws a secret that nobody can guess.

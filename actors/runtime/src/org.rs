@@ -304,6 +304,9 @@ impl OrgActor {
                     news.iter().for_each(|row| house.open_payments.tell(org, row));
                     effects.into_iter().for_each(|effect| effect::perform(&house, org, effect));
                     news.iter().for_each(|row| house.waiters.tell(org, row));
+                    if !news.is_empty() {
+                        house.sockets.wakes.tell(org);
+                    }
                     answer
                 }
                 Err(why) => {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     log,
-    pod::{Advertised, PodName},
+    pod::{Advertised, PodName, RedisUrl},
     traces,
 };
 
@@ -30,6 +30,7 @@ pub struct Settings {
     pub admin_listen: Option<SocketAddr>,
     pub engine_listen: Option<SocketAddr>,
     pub advertise: Option<Advertised>,
+    pub redis: Option<RedisUrl>,
     pub name: Option<PodName>,
     pub ready_file: Option<PathBuf>,
     pub store: Option<StoreChoice>,
@@ -57,6 +58,8 @@ pub struct Config {
     pub engine_listen: Listen,
     /// Where other pods reach this one; `None`: where it listens.
     pub advertise: Option<Advertised>,
+    /// For hints between pods; `None`: they do without.
+    pub redis: Option<RedisUrl>,
     /// The same in this pod's next life, and of no other; `None`: where other pods reach it.
     pub name: Option<PodName>,
     pub ready_file: PathBuf,
@@ -181,6 +184,7 @@ impl Settings {
             admin_listen: self.admin_listen.or(under.admin_listen),
             engine_listen: self.engine_listen.or(under.engine_listen),
             advertise: self.advertise.or(under.advertise),
+            redis: self.redis.or(under.redis),
             name: self.name.or(under.name),
             ready_file: self.ready_file.or(under.ready_file),
             store: self.store.or(under.store),
@@ -203,6 +207,7 @@ impl Settings {
             admin_listen: self.admin_listen.map_or(Listen::Usual(ADMIN_LISTEN), Listen::Asked),
             engine_listen: self.engine_listen.map_or(Listen::Usual(ENGINE_LISTEN), Listen::Asked),
             advertise: self.advertise,
+            redis: self.redis,
             name: self.name,
             store: self.store.unwrap_or(StoreChoice::Sqlite),
             network: self.network.unwrap_or(Network::Regtest),

@@ -17,6 +17,6 @@ pub mod watch;
 pub use clock::SystemClock;
 pub use config::{Config, ConfigError, Listen, Settings, StoreChoice};
 pub use exit::Exit;
-pub use pod::{Advertised, PodName};
+pub use pod::{Advertised, PodName, RedisUrl};
 pub use stop::Signals;
 pub use telemetry::{Telemetry, TelemetryError};

@@ -1,6 +1,6 @@
 //! How a pod is known to the others of its cluster.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -61,6 +61,40 @@ impl FromStr for PodName {
 
 impl<'de> Deserialize<'de> for PodName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<PodName, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Where Redis is: `redis://…`, which may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisUrl(redacted)")
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<RedisUrl, &'static str> {
+        match text.strip_prefix("redis://") {
+            Some(place) if !place.is_empty() => Ok(RedisUrl(text.to_owned())),
+            // Not repeated: it may hold a password.
+            Some(_) | None => Err("must be redis://host:port"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RedisUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<RedisUrl, D::Error> {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }

@@ -5,18 +5,22 @@
 //! costs money: every call carries an id that is the same on each retry, the owner looks it up before
 //! anything else, and only the store's epoch says who can write.
 
+mod bell;
 mod channels;
 mod failure;
 mod forward;
 mod limits;
 mod nodes;
 mod owners;
+mod redis;
 mod road;
 mod secret;
 mod server;
 mod trace;
 
+pub use bell::Bell;
 pub use forward::Forward;
 pub use owners::Owners;
+pub use redis::Redis;
 pub use secret::{ClusterSecret, SecretUnusable};
 pub use server::{ServeError, Served, serve};

@@ -13,7 +13,7 @@ use domain::{
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
     Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Peers,
-    Placement, Reads, Receipts, directory::NodeRecord, lightning::NodeError,
+    Placement, Reads, Receipts, Wakes, directory::NodeRecord, lightning::NodeError,
 };
 pub use runtime::Membership;
 use runtime::{Platform, Settings, Sockets};
@@ -32,6 +32,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// `None`: it is the only process of the installation.
     pub membership: Option<Membership>,
+    /// Told of what is committed.
+    pub wakes: Arc<dyn Wakes>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,7 @@ impl Engine {
             directory: store.clone(),
             guard: store.clone(),
             placement: store.clone(),
+            wakes: config.wakes,
             clock: config.clock.clone(),
             connect: Arc::new(connect),
             draw_preimage: Arc::new(draw_preimage),

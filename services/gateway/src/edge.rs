@@ -49,7 +49,7 @@ impl Edge {
     pub(crate) fn new(gateway: Gateway, stopping: watch::Receiver<bool>) -> Edge {
         Edge {
             keys: Keys::new(gateway.directory.clone(), gateway.clock.clone()),
-            rates: Rates::new(gateway.rate_limit),
+            rates: Rates::new(gateway.rate_limit, gateway.counts.is_some()),
             gateway,
             watches: Arc::new(Semaphore::new(limits::WATCHES_MAX)),
             send_streams: Arc::new(Semaphore::new(limits::SEND_STREAMS_MAX)),

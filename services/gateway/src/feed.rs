@@ -77,6 +77,7 @@ async fn tell_all(
         if is_idle {
             tokio::select! {
                 () = sleep(limits::EVENTS_EVERY) => {}
+                () = edge.gateway.wakes.woken(caller.org) => {}
                 () = edge.stopped() => return Err(broken_off("this server stops")),
                 () = tell.closed() => return Ok(()),
             }

@@ -20,6 +20,7 @@ mod public;
 mod rate;
 mod rest;
 mod serve;
+mod share;
 mod streams;
 mod typed;
 mod wallets;
@@ -28,7 +29,7 @@ mod watch;
 use std::sync::Arc;
 
 use domain::Network;
-use ports::{Clock, Directory, Idempotency, Operations, Orgs, Reads};
+use ports::{Clock, Directory, Idempotency, Operations, Orgs, Reads, SharedCounts, Wakes};
 
 pub use auth::{AdminToken, TokenTooShort};
 pub use rate::RateLimit;
@@ -45,4 +46,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     pub network: Network,
     pub rate_limit: RateLimit,
+    /// Word of what was committed, for those who follow events.
+    pub wakes: Arc<dyn Wakes>,
+    /// What other gateways count of the same keys; `None`: there are no others.
+    pub counts: Option<Arc<dyn SharedCounts>>,
 }

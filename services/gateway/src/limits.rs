@@ -126,3 +126,13 @@ pub(crate) const PAGE_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 
 /// Findings listed by an audit; the rest are counted.
 pub(crate) const FINDINGS_MAX: usize = 1_000;
+
+/// How often gateways tell each other what they have let in: until then a key may have its limit at each.
+pub(crate) const COUNTS_SHARED_EVERY: Duration = Duration::from_millis(100);
+
+/// For how many rounds a key that no longer calls is asked about.
+pub(crate) const QUIET_ROUNDS: u32 = 20;
+
+/// What others may take of a key's refill at the most: fifteen of sixteen parts, so that a store of counts
+/// that lies can slow a key down and not stop it.
+pub(crate) const OTHERS_SHARE: (u128, u128) = (15, 16);

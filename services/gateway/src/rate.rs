@@ -1,8 +1,12 @@
 //! How often one key may call.
 
 use std::{
+    collections::HashMap,
     num::NonZeroU32,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -42,15 +46,40 @@ pub(crate) struct Rates {
     limiter: Limiter,
     limit: RateLimit,
     taken: AtomicUsize,
+    /// Calls that other gateways have not been told of; `None` where there are no others.
+    untold: Option<Mutex<HashMap<KeyId, u32>>>,
 }
 
 impl Rates {
-    pub(crate) fn new(limit: RateLimit) -> Rates {
+    pub(crate) fn new(limit: RateLimit, shared: bool) -> Rates {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
         let store = HashMapStateStore::default();
         let limiter: RateLimiter<_, _, _> = RateLimiter::new(quota, store, MonotonicClock);
         let limiter = limiter.with_middleware();
-        Rates { limiter, limit, taken: AtomicUsize::new(0) }
+        let untold = shared.then(Mutex::default);
+        Rates { limiter, limit, taken: AtomicUsize::new(0), untold }
+    }
+
+    pub(crate) fn limit(&self) -> RateLimit {
+        self.limit
+    }
+
+    /// Calls of each key since this was asked last, for the other gateways.
+    pub(crate) fn untold(&self) -> Vec<(KeyId, u32)> {
+        let Some(untold) = &self.untold else { return Vec::new() };
+        untold.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+
+    /// Other gateways have let in so many calls of the key: they are taken from what is left here, as far as
+    /// it goes.
+    pub(crate) fn charge(&self, key: KeyId, calls: u32) {
+        let mut left = calls;
+        while let Some(some) = NonZeroU32::new(left) {
+            match self.limiter.check_key_n(&key, some) {
+                Ok(Ok(_)) => return,
+                Ok(Err(_)) | Err(_) => left /= 2,
+            }
+        }
     }
 
     /// Takes one call of the key, if it has one left.
@@ -60,9 +89,15 @@ impl Rates {
         if taken.is_multiple_of(limits::RATES_SWEPT_EVERY) {
             self.limiter.retain_recent();
         }
-        let Rates { limit, .. } = *self;
+        let limit = self.limit;
         match self.limiter.check_key(&key) {
-            Ok(state) => Ok(Allowance { limit, left: left(&state) }),
+            Ok(state) => {
+                if let Some(untold) = &self.untold {
+                    let mut untold = untold.lock().unwrap_or_else(PoisonError::into_inner);
+                    *untold.entry(key).or_default() += 1;
+                }
+                Ok(Allowance { limit, left: left(&state) })
+            }
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
                 let wait_s = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -122,5 +157,31 @@ fn write(headers: &mut HeaderMap, limit: RateLimit, left: u32, reset_s: u64) {
     for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
         let value = HeaderValue::try_from(value).expect("numbers are plain ASCII");
         headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_others_have_let_in_is_taken_from_what_is_left() {
+        let limit = |number| NonZeroU32::new(number).unwrap();
+        let rates = Rates::new(RateLimit { per_second: limit(1), burst: limit(10) }, true);
+        let (key, other) = (KeyId::new(Uuid::from_u128(1)), KeyId::new(Uuid::from_u128(2)));
+        assert_eq!(rates.take(key).unwrap().left, 9);
+        rates.charge(key, 4);
+        assert_eq!(rates.take(key).unwrap().left, 4);
+        // More than there is takes what it can.
+        rates.charge(key, 1_000_000);
+        rates.charge(key, 2);
+        assert!(rates.take(key).is_err());
+        assert_eq!(rates.take(other).unwrap().left, 9);
+        let mut untold = rates.untold();
+        untold.sort();
+        assert_eq!(untold, [(key, 2), (other, 1)]);
+        assert_eq!(rates.untold(), []);
     }
 }

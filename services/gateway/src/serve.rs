@@ -29,7 +29,7 @@ use crate::{
     Gateway, admin,
     auth::{AdminToken, TokenGuard},
     edge::Edge,
-    limits, places, public, rest,
+    limits, places, public, rest, share,
     typed::Typed,
     watch::WatchLayer,
 };
@@ -53,6 +53,10 @@ pub async fn serve_public(
     // HTTP/1.1 is for REST; gRPC over it is refused by its own clients.
     let router = server(limits::ANSWER_WITHIN).accept_http1(true).add_routes(both);
     let keeping = tokio::spawn(keep(edge.clone()));
+    if let Some(counts) = edge.gateway.counts.clone() {
+        // It ends with the listener.
+        tokio::spawn(share::keep(edge.clone(), counts));
+    }
     let served = run(listener, router, stop, shutdown).await;
     // It ends with the listener.
     let _ = keeping.await;

@@ -65,10 +65,6 @@ impl Child {
         &self.spec.what
     }
 
-    pub(crate) fn data(&self) -> &Path {
-        &self.spec.data
-    }
-
     /// `None`: it has ended.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.id()

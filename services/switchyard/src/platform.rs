@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bootstrap::{Config, Exit, StoreChoice, SystemClock, Telemetry, files::FolderLock};
 use engine::{Engine, StartError, Store};
 use gateway::{Gateway, RateLimit};
-use ports::Clock;
+use placement::Bell;
+use ports::{Clock, Wakes};
 use store::Sqlite;
 
 use crate::{
@@ -100,8 +101,13 @@ async fn start_engine<S: Store + 'static>(
     store: Arc<S>,
 ) -> Result<(Engine, Gateway), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let settings =
-        engine::Config { network: config.network, clock: clock.clone(), membership: None };
+    let wakes: Arc<dyn Wakes> = Arc::new(Bell::default());
+    let settings = engine::Config {
+        network: config.network,
+        clock: clock.clone(),
+        membership: None,
+        wakes: wakes.clone(),
+    };
     let engine = Engine::start(store.clone(), settings).await?;
     let gateway = Gateway {
         orgs: engine.orgs(),
@@ -112,6 +118,8 @@ async fn start_engine<S: Store + 'static>(
         clock,
         network: config.network,
         rate_limit: RateLimit::per_second(config.calls_per_second),
+        wakes,
+        counts: None,
     };
     Ok((engine, gateway))
 }

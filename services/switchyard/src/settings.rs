@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use bootstrap::{Config, Settings, StoreChoice, Telemetry, config, files, log, traces};
+use bootstrap::{Config, RedisUrl, Settings, StoreChoice, Telemetry, config, files, log, traces};
 use clap::Args;
 use domain::Network;
 
@@ -22,6 +22,9 @@ pub(crate) struct Common {
     /// mainnet, testnet, signet, mutinynet or regtest [default: regtest].
     #[arg(long, value_parser = config::parse_network)]
     network: Option<Network>,
+    /// redis://…, for hints between the pods of a cluster [default: they do without].
+    #[arg(long, value_name = "URL")]
+    redis: Option<RedisUrl>,
     /// What the log on stderr says, as in RUST_LOG.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -62,6 +65,7 @@ impl Common {
             ready_file: self.ready_file,
             store: self.store,
             network: self.network,
+            redis: self.redis,
             log: self.log,
             log_format: self.log_format,
             metrics_listen: self.metrics_listen,

@@ -26,6 +26,9 @@ async fn payments_are_asked_of_the_owner_and_read_from_the_store() {
         let row = cluster.forward.wait(ORG, payment(1), WITHIN).await.unwrap();
         assert_eq!(row, Row::Outgoing(sent.payment));
     }
+    let asked = cluster.forward.cancel(ORG, payment(2), WITHIN).await.unwrap();
+    assert!(matches!(asked, Row::Incoming(asked) if asked.id == payment(2)));
+    assert_eq!(one.engine.asked().last().unwrap(), "cancel 2");
     assert_eq!(one.engine.asked()[..4], ["send 1", "receive 2", "wait 1", "send 1"]);
     assert_eq!(two.engine.asked(), [""; 0]);
 }

@@ -12,6 +12,7 @@ use super::{
     amount::{self, AmountBody, Units, check_currency},
     json,
     refusal::Refusal,
+    request,
 };
 
 /// Of an invoice whose caller names no expiry.

@@ -9,6 +9,8 @@ use bitcoin::{
 use domain::{EnvironmentId, Network, OrgId, PaymentId, Preimage, WalletId};
 use gateway::{AdminToken, Gateway, RateLimit, serve_admin, serve_public};
 use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+use placement::Bell;
+use ports::SharedCounts;
 use proto::{
     Problem,
     admin::v1::{
@@ -56,11 +58,13 @@ pub(crate) struct World {
 pub(crate) struct How {
     pub(crate) network: Network,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) counts: Option<Arc<dyn SharedCounts>>,
 }
 
 impl Default for How {
     fn default() -> How {
-        How { network: Network::Regtest, rate_limit: RateLimit::per_second(NonZeroU32::MAX) }
+        let rate_limit = RateLimit::per_second(NonZeroU32::MAX);
+        How { network: Network::Regtest, rate_limit, counts: None }
     }
 }
 
@@ -141,6 +145,8 @@ impl World {
             clock: fake.clone(),
             network: how.network,
             rate_limit: how.rate_limit,
+            wakes: Arc::new(Bell::default()),
+            counts: how.counts,
         };
         let (public, public_at) = listener().await;
         let (private, private_at) = listener().await;

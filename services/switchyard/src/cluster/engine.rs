@@ -15,11 +15,12 @@ use bootstrap::{
 use clap::Args;
 use engine::{Engine, Membership};
 use placement::{ClusterSecret, Forward, Owners, ServeError, Served};
+use ports::Wakes;
 use serde_json::Value;
 use store::Postgres;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
-use super::secret;
+use super::{hints::Hints, secret};
 use crate::{
     door::{listener_failed, told},
     failure::{Failure, chain},
@@ -71,6 +72,7 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
 /// A running engine, life after life.
 struct Pod {
     store: Arc<Postgres>,
+    wakes: Arc<dyn Wakes>,
     network: domain::Network,
     membership: Membership,
     life: Option<Engine>,
@@ -98,8 +100,10 @@ impl Pod {
         let (served, stop) = (watch::Sender::new(None), watch::Sender::new(false));
         let mut servers = JoinSet::new();
         servers.spawn(placement::serve(listener, served.subscribe(), secret, told(&stop)));
+        let Hints { wakes, .. } = Hints::begin(config)?;
         let mut pod = Pod {
             store,
+            wakes,
             network: config.network,
             membership,
             life: None,
@@ -121,6 +125,7 @@ impl Pod {
             network: self.network,
             clock: Arc::new(SystemClock),
             membership: Some(self.membership.clone()),
+            wakes: self.wakes.clone(),
         };
         Engine::start(self.store.clone(), settings).await
     }
@@ -204,9 +209,8 @@ impl Process for Pod {
     async fn failed(&mut self) -> Failure {
         loop {
             let over = async {
-                match &self.life {
-                    Some(engine) => engine.taken_over().await,
-                    None => {}
+                if let Some(engine) = &self.life {
+                    engine.taken_over().await;
                 }
             };
             tokio::select! {

@@ -14,7 +14,7 @@ use ports::Directory as _;
 use serde_json::Value;
 use store::Postgres;
 
-use super::secret;
+use super::{hints::Hints, secret};
 use crate::{
     door::{self, AdminSecret, Door},
     failure::Failure,
@@ -70,6 +70,7 @@ impl Front {
         same_network(config, &store).await?;
         let owners = Owners::begin(store.clone());
         let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
+        let Hints { wakes, counts } = Hints::begin(config)?;
         let gateway = Gateway {
             orgs: forward.clone(),
             reads: store.clone(),
@@ -79,6 +80,8 @@ impl Front {
             clock: Arc::new(SystemClock),
             network: config.network,
             rate_limit: RateLimit::per_second(config.calls_per_second),
+            wakes,
+            counts,
         };
         let admin_token = admin_secret.text.clone();
         let door = Door::open(public, admin, gateway, admin_secret);

@@ -3,6 +3,7 @@
 mod engine;
 mod gateway;
 mod guide;
+mod hints;
 mod local;
 mod postgres;
 
