@@ -15,7 +15,7 @@ use tests::{
 use tokio::time::{Duration, sleep, timeout};
 use tonic::transport::Channel;
 
-pub(crate) const SECRET: &str = "the secret of the cluster that is tested";
+pub(crate) const SECRET: &str = "the-secret-of-the-cluster-that-is-tested";
 
 const SETTLES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -73,7 +73,7 @@ impl Bed {
     pub(crate) async fn start_engine_over(&mut self, name: &str, way: &Way) {
         let direct = format!(":{}/", self.postgres.port());
         let url = self.postgres.url().replace(&direct, &format!(":{}/", way.port()));
-        let engine = start_engine(&url, &self.folder, name, name).await.expect("it starts");
+        let engine = start_engine(&url, &self.folder, name, name, &[]).await.expect("it starts");
         self.engines.insert(name.to_owned(), engine.0);
     }
 

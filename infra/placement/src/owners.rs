@@ -38,6 +38,14 @@ impl Owners {
         Arc::new(Owners { seen: receiver, wrong, keeper })
     }
 
+    /// Returns when the map has been read for the first time, or cannot be for now.
+    pub async fn are_known(&self) {
+        let mut seen = self.seen.clone();
+        let read = seen.wait_for(|seen| seen.read_at.is_some());
+        // Whoever asks later is told that it has not answered yet.
+        let _ = timeout(limits::MAP_WITHIN, read).await;
+    }
+
     pub fn map(&self) -> Arc<PlacementMap> {
         self.seen.borrow().map.clone()
     }
@@ -92,12 +100,12 @@ async fn keep(placement: Arc<dyn Placement>, seen: watch::Sender<Seen>, wrong: A
         match timeout(limits::MAP_WITHIN, placement.map()).await {
             Ok(Ok(map)) => {
                 seen.send_if_modified(|seen| {
-                    seen.read_at = Some(Instant::now());
+                    let first = seen.read_at.replace(Instant::now()).is_none();
                     let changed = *seen.map != map;
                     if changed {
                         seen.map = Arc::new(map);
                     }
-                    changed
+                    changed || first
                 });
             }
             Ok(Err(error)) => tracing::warn!(%error, "the map of the cluster could not be read"),

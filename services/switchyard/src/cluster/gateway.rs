@@ -69,6 +69,7 @@ impl Front {
         let store = stores::shared(config).await?;
         same_network(config, &store).await?;
         let owners = Owners::begin(store.clone());
+        owners.are_known().await;
         let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
         let Hints { wakes, counts } = Hints::begin(config)?;
         let gateway = Gateway {

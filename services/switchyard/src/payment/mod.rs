@@ -211,6 +211,7 @@ impl Payment {
                 Ok(Exit::Done)
             }
             Command::Cancel { id, wait_seconds } => {
+                let mut to = to.customer().await?;
                 let wait = Some(wait_seconds);
                 let request = v1::CancelRequest { id: id.to_string(), wait_seconds: wait };
                 let within = Duration::from_secs(wait_seconds.into()) + ANSWERS_WITHIN;
