@@ -36,6 +36,11 @@ impl Bed {
 
     /// The same, each process with more flags.
     pub(crate) async fn start_with(engines: usize, flags: &[String]) -> Bed {
+        Bed::start_each(engines, flags, flags).await
+    }
+
+    /// The same, with flags of their own for engines and gateways.
+    pub(crate) async fn start_each(engines: usize, flags: &[String], gateway: &[String]) -> Bed {
         let postgres = Postgres::start();
         let folder = TempDir::new().expect("there is room");
         let mut running = BTreeMap::new();
@@ -48,7 +53,7 @@ impl Bed {
             postgres: Some(postgres.url()),
             huge_liquidity: true,
             gateway_of: Some(SECRET.to_owned()),
-            flags: flags.to_vec(),
+            flags: gateway.to_vec(),
             ..Setup::default()
         };
         let world = World::start(setup).await.expect("it starts");
@@ -90,9 +95,13 @@ impl Bed {
 
     /// Another gateway, and a connection to it for customers.
     pub(crate) async fn another_gateway(&mut self) -> Channel {
+        self.another_gateway_with(&[]).await
+    }
+
+    pub(crate) async fn another_gateway_with(&mut self, flags: &[String]) -> Channel {
         let data = self.folder.path().join(format!("gateway-{}", self.gateways.len() + 2));
         let mut command = pod("gateway", &self.postgres.url(), &data);
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(flags);
         let ready_file = data.join("ready.json");
         let started = Process::start("gateway", command, self.folder.path(), &ready_file).await;
         let (process, ready) = started.expect("it starts");

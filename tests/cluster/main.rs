@@ -5,6 +5,7 @@
 
 mod bed;
 mod broken;
+mod hints;
 mod load;
 mod starts;
 mod storms;

@@ -157,8 +157,9 @@ impl World {
     async fn cancel(&self, org: OrgId, payment: PaymentId) {
         let name = format!("cancel of {}", tag('P', payment));
         let within = Duration::from_millis(self.sim.draw(|random| random.between(1, 5_000)));
-        let (answer, _) =
-            self.insist(&name, |platform| platform_cancel(platform, org, payment, within)).await;
+        let (answer, _) = self
+            .insist(&name, org, |platform| platform_cancel(platform, org, payment, within))
+            .await;
         let memory = self.sim.memory.clone();
         match answer {
             Ok(Row::Outgoing(told)) => {

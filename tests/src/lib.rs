@@ -6,6 +6,7 @@ pub mod plain_http;
 pub mod postgres;
 pub mod process;
 pub mod reach;
+pub mod redis;
 pub mod way;
 pub mod world;
 pub mod writer;

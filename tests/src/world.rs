@@ -437,7 +437,7 @@ impl Customer {
         LinesClient::new(self.wire(channel))
     }
 
-    fn wire(&self, channel: Channel) -> Wire {
+    pub fn wire(&self, channel: Channel) -> Wire {
         let key = self.key.parse().expect("a key is ASCII");
         InterceptedService::new(channel, Secret("x-api-key", key))
     }

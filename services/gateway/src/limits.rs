@@ -136,3 +136,7 @@ pub(crate) const QUIET_ROUNDS: u32 = 20;
 /// What others may take of a key's refill at the most: fifteen of sixteen parts, so that a store of counts
 /// that lies can slow a key down and not stop it.
 pub(crate) const OTHERS_SHARE: (u128, u128) = (15, 16);
+
+/// For how many rounds at the most a key pays for what others have let in: two seconds, as long as its
+/// burst lasts.
+pub(crate) const ROUNDS_BEHIND: u32 = 20;

@@ -46,8 +46,17 @@ pub(crate) struct Rates {
     limiter: Limiter,
     limit: RateLimit,
     taken: AtomicUsize,
-    /// Calls that other gateways have not been told of; `None` where there are no others.
-    untold: Option<Mutex<HashMap<KeyId, u32>>>,
+    /// `None` where there are no other gateways.
+    others: Option<Mutex<HashMap<KeyId, Shared>>>,
+}
+
+/// What this gateway and the others have to tell each other of one key.
+#[derive(Clone, Copy, Default)]
+struct Shared {
+    /// Calls let in here that the others have not been told of.
+    untold: u32,
+    /// Calls that the others have let in: they are taken before any of here.
+    owed: u32,
 }
 
 impl Rates {
@@ -56,30 +65,44 @@ impl Rates {
         let store = HashMapStateStore::default();
         let limiter: RateLimiter<_, _, _> = RateLimiter::new(quota, store, MonotonicClock);
         let limiter = limiter.with_middleware();
-        let untold = shared.then(Mutex::default);
-        Rates { limiter, limit, taken: AtomicUsize::new(0), untold }
+        let others = shared.then(Mutex::default);
+        Rates { limiter, limit, taken: AtomicUsize::new(0), others }
     }
 
     pub(crate) fn limit(&self) -> RateLimit {
         self.limit
     }
 
-    /// Calls of each key since this was asked last, for the other gateways.
-    pub(crate) fn untold(&self) -> Vec<(KeyId, u32)> {
-        let Some(untold) = &self.untold else { return Vec::new() };
-        untold.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    fn with<T>(&self, key: KeyId, change: impl FnOnce(&mut Shared) -> T) -> Option<T> {
+        let mut others = self.others.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(change(others.entry(key).or_default()))
     }
 
-    /// Other gateways have let in so many calls of the key: they are taken from what is left here, as far as
-    /// it goes.
+    /// Calls of each key since this was asked last, for the other gateways.
+    pub(crate) fn untold(&self) -> Vec<(KeyId, u32)> {
+        let Some(others) = &self.others else { return Vec::new() };
+        let mut others = others.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = others.iter_mut().map(|(key, it)| (*key, std::mem::take(&mut it.untold)));
+        let told = told.filter(|(_, calls)| *calls > 0).collect();
+        others.retain(|_, it| it.owed > 0);
+        told
+    }
+
+    /// Other gateways have let in so many calls of the key.
     pub(crate) fn charge(&self, key: KeyId, calls: u32) {
-        let mut left = calls;
-        while let Some(some) = NonZeroU32::new(left) {
-            match self.limiter.check_key_n(&key, some) {
-                Ok(Ok(_)) => return,
-                Ok(Err(_)) | Err(_) => left /= 2,
-            }
+        if calls > 0 {
+            let most = self.limit.burst.get();
+            self.with(key, |it| it.owed = it.owed.saturating_add(calls).min(most));
         }
+    }
+
+    /// Takes what others have let in, as far as it goes.
+    fn settle(&self, key: KeyId) {
+        self.with(key, |it| {
+            while it.owed > 0 && self.limiter.check_key(&key).is_ok() {
+                it.owed -= 1;
+            }
+        });
     }
 
     /// Takes one call of the key, if it has one left.
@@ -90,12 +113,10 @@ impl Rates {
             self.limiter.retain_recent();
         }
         let limit = self.limit;
+        self.settle(key);
         match self.limiter.check_key(&key) {
             Ok(state) => {
-                if let Some(untold) = &self.untold {
-                    let mut untold = untold.lock().unwrap_or_else(PoisonError::into_inner);
-                    *untold.entry(key).or_default() += 1;
-                }
+                self.with(key, |it| it.untold += 1);
                 Ok(Allowance { limit, left: left(&state) })
             }
             Err(until) => {
@@ -174,9 +195,8 @@ mod tests {
         assert_eq!(rates.take(key).unwrap().left, 9);
         rates.charge(key, 4);
         assert_eq!(rates.take(key).unwrap().left, 4);
-        // More than there is takes what it can.
+        // What is owed comes first.
         rates.charge(key, 1_000_000);
-        rates.charge(key, 2);
         assert!(rates.take(key).is_err());
         assert_eq!(rates.take(other).unwrap().left, 9);
         let mut untold = rates.untold();

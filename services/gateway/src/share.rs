@@ -26,44 +26,69 @@ pub(crate) async fn keep(edge: Arc<Edge>, counts: Arc<dyn SharedCounts>) {
         let most = known.most(edge.rates.limit(), Instant::now());
         for ((key, own), sum) in mine.into_iter().zip(sums) {
             let others = known.others(key, own, sum);
-            edge.rates.charge(key, others.min(most));
+            edge.rates.charge(key, known.in_this_round(key, others, most));
         }
     }
 }
 
 #[derive(Default)]
 struct Known {
-    /// The sum of each key that has called here lately, and for how many rounds it has not.
-    sums: HashMap<KeyId, (u64, u32)>,
+    /// Of each key that has called here lately.
+    keys: HashMap<KeyId, Sum>,
     last: Option<Instant>,
+    /// Thousandths of a call that were left over in the last round.
+    carried: u128,
+}
+
+#[derive(Clone, Copy)]
+struct Sum {
+    sum: u64,
+    /// For how many rounds it has not called.
+    quiet: u32,
+    /// What others have let in beyond what may be taken in one round.
+    behind: u32,
 }
 
 impl Known {
     /// A key that has called lately is asked about also when it was quiet here in this round.
     fn with_the_quiet(&mut self, mine: Vec<(KeyId, u32)>) -> Vec<(KeyId, u32)> {
         let mut all: HashMap<KeyId, u32> = mine.into_iter().collect();
-        self.sums.retain(|key, (_, quiet)| {
-            *quiet = if all.contains_key(key) { 0 } else { *quiet + 1 };
-            *quiet <= limits::QUIET_ROUNDS
+        self.keys.retain(|key, known| {
+            known.quiet = if all.contains_key(key) { 0 } else { known.quiet + 1 };
+            known.quiet <= limits::QUIET_ROUNDS
         });
-        self.sums.keys().for_each(|key| _ = all.entry(*key).or_default());
+        self.keys.keys().for_each(|key| _ = all.entry(*key).or_default());
         all.into_iter().collect()
     }
 
     /// Calls of the key at other gateways since the last round. A sum that has shrunk has begun anew.
     fn others(&mut self, key: KeyId, own: u32, sum: u64) -> u32 {
-        let before = self.sums.insert(key, (sum, 0)).map(|(sum, _)| sum);
-        let grown = before.and_then(|before| sum.checked_sub(before)).unwrap_or(own.into());
-        u32::try_from(grown.saturating_sub(own.into())).unwrap_or(u32::MAX)
+        let known = self.keys.entry(key).or_insert(Sum { sum: 0, quiet: 0, behind: 0 });
+        let before = std::mem::replace(&mut known.sum, sum);
+        // The first sum may be an hour old.
+        let grown = if before == 0 { None } else { sum.checked_sub(before) };
+        let others = grown.unwrap_or(own.into()).saturating_sub(own.into());
+        u32::try_from(others).unwrap_or(u32::MAX)
+    }
+
+    /// What is taken now; the rest in the next rounds.
+    fn in_this_round(&mut self, key: KeyId, others: u32, most: u32) -> u32 {
+        let Some(known) = self.keys.get_mut(&key) else { return 0 };
+        let all = known.behind.saturating_add(others);
+        let now = all.min(most);
+        // A lie is not held against the key for longer than a second.
+        known.behind = (all - now).min(most.saturating_mul(limits::ROUNDS_BEHIND));
+        now
     }
 
     /// The most that others may take of one key in this round.
     fn most(&mut self, limit: RateLimit, now: Instant) -> u32 {
         let last = self.last.replace(now);
         let round = last.map_or(limits::COUNTS_SHARED_EVERY, |last| now - last);
-        let refilled = u128::from(limit.per_second.get()) * round.as_millis() / 1_000;
-        let most = refilled * limits::OTHERS_SHARE.0 / limits::OTHERS_SHARE.1;
-        u32::try_from(most).unwrap_or(u32::MAX)
+        let refilled = u128::from(limit.per_second.get()) * round.as_millis();
+        let most = self.carried + refilled * limits::OTHERS_SHARE.0 / limits::OTHERS_SHARE.1;
+        self.carried = most % 1_000;
+        u32::try_from(most / 1_000).unwrap_or(u32::MAX)
     }
 }
 
@@ -87,6 +112,17 @@ mod tests {
         // Flushed: the sum begins anew, and nobody is charged for it.
         assert_eq!(known.others(KEY, 3, 3), 0);
         assert_eq!(known.others(KEY, 0, 5), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_in_one_round_comes_in_the_next() {
+        let mut known = Known::default();
+        known.others(KEY, 1, 1);
+        assert_eq!(known.in_this_round(KEY, 5, 2), 2);
+        assert_eq!(known.in_this_round(KEY, 0, 2), 2);
+        assert_eq!(known.in_this_round(KEY, 0, 2), 1);
+        assert_eq!(known.in_this_round(KEY, u32::MAX, 2), 2);
+        assert_eq!(known.keys[&KEY].behind, 2 * limits::ROUNDS_BEHIND);
     }
 
     #[test]
