@@ -225,7 +225,24 @@ impl Placement for Store {
     }
 }
 
-/// What the faults of the plan do to it they do to leases and maps as well.
+impl Store {
+    /// A change of the map that may be refused, or made without an answer.
+    async fn doubtful<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if self.sim.strikes(|hazards| hazards.refuse) {
+            return Err(StoreError::Unavailable("refused".to_owned()));
+        }
+        let answer = self.around(what, call).await;
+        match self.sim.strikes(|hazards| hazards.lose_answer) {
+            true => Err(StoreError::Unknown("the answer was lost".to_owned())),
+            false => answer,
+        }
+    }
+}
+
 #[async_trait]
 impl Cluster for Store {
     async fn join(&self, pod: &Pod) -> Result<Timestamp, JoinError> {
@@ -233,11 +250,11 @@ impl Cluster for Store {
     }
 
     async fn bury(&self) -> Result<Vec<SessionId>, StoreError> {
-        self.around("bury", self.sim.memory.bury()).await
+        self.doubtful("bury", self.sim.memory.bury()).await
     }
 
     async fn claim(&self, session: SessionId, shards: &[Shard]) -> Result<Vec<Shard>, StoreError> {
-        self.around("claim", self.sim.memory.claim(session, shards)).await
+        self.doubtful("claim", self.sim.memory.claim(session, shards)).await
     }
 
     async fn hand_over(
@@ -246,7 +263,7 @@ impl Cluster for Store {
         shards: &[Shard],
         to: SessionId,
     ) -> Result<(), StoreError> {
-        self.around("hand over", self.sim.memory.hand_over(from, shards, to)).await
+        self.doubtful("hand over", self.sim.memory.hand_over(from, shards, to)).await
     }
 
     async fn leave(&self, session: SessionId) -> Result<(), StoreError> {

@@ -69,6 +69,16 @@ impl PlacementMap {
         self.pods.iter().find(|pod| pod.session == session)
     }
 
+    /// What is about to be read again, as far as it is known.
+    pub fn give(&mut self, shards: &[Shard], to: SessionId) {
+        let owners = Arc::make_mut(&mut self.owners);
+        for shard in shards {
+            if let Some(owner) = owners.get_mut(usize::from(shard.number())) {
+                *owner = Some(to);
+            }
+        }
+    }
+
     pub fn owner_of(&self, org: OrgId) -> Option<&Pod> {
         self.pod(self.owner(Shard::of(org))?)
     }

@@ -43,7 +43,7 @@ pub(crate) struct Place {
 #[derive(Default)]
 struct Seen {
     map: Arc<PlacementMap>,
-    /// On their way to another pod.
+    /// On their way to another pod, for as long as that takes.
     leaving: BTreeMap<Shard, SessionId>,
 }
 
@@ -109,10 +109,6 @@ impl Place {
         change(&mut self.seen.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn is_leaving(&self) -> bool {
-        !self.seen.read().unwrap_or_else(PoisonError::into_inner).leaving.is_empty()
-    }
-
     fn map(&self) -> Arc<PlacementMap> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).map.clone()
     }
@@ -142,16 +138,11 @@ impl House {
 
 /// Takes in who owns what: drops what this process no longer runs, and carries on what it runs now.
 fn learn(house: &Arc<House>, map: PlacementMap) {
-    if *house.place.map() == map && !house.place.is_leaving() {
+    if *house.place.map() == map {
         return;
     }
     let before = house.place.owned();
-    house.place.change(|seen| {
-        // Somebody else's by now, or not handed over after all.
-        let mine = |shard: &Shard| map.owner(*shard) == Some(house.place.session);
-        seen.leaving.retain(|shard, _| mine(shard));
-        seen.map = Arc::new(map);
-    });
+    house.place.change(|seen| seen.map = Arc::new(map));
     let now = house.place.owned();
     let lost: BTreeSet<Shard> = before.difference(&now).copied().collect();
     if !lost.is_empty() {
@@ -160,13 +151,17 @@ fn learn(house: &Arc<House>, map: PlacementMap) {
         let_go(house, orgs);
     }
     if now.difference(&before).next().is_some() {
-        let house = house.clone();
-        tokio::spawn(async move {
-            if let Err(error) = platform::carry_on(&house).await {
-                tracing::warn!(%error, "what is open in new shards could not be read");
-            }
-        });
+        carry_on_soon(house);
     }
+}
+
+fn carry_on_soon(house: &Arc<House>) {
+    let house = house.clone();
+    tokio::spawn(async move {
+        if let Err(error) = platform::carry_on(&house).await {
+            tracing::warn!(%error, "what is open in new shards could not be read");
+        }
+    });
 }
 
 /// Forgets what memory holds of organisations that another process runs.
@@ -324,7 +319,16 @@ async fn hand_over(
     house.registry.stop_where(orgs, "it moves to another process");
     let moved = cluster.hand_over(house.place.session, shards, to).await;
     let_go(house, orgs);
-    let map = cluster.map().await?;
-    learn(house, map);
+    house.place.change(|seen| {
+        shards.iter().for_each(|shard| _ = seen.leaving.remove(shard));
+        if moved.is_ok() {
+            Arc::make_mut(&mut seen.map).give(shards, to);
+        }
+    });
+    if moved.is_err() {
+        // Perhaps they are still ours, with nobody in them.
+        carry_on_soon(house);
+    }
+    learn(house, cluster.map().await?);
     moved
 }
