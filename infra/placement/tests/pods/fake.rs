@@ -242,6 +242,7 @@ fn outgoing(id: PaymentId, terms: SendTerms) -> Outgoing {
         attempts: Vec::new(),
         older_failures: Vec::new(),
         contradicted: false,
+        resolved: None,
         cancelled: false,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(1),
