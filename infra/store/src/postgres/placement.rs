@@ -53,12 +53,14 @@ const PODS: &str = "
 const OWNERS: &str = "
     select session, array_agg(shard) from shard_owner where session is not null group by session";
 
+/// Locked in their order, so that two that claim at once do not wait for each other.
 const CLAIM: &str = "
-    update shard_owner set session = $1
-    where shard = any($2)
+    with wanted as (select shard from shard_owner where shard = any($2) order by shard for update)
+    update shard_owner set session = $1 from wanted
+    where shard_owner.shard = wanted.shard
         and not exists (select from pod where pod.session = shard_owner.session)
         and exists (select from pod where session = $1 and lease_until > clock_timestamp())
-    returning shard";
+    returning shard_owner.shard";
 
 /// Waits for loads that are under way.
 const HAND_OVER: &str =

@@ -173,14 +173,14 @@ async fn a_full_stream_is_not_read() {
     };
     let world = World::new().await;
     let mut pipe = Pipe::open(&world, &world.book).await;
-    for number in 0..=PLACES {
+    for number in 1..=PLACES + 1 {
         let invoice = invoice_for(of(number), Some(1_000));
         pipe.send(world.book.send(payment(u128::from(number)), &invoice)).await;
     }
     for _ in 0..PLACES {
         pipe.accepted().await;
     }
-    let get = v1::GetPaymentRequest { id: payment(u128::from(PLACES)).to_string() };
+    let get = v1::GetPaymentRequest { id: payment(u128::from(PLACES + 1)).to_string() };
     for _ in 0..10 {
         let waiting = world.book.payments(&world).get_payment(get.clone()).await;
         assert_eq!(refusal(waiting), (Code::NotFound, "payment_not_found".to_owned()));
