@@ -56,4 +56,14 @@ impl StoreError {
             Self::AlreadyThere => ErrorClass::Conflict,
         }
     }
+
+    /// A stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "outcome_unknown",
+            Self::Corrupt(_) => "internal",
+            Self::AlreadyThere => "id_reused",
+        }
+    }
 }

@@ -94,16 +94,7 @@ fn read_orgs(failure: OrgsFailure) -> Result<OrgsError, WireError> {
 }
 
 pub(crate) fn of_store(error: &StoreError) -> Status {
-    problem(error.class(), store_code(error), error).with_detail(&store_failure(error))
-}
-
-fn store_code(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Unavailable(_) => "unavailable",
-        StoreError::Unknown(_) => "outcome_unknown",
-        StoreError::Corrupt(_) => "internal",
-        StoreError::AlreadyThere => "id_reused",
-    }
+    problem(error.class(), error.code(), error).with_detail(&store_failure(error))
 }
 
 fn store_failure(error: &StoreError) -> StoreFailure {

@@ -92,7 +92,7 @@ pub(crate) mod customer {
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {
-        veiled(error.class(), super::store_code(&error), &error.to_string())
+        veiled(error.class(), error.code(), &error.to_string())
     }
 
     fn veiled(class: ErrorClass, code: &'static str, inside: &str) -> Problem {
@@ -121,19 +121,10 @@ pub(crate) mod operator {
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {
-        Problem::new(error.class(), super::store_code(&error), error)
+        Problem::new(error.class(), error.code(), error)
     }
 
     pub(crate) fn register(error: RegisterError) -> Problem {
         Problem::new(error.class(), error.code(), error)
-    }
-}
-
-fn store_code(error: &ports::StoreError) -> &'static str {
-    match error {
-        ports::StoreError::Unavailable(_) => "unavailable",
-        ports::StoreError::Unknown(_) => "outcome_unknown",
-        ports::StoreError::Corrupt(_) => "internal",
-        ports::StoreError::AlreadyThere => "id_reused",
     }
 }
