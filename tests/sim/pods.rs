@@ -68,6 +68,7 @@ impl World {
 /// A life that others have buried ends once it sees that.
 pub(crate) async fn end_when_taken_over(running: Running) {
     tokio::select! {
+        biased;
         () = running.platform.taken_over() => running.life.end("others have buried it"),
         () = running.life.over() => {}
     }
