@@ -16,6 +16,15 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(5 + 3);
 /// Longer than a lease.
 const CUT_OFF_FOR: Duration = Duration::from_secs(8);
 
+/// Two engines, the second of which reaches the database only over the way.
+async fn one_over_a_way() -> (Bed, Way) {
+    let mut bed = Bed::start(1).await;
+    let way = Way::to(bed.database_port()).await;
+    bed.start_engine_over("engine-2", &way).await;
+    bed.settled().await;
+    (bed, way)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_is_started_again() {
     let bed = Bed::start(2).await;
@@ -37,10 +46,7 @@ async fn the_database_is_started_again() {
 /// committed; loading settles it (`architecture` §3.8).
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_database_break_again_and_again() {
-    let mut bed = Bed::start(1).await;
-    let way = Way::to(bed.database_port()).await;
-    bed.start_engine_over("engine-2", &way).await;
-    bed.settled().await;
+    let (bed, way) = one_over_a_way().await;
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
     let load = Load::begin(&bed.world, &bed.world.connect(), &customers);
     for _ in 0..20 {
@@ -56,10 +62,7 @@ async fn connections_to_the_database_break_again_and_again() {
 /// nothing when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_is_cut_off_from_the_database() {
-    let mut bed = Bed::start(1).await;
-    let way = Way::to(bed.database_port()).await;
-    bed.start_engine_over("engine-2", &way).await;
-    bed.settled().await;
+    let (mut bed, way) = one_over_a_way().await;
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
     let load = Load::begin(&bed.world, &bed.world.connect(), &customers);
     load.paid(20).await;

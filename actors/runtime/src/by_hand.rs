@@ -15,7 +15,11 @@ use ports::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{house::House, limits, node::NodeHandle};
+use crate::{
+    house::{House, unavailable},
+    limits,
+    node::NodeHandle,
+};
 
 impl House {
     pub(crate) async fn resolve(
@@ -105,8 +109,4 @@ async fn says(node: &NodeHandle, hash: PaymentHash, until: Option<Timestamp>) ->
         }
         PayUpdate::Failed { failure, .. } => NodeSays::Failed(failure),
     })
-}
-
-fn unavailable(error: StoreError) -> OrgsError {
-    OrgsError::Unavailable(error.to_string())
 }

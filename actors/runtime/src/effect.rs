@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use crate::{
     attempt::{self, Job},
-    house::House,
+    house::{House, unavailable},
     invoice,
     org::Order,
 };
@@ -69,9 +69,9 @@ pub(crate) fn perform(house: &Arc<House>, org: OrgId, effect: Effect) {
 async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: String) {
     fail::fail_point!("effect::before_claim");
     let here = house.claim(payee, request, text.clone()).await;
-    let taken = match (here, house.place.peers()) {
-        (Err(OrgsError::NotOwner { .. }), Some(peers)) => peers.claim(payee, request, text).await,
-        (taken, _) => taken,
+    let taken = match house.place.elsewhere(&here) {
+        Some(peers) => peers.claim(payee, request, text).await,
+        None => here,
     };
     if let Err(error) = taken {
         tracing::warn!(%payee, %error, "a claim was not taken; it will be driven again");
@@ -82,11 +82,9 @@ async fn claim(house: Arc<House>, payee: OrgId, request: ClaimRequest, text: Str
 async fn answer_claim(house: Arc<House>, payer: OrgId, payment: PaymentId, answer: ClaimAnswer) {
     fail::fail_point!("effect::before_answer_claim");
     let here = house.answer_claim(payer, payment, answer).await;
-    let taken = match (here, house.place.peers()) {
-        (Err(OrgsError::NotOwner { .. }), Some(peers)) => {
-            peers.answer_claim(payer, payment, answer).await
-        }
-        (taken, _) => taken,
+    let taken = match house.place.elsewhere(&here) {
+        Some(peers) => peers.answer_claim(payer, payment, answer).await,
+        None => here,
     };
     if let Err(error) = taken {
         tracing::warn!(%payer, %error, "an answer to a claim was not taken; it will be asked again");
@@ -104,8 +102,7 @@ impl House {
         let claim = Some((request.payer, request.payer_payment));
         let question = Question { org: payee, payment: request.payment, hash: None, claim };
         let seated = self.seated(payee).await?;
-        let known = self.lookups.ask(question).await;
-        let known = known.map_err(|error| OrgsError::Unavailable(error.to_string()))?;
+        let known = self.lookups.ask(question).await.map_err(unavailable)?;
         let command = Command::Claim { request, text, seen_before: known.claim_seen };
         let order = Order { remember: known.payment, ..command.into() };
         self.execute_on(&seated, order).await.map(|_| ())

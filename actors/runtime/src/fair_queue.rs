@@ -12,11 +12,12 @@ pub(crate) struct FairQueue<T> {
     waiting: HashMap<OrgId, VecDeque<T>>,
     /// Each that has something waiting, once.
     turns: VecDeque<OrgId>,
+    len: usize,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> FairQueue<T> {
-        FairQueue { waiting: HashMap::new(), turns: VecDeque::new() }
+        FairQueue { waiting: HashMap::new(), turns: VecDeque::new(), len: 0 }
     }
 }
 
@@ -27,6 +28,7 @@ impl<T> FairQueue<T> {
             self.turns.push_back(org);
         }
         own.push_back(item);
+        self.len += 1;
     }
 
     /// Puts back what was taken, the last first.
@@ -36,6 +38,7 @@ impl<T> FairQueue<T> {
             self.turns.push_front(org);
         }
         own.push_front(item);
+        self.len += 1;
     }
 
     /// The next of the organisation whose turn it is.
@@ -43,6 +46,7 @@ impl<T> FairQueue<T> {
         let org = self.turns.pop_front()?;
         let own = self.waiting.get_mut(&org)?;
         let item = own.pop_front()?;
+        self.len -= 1;
         match own.is_empty() {
             true => drop(self.waiting.remove(&org)),
             false => self.turns.push_back(org),
@@ -55,6 +59,7 @@ impl<T> FairQueue<T> {
         match self.waiting.remove(&org) {
             Some(own) => {
                 self.turns.retain(|other| *other != org);
+                self.len -= own.len();
                 own
             }
             None => VecDeque::new(),
@@ -65,8 +70,12 @@ impl<T> FairQueue<T> {
         self.waiting.contains_key(&org)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.len == 0
     }
 }
 
@@ -113,6 +122,7 @@ mod tests {
         assert_eq!(queue.take_out(org(1)), [0, 1, 2]);
         assert!(!queue.has(org(1)) && queue.has(org(2)));
         assert_eq!(queue.take_out(org(1)), []);
+        assert_eq!(queue.len(), 1);
         assert_eq!(all(&mut queue), [10]);
     }
 }

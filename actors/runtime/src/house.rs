@@ -10,7 +10,7 @@ use std::{
 
 use domain::{Msat, Network, NodeId, OrgId, PaymentId, Preimage, Timestamp, org::Command};
 use ports::{
-    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, Wakes,
+    Clock, Directory, Guard, Journal, LightningNode, Placement, Reads, Receipts, StoreError, Wakes,
     directory::NodeRecord,
     journal::{self, Question},
     lightning::NodeError,
@@ -150,8 +150,7 @@ impl House {
     ) -> Result<(Seated, Order), OrgsError> {
         let seated = self.seated(org).await?;
         let question = Question { org, payment, hash: None, claim: None };
-        let known = self.lookups.ask(question).await;
-        let known = known.map_err(|error| OrgsError::Unavailable(error.to_string()))?;
+        let known = self.lookups.ask(question).await.map_err(unavailable)?;
         Ok((seated, Order { remember: known.payment, ..command.into() }))
     }
 
@@ -223,4 +222,9 @@ impl House {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+}
+
+/// What was asked of the store was certainly not done.
+pub(crate) fn unavailable(error: StoreError) -> OrgsError {
+    OrgsError::Unavailable(error.to_string())
 }

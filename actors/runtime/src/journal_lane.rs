@@ -76,8 +76,6 @@ pub(crate) struct JournalLane {
 #[derive(Default)]
 pub(crate) struct LaneState {
     queue: FairQueue<Submission>,
-    /// How many are in it.
-    queued: usize,
     /// Organisations loaded through this lane whose every decision since was committed or still may be.
     /// Of another one nothing is taken, not even an answer that changes nothing: its actor, which has
     /// not stopped yet, knows what never happened.
@@ -125,7 +123,6 @@ impl Actor for JournalLane {
                 if submission.append.is_none() && !state.has_before(submission.org) {
                     self.release_unchanged(submission);
                 } else {
-                    state.queued += 1;
                     state.queue.push(submission.org, submission);
                 }
             }
@@ -161,14 +158,13 @@ impl JournalLane {
         if state.queue.is_empty() {
             return;
         }
-        let begin = offered.or_else(|| self.turns.begin(state.queued));
+        let begin = offered.or_else(|| self.turns.begin(state.queue.len()));
         let Some(turn) = begin else { return self.ask_for_a_turn(myself, state) };
         let mut batch = Vec::new();
         let mut writing = HashSet::new();
         while batch.len() < limits::BATCH_MAX
             && let Some((org, submission)) = state.queue.pop()
         {
-            state.queued -= 1;
             if submission.append.is_some() {
                 writing.insert(org);
                 batch.push(submission);
@@ -264,7 +260,6 @@ impl JournalLane {
         why: &Undone,
     ) {
         for submission in batch.into_iter().rev() {
-            state.queued += 1;
             state.queue.put_back(submission.org, submission);
         }
         self.cancel(state, out, why);
@@ -281,7 +276,6 @@ impl JournalLane {
         for org in orgs {
             state.sound.remove(org);
             let out = state.queue.take_out(*org);
-            state.queued -= out.len();
             out.into_iter().for_each(|submission| self.release(submission, Err(why.clone())));
         }
     }

@@ -326,9 +326,10 @@ async fn take_in(
 /// Has the organisation book a receipt, wherever it lives. One that is not taken stays in the inbox.
 pub(crate) async fn book(house: Arc<House>, receipt: OpenReceipt) {
     fail::fail_point!("node::before_book");
-    let booked = match (house.book_receipt(receipt).await, house.place.peers()) {
-        (Err(OrgsError::NotOwner { .. }), Some(peers)) => peers.book_receipt(receipt).await,
-        (booked, _) => booked,
+    let here = house.book_receipt(receipt).await;
+    let booked = match house.place.elsewhere(&here) {
+        Some(peers) => peers.book_receipt(receipt).await,
+        None => here,
     };
     if let Err(error) = booked {
         let OpenReceipt { org, payment, .. } = receipt;

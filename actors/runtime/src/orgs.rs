@@ -16,7 +16,7 @@ use domain::{
     routing::{Candidate, Wanted},
 };
 use ports::{
-    Orgs, Peers, StoreError,
+    Orgs, Peers,
     journal::{Issued, Known, Question},
     orgs::{Answered, OrgsError},
     receipts::OpenReceipt,
@@ -24,7 +24,13 @@ use ports::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{house::House, org::Order, platform::Platform, spans, waiters::SentAway};
+use crate::{
+    house::{House, unavailable},
+    org::Order,
+    platform::Platform,
+    spans,
+    waiters::SentAway,
+};
 
 /// What each wallet draws on. It never changes, so it is read once.
 #[derive(Default)]
@@ -60,11 +66,9 @@ impl Orgs for Platform {
         // Before it begins, so that no news is missed.
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
-        // The caller may hang up; what has begun is finished.
         spans::is_about(payment);
-        let work = async move { house.send(org, payment, terms).await };
-        let sent = tokio::spawn(work.in_current_span());
-        let Answered { payment, repeat } = finish(sent).await?;
+        let sent = finished(async move { house.send(org, payment, terms).await });
+        let Answered { payment, repeat } = sent.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Outgoing(payment) = heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
@@ -83,9 +87,8 @@ impl Orgs for Platform {
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let work = async move { house.receive(org, payment, terms).await };
-        let asked = tokio::spawn(work.in_current_span());
-        let Answered { payment, repeat } = finish(asked).await?;
+        let asked = finished(async move { house.receive(org, payment, terms).await });
+        let Answered { payment, repeat } = asked.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Incoming(payment) = heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
@@ -103,15 +106,13 @@ impl Orgs for Platform {
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let work = async move { house.cancel(org, payment).await };
-        let asked = finish(tokio::spawn(work.in_current_span())).await?;
+        let asked = finished(async move { house.cancel(org, payment).await }).await?;
         news.hear_the_end(asked, deadline).await.map_err(taken_along)
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
         let house = self.house.clone();
-        let work = async move { house.administer(org, command).await };
-        finish(tokio::spawn(work.in_current_span())).await
+        finished(async move { house.administer(org, command).await }).await
     }
 
     async fn wait(
@@ -135,8 +136,7 @@ impl Peers for Platform {
         text: String,
     ) -> Result<(), OrgsError> {
         let house = self.house.clone();
-        let work = async move { house.claim(payee, request, text).await };
-        finish(tokio::spawn(work.in_current_span())).await
+        finished(async move { house.claim(payee, request, text).await }).await
     }
 
     async fn answer_claim(
@@ -146,14 +146,12 @@ impl Peers for Platform {
         answer: ClaimAnswer,
     ) -> Result<(), OrgsError> {
         let house = self.house.clone();
-        let work = async move { house.answer_claim(payer, payment, answer).await };
-        finish(tokio::spawn(work.in_current_span())).await
+        finished(async move { house.answer_claim(payer, payment, answer).await }).await
     }
 
     async fn book_receipt(&self, receipt: OpenReceipt) -> Result<(), OrgsError> {
         let house = self.house.clone();
-        let work = async move { house.book_receipt(receipt).await };
-        finish(tokio::spawn(work.in_current_span())).await
+        finished(async move { house.book_receipt(receipt).await }).await
     }
 }
 
@@ -162,8 +160,12 @@ fn taken_along(_: SentAway) -> OrgsError {
     OrgsError::Uncertain("the organisation has moved to another process".to_owned())
 }
 
-async fn finish<T>(task: tokio::task::JoinHandle<Result<T, OrgsError>>) -> Result<T, OrgsError> {
-    task.await.unwrap_or_else(|_| Err(OrgsError::Uncertain("the request was lost".to_owned())))
+/// The caller may hang up; what has begun is finished.
+async fn finished<T: Send + 'static>(
+    work: impl Future<Output = Result<T, OrgsError>> + Send + 'static,
+) -> Result<T, OrgsError> {
+    let lost = |_| Err(OrgsError::Uncertain("the request was lost".to_owned()));
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(lost)
 }
 
 impl House {
@@ -343,8 +345,4 @@ impl House {
         let stored = self.sockets.reads.payment(org, payment).await.map_err(unavailable)?;
         stored.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
     }
-}
-
-fn unavailable(error: StoreError) -> OrgsError {
-    OrgsError::Unavailable(error.to_string())
 }

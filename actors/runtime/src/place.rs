@@ -1,12 +1,12 @@
 //! Which organisations this process runs, among several engines over one store.
 //!
-//! Every pod looks at the same map each second, computes the same wish from it (rendezvous hashing), and
+//! Every pod looks at the same map twice a second, computes the same wish from it (rendezvous hashing), and
 //! takes what is wished on it and has no living owner. What is wished on another is handed over. A pod
 //! that believes too much or too little is only slow: loading asks the store, and moves the epoch.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use domain::{NodeId, OrgId, SessionId};
@@ -17,7 +17,14 @@ use ports::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{house::House, limits, org::OrgMessage, platform, records::Records, wish};
+use crate::{
+    house::{House, unavailable},
+    limits,
+    org::OrgMessage,
+    platform,
+    records::Records,
+    wish,
+};
 
 /// What an engine among others needs beside the sockets.
 #[derive(Clone)]
@@ -52,8 +59,23 @@ impl Place {
         Place { session, membership, seen: RwLock::default(), asked: tokio::sync::Mutex::default() }
     }
 
-    pub(crate) fn peers(&self) -> Option<&Arc<dyn Peers>> {
-        self.membership.as_ref().map(|membership| &membership.peers)
+    fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is to be asked instead, where the answer from here is that another pod runs the organisation.
+    pub(crate) fn elsewhere<T>(&self, here: &Result<T, OrgsError>) -> Option<&Arc<dyn Peers>> {
+        match here {
+            Err(OrgsError::NotOwner { .. }) => self.membership.as_ref().map(|it| &it.peers),
+            Ok(_)
+            | Err(
+                OrgsError::Rejected(_)
+                | OrgsError::NotFound(_)
+                | OrgsError::Unavailable(_)
+                | OrgsError::Uncertain(_)
+                | OrgsError::Frozen(_),
+            ) => None,
+        }
     }
 
     /// Who runs the organisation, as far as is known here.
@@ -61,8 +83,7 @@ impl Place {
         if self.membership.is_none() {
             return Some(self.session);
         }
-        let (shard, seen) =
-            (Shard::of(org), self.seen.read().unwrap_or_else(PoisonError::into_inner));
+        let (shard, seen) = (Shard::of(org), self.seen());
         seen.leaving.get(&shard).copied().or_else(|| seen.map.owner(shard))
     }
 
@@ -73,14 +94,14 @@ impl Place {
     /// Whether this process brings the settled invoices of the node into the inbox. Of several that
     /// believe so none does harm.
     pub(crate) fn follows(&self, node: NodeId) -> bool {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        let wished = wish::order(wish::key(node.uuid().as_bytes()), &seen.map.pods).next();
+        let seen = self.seen();
+        let wished = wish::of_node(node, &seen.map.pods).next();
         wished.is_none_or(|pod| pod.session == self.session)
     }
 
     /// How many engines send over the same nodes.
     pub(crate) fn engines(&self) -> u32 {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         u32::try_from(seen.map.pods.len()).unwrap_or(u32::MAX).max(1)
     }
 
@@ -98,7 +119,7 @@ impl Place {
     }
 
     fn owned(&self) -> BTreeSet<Shard> {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         let owner = |shard: &Shard| {
             seen.map.owner(*shard) == Some(self.session) && !seen.leaving.contains_key(shard)
         };
@@ -110,7 +131,7 @@ impl Place {
     }
 
     fn map(&self) -> Arc<PlacementMap> {
-        self.seen.read().unwrap_or_else(PoisonError::into_inner).map.clone()
+        self.seen().map.clone()
     }
 }
 
@@ -124,8 +145,7 @@ impl House {
         let mut asked = self.place.asked.lock().await;
         let recently = asked.is_some_and(|at| at.elapsed() < limits::MAP_FRESH);
         if !recently && !self.place.owns(org) {
-            let map = self.sockets.placement.map().await;
-            let map = map.map_err(|error| OrgsError::Unavailable(error.to_string()))?;
+            let map = self.sockets.placement.map().await.map_err(unavailable)?;
             *asked = Some(Instant::now());
             learn(self, map);
         }
@@ -172,9 +192,9 @@ fn let_go(house: &House, orgs: impl Fn(OrgId) -> bool) {
 }
 
 /// Takes this process's place among the others, again and again, until it is over.
-pub(crate) async fn keep(house: Arc<House>, records: Records) {
+pub(crate) async fn keep(house: Arc<House>) {
     let Some(membership) = house.place.membership.clone() else { return };
-    let mut records = records;
+    let mut records = Records::default();
     let mut course = Course::default();
     while !house.is_closed() && !house.lease.is_over() {
         let stepped = step(&house, &membership, &mut course).await;
@@ -213,10 +233,7 @@ async fn step(
         learn(house, cluster.map().await?);
     }
     let map = house.place.map();
-    let mut moves: BTreeMap<SessionId, Vec<Shard>> = BTreeMap::new();
-    for (shard, to) in misplaced(house, &map) {
-        moves.entry(to).or_default().push(shard);
-    }
+    let moves = misplaced(house, &map);
     if moves.is_empty() && course.free_since.is_empty() {
         course.settled = Some(map);
     }
@@ -238,19 +255,21 @@ fn wanted(
         let since = free_since.entry(*shard).or_insert_with(Instant::now);
         let late = since.elapsed().as_millis() / limits::TAKEN_WITHIN.as_millis();
         let asked = 1 + usize::try_from(late).unwrap_or(usize::MAX - 1);
-        let key = wish::key(&shard.number().to_be_bytes());
-        wish::order(key, &map.pods).take(asked).any(|pod| pod.session == session)
+        wish::of_shard(*shard, &map.pods).take(asked).any(|pod| pod.session == session)
     };
     free.into_iter().filter(mine).collect()
 }
 
+/// Shards by who is to have them.
+type Moves = BTreeMap<SessionId, Vec<Shard>>;
+
 /// A few of its own shards that are wished on another. Those with nobody at home cost nothing to move.
-fn misplaced(house: &House, map: &PlacementMap) -> Vec<(Shard, SessionId)> {
+fn misplaced(house: &House, map: &PlacementMap) -> Moves {
     let home: BTreeSet<Shard> =
         house.registry.living().iter().map(|(org, _)| Shard::of(*org)).collect();
-    let (mut moves, mut loaded) = (Vec::new(), 0);
+    let (mut moves, mut loaded) = (Moves::new(), 0);
     for shard in house.place.owned() {
-        let wished = wish::order(wish::key(&shard.number().to_be_bytes()), &map.pods).next();
+        let wished = wish::of_shard(shard, &map.pods).next();
         let Some(to) = wished.filter(|pod| pod.session != house.place.session) else { continue };
         if home.contains(&shard) {
             loaded += 1;
@@ -258,7 +277,7 @@ fn misplaced(house: &House, map: &PlacementMap) -> Vec<(Shard, SessionId)> {
                 continue;
             }
         }
-        moves.push((shard, to.session));
+        moves.entry(to.session).or_default().push(shard);
     }
     moves
 }
@@ -269,10 +288,9 @@ pub(crate) async fn leave(house: &Arc<House>) {
     let map = house.place.map();
     let others = map.pods.iter().filter(|pod| pod.session != house.place.session);
     let others: Vec<Pod> = others.cloned().collect();
-    let mut moves: BTreeMap<SessionId, Vec<Shard>> = BTreeMap::new();
+    let mut moves = Moves::new();
     for shard in house.place.owned() {
-        let key = wish::key(&shard.number().to_be_bytes());
-        if let Some(to) = wish::order(key, &others).next() {
+        if let Some(to) = wish::of_shard(shard, &others).next() {
             moves.entry(to.session).or_default().push(shard);
         }
     }

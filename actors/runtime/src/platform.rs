@@ -24,7 +24,6 @@ use crate::{
     org::OrgMessage,
     place::{self, Membership, Place},
     reconcile::{self, Pace, ReconcileError},
-    records::Records,
     sighting, spans,
     tree::{self, Tree},
 };
@@ -81,7 +80,7 @@ impl Platform {
             adopt(&platform.house, record).await;
         }
         platform.look_at_nodes().await;
-        tokio::spawn(place::keep(platform.house.clone(), Records::default()));
+        tokio::spawn(place::keep(platform.house.clone()));
         carry_on(&platform.house).await?;
         tokio::spawn(keep_driving(platform.house.clone()));
         tokio::spawn(keep_comparing(platform.house.clone()));

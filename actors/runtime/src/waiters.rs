@@ -58,9 +58,7 @@ impl Waiters {
             news.send_replace(Some(row.clone()));
         }
     }
-}
 
-impl Waiters {
     /// Whoever waits for news of these organisations has to ask elsewhere.
     pub(crate) fn send_away(&self, orgs: impl Fn(OrgId) -> bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

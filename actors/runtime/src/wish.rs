@@ -3,13 +3,14 @@
 //!
 //! Pods of different versions of this program must agree, so the arithmetic never changes.
 
-use ports::placement::Pod;
+use domain::NodeId;
+use ports::placement::{Pod, Shard};
 
 /// FNV-1a, 64 bits: the offset basis and the prime of its authors (isthe.com/chongo/tech/comp/fnv).
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-pub(crate) fn key(bytes: &[u8]) -> u64 {
+fn key(bytes: &[u8]) -> u64 {
     bytes.iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
@@ -20,9 +21,18 @@ fn spread(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The pods, the one that should have it first. By name, so that a pod gets its own back in its next
-/// life.
-pub(crate) fn order(key: u64, pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+/// The pods, the one that should own the shard first.
+pub(crate) fn of_shard(shard: Shard, pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    order(key(&shard.number().to_be_bytes()), pods)
+}
+
+/// The pods, the one that should follow the node first.
+pub(crate) fn of_node(node: NodeId, pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    order(key(node.uuid().as_bytes()), pods)
+}
+
+/// By name, so that a pod gets its own back in its next life.
+fn order(key: u64, pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     let mut ranked: Vec<(u64, &Pod)> = pods
         .iter()
         .map(|pod| (spread(key ^ spread(self::key(pod.name.as_bytes()))), pod))
@@ -36,7 +46,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use domain::SessionId;
-    use ports::placement::Shard;
     use uuid::Uuid;
 
     use super::*;
@@ -51,10 +60,8 @@ mod tests {
     }
 
     fn wishes(pods: &[Pod]) -> BTreeMap<u16, String> {
-        let first = |shard: Shard| {
-            let key = key(&shard.number().to_be_bytes());
-            (shard.number(), order(key, pods).next().unwrap().name.clone())
-        };
+        let first =
+            |shard: Shard| (shard.number(), of_shard(shard, pods).next().unwrap().name.clone());
         Shard::all().map(first).collect()
     }
 
@@ -80,7 +87,7 @@ mod tests {
     fn the_order_is_the_same_in_every_version() {
         let pods = pods(&["engine-0", "engine-1", "engine-2"]);
         let first: String = (0..12_u16)
-            .map(|shard| order(key(&shard.to_be_bytes()), &pods).next().unwrap().name.clone())
+            .map(|number| of_shard(Shard::new(number).unwrap(), &pods).next().unwrap().name.clone())
             .map(|name| name.trim_start_matches("engine-").to_owned())
             .collect();
         assert_eq!(first, "012010010212");

@@ -49,23 +49,38 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Connects in the background, again and again: one that is away is no error.
+    /// For an engine, which tells and does not listen. Connects in the background, again and again: one that
+    /// is away is no error.
     ///
     /// # Errors
     ///
     /// `url` is not `redis://host:port`.
-    pub fn start(url: &str) -> Result<Arc<Redis>, RedisError> {
+    pub fn of_engine(url: &str) -> Result<Arc<Redis>, RedisError> {
+        let redis = Redis::at(&Client::open(url)?)?;
+        tokio::spawn(publish(Arc::downgrade(&redis)));
+        Ok(redis)
+    }
+
+    /// For a gateway, which listens and counts, and has nothing to tell. Otherwise as [`Redis::of_engine`].
+    ///
+    /// # Errors
+    ///
+    /// `url` is not `redis://host:port`.
+    pub fn of_gateway(url: &str) -> Result<Arc<Redis>, RedisError> {
         let client = Client::open(url)?;
+        let redis = Redis::at(&client)?;
+        tokio::spawn(listen(Arc::downgrade(&redis), client));
+        Ok(redis)
+    }
+
+    fn at(client: &Client) -> Result<Arc<Redis>, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWERS_WITHIN))
             .set_connection_timeout(Some(CONNECTS_WITHIN))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         let (grown, more, bell) = (Mutex::default(), Notify::new(), Bell::default());
-        let redis = Arc::new(Redis { connection, grown, more, bell });
-        tokio::spawn(publish(Arc::downgrade(&redis)));
-        tokio::spawn(listen(Arc::downgrade(&redis), client));
-        Ok(redis)
+        Ok(Arc::new(Redis { connection, grown, more, bell }))
     }
 
     fn gathered(&self) -> Vec<u8> {

@@ -12,7 +12,7 @@ use store::Sqlite;
 use crate::{
     door::{self, AdminSecret, Door},
     failure::{Failure, chain},
-    listeners::{self, Listeners},
+    listeners::Listeners,
     presence::Presence,
     ready, stores,
 };
@@ -35,19 +35,9 @@ impl Platform {
     ) -> Result<Platform, Failure> {
         let Listeners { public, admin, metrics } = listeners;
         let secret = AdminSecret::find(config)?;
-        let metrics_address = listeners::metrics_address(metrics.as_ref())?;
+        let token_file = secret.file.clone();
+        let ready = ready::Platform::of(config, &public, &admin, metrics.as_ref(), token_file)?;
         let presence = Presence::begin(config, lock, metrics, telemetry)?;
-        let ready = ready::Platform {
-            address: listeners::local_address(&public)?,
-            admin_address: listeners::local_address(&admin)?,
-            admin_token_file: secret.file.clone(),
-            metrics_address,
-            data: config.data.clone(),
-            pid: std::process::id(),
-            network: config.network.name().to_owned(),
-            store: stores::name(&config.store).to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         door::warn_if_exposed(ready.admin_address);
         let (engine, gateway) = open_store(config).await?;
         let admin_token = secret.text.clone();

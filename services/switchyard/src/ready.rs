@@ -6,10 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bootstrap::{Exit, files};
+use bootstrap::{Config, Exit, files};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::net::TcpListener;
 
-use crate::failure::{Failure, of_a_path};
+use crate::{
+    failure::{Failure, of_a_path},
+    listeners, stores,
+};
 
 pub(crate) const FILE: &str = "ready.json";
 
@@ -97,6 +101,29 @@ pub(crate) struct Platform {
     /// sqlite or postgres.
     pub(crate) store: String,
     pub(crate) version: String,
+}
+
+impl Platform {
+    /// Where it is, as it listens.
+    pub(crate) fn of(
+        config: &Config,
+        public: &TcpListener,
+        admin: &TcpListener,
+        metrics: Option<&TcpListener>,
+        admin_token_file: PathBuf,
+    ) -> Result<Platform, Failure> {
+        Ok(Platform {
+            address: listeners::local_address(public)?,
+            admin_address: listeners::local_address(admin)?,
+            admin_token_file,
+            metrics_address: listeners::metrics_address(metrics)?,
+            data: config.data.clone(),
+            pid: std::process::id(),
+            network: config.network.name().to_owned(),
+            store: stores::name(&config.store).to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
 }
 
 /// A running engine of a cluster.

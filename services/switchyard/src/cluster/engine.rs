@@ -20,7 +20,7 @@ use serde_json::Value;
 use store::Postgres;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
-use super::{hints::Hints, secret};
+use super::{hints, secret};
 use crate::{
     door::{listener_failed, told},
     failure::{Failure, chain},
@@ -100,7 +100,7 @@ impl Pod {
         let (served, stop) = (watch::Sender::new(None), watch::Sender::new(false));
         let mut servers = JoinSet::new();
         servers.spawn(placement::serve(listener, served.subscribe(), secret, told(&stop)));
-        let Hints { wakes, .. } = Hints::begin(config)?;
+        let wakes = hints::of_engine(config)?;
         let mut pod = Pod {
             store,
             wakes,

@@ -14,11 +14,14 @@ use ports::Directory as _;
 use serde_json::Value;
 use store::Postgres;
 
-use super::{hints::Hints, secret};
+use super::{
+    hints::{self, Hints},
+    secret,
+};
 use crate::{
     door::{self, AdminSecret, Door},
     failure::Failure,
-    listeners::{self, Listeners},
+    listeners::Listeners,
     output::Output,
     presence::Presence,
     process::{self, Process},
@@ -52,26 +55,16 @@ impl Front {
         let Listeners { public, admin, metrics } = listeners;
         let cluster_secret = secret()?;
         let admin_secret = AdminSecret::find(config)?;
-        let metrics_address = listeners::metrics_address(metrics.as_ref())?;
+        let token_file = admin_secret.file.clone();
+        let ready = ready::Platform::of(config, &public, &admin, metrics.as_ref(), token_file)?;
         let presence = Presence::begin(config, lock, metrics, telemetry)?;
-        let ready = ready::Platform {
-            address: listeners::local_address(&public)?,
-            admin_address: listeners::local_address(&admin)?,
-            admin_token_file: admin_secret.file.clone(),
-            metrics_address,
-            data: config.data.clone(),
-            pid: std::process::id(),
-            network: config.network.name().to_owned(),
-            store: stores::name(&config.store).to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         door::warn_if_exposed(ready.admin_address);
         let store = stores::shared(config).await?;
         same_network(config, &store).await?;
         let owners = Owners::begin(store.clone());
         owners.are_known().await;
         let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
-        let Hints { wakes, counts } = Hints::begin(config)?;
+        let Hints { wakes, counts } = hints::of_gateway(config)?;
         let gateway = Gateway {
             orgs: forward.clone(),
             reads: store.clone(),
