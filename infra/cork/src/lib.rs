@@ -5,6 +5,9 @@
 //! costs more than everything else that is done for its call. A corked connection keeps what is
 //! written, and a task of its own sends it once every task that is ready has had its say. Where
 //! nobody else is ready nothing is delayed.
+//!
+//! A connection whose peer begins with HTTP/1 carries one call at a time. There is nothing to gather, and
+//! the way through the task would be its dearest part: it writes by itself.
 
 use std::{
     io::{self, IoSlice},
@@ -34,8 +37,15 @@ const KEPT_BYTES_MAX: usize = 128 * 1_024;
 pub struct Corked {
     read: OwnedReadHalf,
     peer: TcpConnectInfo,
+    /// Until the task has it. It gets it when this side speaks first, as HTTP/2 does, or the peer begins
+    /// like HTTP/2.
+    write: Option<OwnedWriteHalf>,
+    is_http1: bool,
     out: Arc<Out>,
 }
+
+/// How every connection of HTTP/2 begins (RFC 9113, 3.4), and none of HTTP/1.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 /// What is on its way from the connection to its writing task.
 #[derive(Debug, Default)]
@@ -66,9 +76,30 @@ impl Corked {
     pub fn new(tcp: TcpStream) -> Corked {
         let peer = tcp.connect_info();
         let (read, write) = tcp.into_split();
-        let out = Arc::<Out>::default();
-        tokio::spawn(send_all(write, out.clone()));
-        Corked { read, peer, out }
+        Corked { read, peer, write: Some(write), is_http1: false, out: Arc::default() }
+    }
+
+    fn gather(&mut self) {
+        if let Some(write) = self.write.take() {
+            tokio::spawn(send_all(write, self.out.clone()));
+        }
+    }
+
+    /// What writes by itself.
+    fn direct(&mut self) -> Option<Pin<&mut OwnedWriteHalf>> {
+        self.write.as_mut().filter(|_| self.is_http1).map(Pin::new)
+    }
+
+    fn hear(&mut self, first: &[u8]) {
+        let is_known = self.is_http1 || self.write.is_none();
+        if is_known || first.is_empty() {
+            return;
+        }
+        // Less than that may still become either, and both can be gathered.
+        match first.starts_with(PREFACE) || PREFACE.starts_with(first) {
+            true => self.gather(),
+            false => self.is_http1 = true,
+        }
     }
 }
 
@@ -184,10 +215,14 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(direct) = self.direct() {
+            return direct.poll_write_vectored(cx, slices);
+        }
+        self.gather();
         let mut state = self.out.lock();
         ready!(state.poll_room(cx))?;
         slices.iter().for_each(|slice| state.kept.extend_from_slice(slice));
@@ -199,12 +234,19 @@ impl AsyncWrite for Corked {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(direct) = self.direct() {
+            return direct.poll_flush(cx);
+        }
         let over = self.out.lock().over.unwrap_or(Ok(()));
         Poll::Ready(over.map_err(io::Error::from))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(direct) = self.direct() {
+            return direct.poll_shutdown(cx);
+        }
+        self.gather();
         let mut state = self.out.lock();
         if let Some(over) = state.over {
             return Poll::Ready(over.map_err(io::Error::from));
@@ -222,7 +264,10 @@ impl AsyncRead for Corked {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.read).poll_read(cx, buffer))?;
+        self.hear(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 

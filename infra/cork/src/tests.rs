@@ -36,6 +36,31 @@ fn what_all_who_are_ready_write_leaves_together() {
     });
 }
 
+/// What its peer says first decides: a call of HTTP/1 is answered in the very write.
+#[test]
+fn only_http1_writes_by_itself() {
+    runtime().block_on(async {
+        for (first, by_itself) in [
+            (&b"GET / HTTP/1.1"[..], true),
+            (b"POST / HTTP/1.1", true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false),
+            (b"P", false),
+        ] {
+            let (mut corked, mut far) = pair().await;
+            far.write_all(first).await.unwrap();
+            let mut heard = [0; 64];
+            let length = corked.read(&mut heard).await.unwrap();
+            assert_eq!(&heard[..length], first);
+            corked.write_all(b"answer").await.unwrap();
+            assert_eq!(corked.out.lock().kept.is_empty(), by_itself, "{first:?}");
+            corked.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            far.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer, b"answer");
+        }
+    });
+}
+
 #[test]
 fn a_connection_that_is_shut_has_sent_everything() {
     runtime().block_on(async {
