@@ -75,13 +75,14 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
     house.health.started(job.node);
     let span = spans::node(&node.record.name, task.name(), job.payment);
     let house = house.clone();
+    // An attempt may last for hours, and thousands at a time: what is seldom or soon over is on the heap.
     let work = async move {
         let started = house.now();
         let finding = match task {
-            Task::Pay(request) => pay(&house, &node, job, &request).await,
+            Task::Pay(request) => pay(&house, &node, job, request).await,
             Task::LookUp => look_up(&house, &node, job, Seen::default()).await,
             Task::LookUpOnceLapsed(until) => {
-                wait_for_lapse(&node, until).await;
+                Box::pin(wait_for_lapse(&node, until)).await;
                 look_up(&house, &node, job, Seen { lapsed: true, ..Seen::default() }).await
             }
         };
@@ -90,7 +91,7 @@ pub(crate) fn start(house: &Arc<House>, job: Job, task: Task) {
         if let Some(finding) = finding {
             tracing::debug!(payment = %job.payment, attempt = job.attempt, "there is news of an attempt");
             learn(&house, job, &finding, started);
-            report(&house, job, finding).await;
+            Box::pin(report(&house, job, finding)).await;
         }
     };
     tokio::spawn(work.instrument(span));
@@ -111,10 +112,10 @@ async fn pay(
     house: &Arc<House>,
     node: &NodeHandle,
     job: Job,
-    request: &PayRequest,
+    request: PayRequest,
 ) -> Option<Finding> {
     let too_late = request.until.plus_millis(-limits::PERMISSION_MARGIN_MS);
-    let in_time = async {
+    let in_time = Box::pin(async {
         let left = u64::try_from(too_late.millis_since(house.now())).unwrap_or(0);
         let may_send = timeout(Duration::from_millis(left), node.may_send());
         tokio::select! {
@@ -122,14 +123,16 @@ async fn pay(
             may_send = may_send => may_send.is_ok(),
             () = called_off(house, job) => false,
         }
-    };
+    });
     let frozen = || house.frozen().is_some();
     // Looking at the node may be what freezes.
     if frozen() || house.now() >= too_late || !in_time.await || frozen() {
         return Some(Finding::NeverLeft);
     }
     fail::fail_point!("attempt::before_call");
-    match node.lightning.pay(request).await {
+    let sent = node.lightning.pay(&request).await;
+    drop(request);
+    match sent {
         Ok(stream) => {
             fail::fail_point!("attempt::after_call");
             let mut seen = Seen::default();
@@ -155,7 +158,11 @@ async fn called_off(house: &House, job: Job) {
     house.waiters.listen(job.org, job.payment).called_off().await;
 }
 
-async fn look_up(
+async fn look_up(house: &Arc<House>, node: &NodeHandle, job: Job, seen: Seen) -> Option<Finding> {
+    Box::pin(look_up_until_known(house, node, job, seen)).await
+}
+
+async fn look_up_until_known(
     house: &Arc<House>,
     node: &NodeHandle,
     job: Job,
@@ -282,7 +289,7 @@ async fn delivered(house: &Arc<House>, job: Job, finding: Finding) -> org::Answe
     fail::fail_point!("attempt::before_report");
     let mut taken = house.execute(job.org, command.clone().into()).await;
     if let Err(OrgsError::Rejected(Rejection::PaymentNotFound(_))) = taken
-        && let Ok((seated, order)) = house.recalled(job.org, job.payment, command).await
+        && let Ok((seated, order)) = Box::pin(house.recalled(job.org, job.payment, command)).await
     {
         taken = house.execute_on(&seated, order).await;
     }

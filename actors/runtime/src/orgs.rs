@@ -70,7 +70,7 @@ impl Orgs for Platform {
         let sent = finished(async move { house.send(org, payment, terms).await });
         let Answered { payment, repeat } = sent.await?;
         let heard = news.hear_out(payment, deadline).await;
-        let Row::Outgoing(payment) = heard.map_err(taken_along)? else {
+        let Row::Outgoing(payment) = *heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(Answered { payment, repeat })
@@ -90,7 +90,7 @@ impl Orgs for Platform {
         let asked = finished(async move { house.receive(org, payment, terms).await });
         let Answered { payment, repeat } = asked.await?;
         let heard = news.hear_out(payment, deadline).await;
-        let Row::Incoming(payment) = heard.map_err(taken_along)? else {
+        let Row::Incoming(payment) = *heard.map_err(taken_along)? else {
             return Err(Rejection::IdReused.into());
         };
         Ok(Answered { payment, repeat })
@@ -107,7 +107,7 @@ impl Orgs for Platform {
         let house = self.house.clone();
         spans::is_about(payment);
         let asked = finished(async move { house.cancel(org, payment).await }).await?;
-        news.hear_the_end(asked, deadline).await.map_err(taken_along)
+        news.hear_the_end(asked, deadline).await.map(|row| *row).map_err(taken_along)
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
@@ -161,11 +161,12 @@ fn taken_along(_: SentAway) -> OrgsError {
 }
 
 /// The caller may hang up; what has begun is finished.
-async fn finished<T: Send + 'static>(
+fn finished<T: Send + 'static>(
     work: impl Future<Output = Result<T, OrgsError>> + Send + 'static,
-) -> Result<T, OrgsError> {
+) -> impl Future<Output = Result<T, OrgsError>> {
     let lost = |_| Err(OrgsError::Uncertain("the request was lost".to_owned()));
-    tokio::spawn(work.in_current_span()).await.unwrap_or_else(lost)
+    let work = tokio::spawn(work.in_current_span());
+    async move { work.await.unwrap_or_else(lost) }
 }
 
 impl House {
@@ -335,7 +336,8 @@ impl House {
         // Before looking, so that no news falls between.
         let news = self.waiters.listen(org, payment);
         let known = self.payment(org, payment).await?;
-        news.hear_out(known, deadline).await.map_err(|_| self.place.not_owner(org))
+        let heard = news.hear_out(known, deadline).await;
+        heard.map(|row| *row).map_err(|_| self.place.not_owner(org))
     }
 
     async fn payment(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {

@@ -54,16 +54,28 @@ pub(crate) struct Seated {
 
 impl House {
     /// Executes a command on its organisation and answers once it is committed.
-    pub(crate) async fn execute(self: &Arc<Self>, org: OrgId, order: Order) -> Answer {
-        let seated = self.seated(org).await?;
-        self.execute_on(&seated, order).await
+    pub(crate) fn execute(
+        self: &Arc<Self>,
+        org: OrgId,
+        order: Order,
+    ) -> impl Future<Output = Answer> + Send {
+        let order = Box::new(order);
+        async move {
+            let seated = self.seated(org).await?;
+            self.execute_on(&seated, *order).await
+        }
     }
 
     /// Executes a command on the organisation as it was loaded then, and on no later load.
-    pub(crate) async fn execute_on(&self, seated: &Seated, order: Order) -> Answer {
+    pub(crate) fn execute_on(
+        &self,
+        seated: &Seated,
+        order: Order,
+    ) -> impl Future<Output = Answer> + Send {
         let span = spans::organisation(&order.command);
-        let order = Order { since: Some(seated.since), span, ..order };
-        self.ask(seated, |reply| OrgMessage::Execute(Box::new(order), Some(reply))).await
+        // An order is large: kept by value, each function on its way would have a place for it.
+        let order = Box::new(Order { since: Some(seated.since), span, ..order });
+        self.ask(seated, |reply| OrgMessage::Execute(order, Some(reply)))
     }
 
     /// A payment as committed, from memory. `None`: it ended a while ago, or never was.
@@ -75,7 +87,7 @@ impl House {
     async fn ask(
         &self,
         seated: &Seated,
-        message: impl FnOnce(RpcReplyPort<Answer>) -> OrgMessage,
+        message: impl FnOnce(RpcReplyPort<Answer>) -> OrgMessage + Send,
     ) -> Answer {
         let busy = || OrgsError::Unavailable("too much work is waiting".to_owned());
         if self.lane(seated.org).is_full() {

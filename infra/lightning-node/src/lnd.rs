@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use domain::{
     ErrorClass, InvoiceTerms, Msat, PaymentHash, Preimage, PublicKey, Timestamp, org::InvoiceEnd,
 };
+use futures_util::FutureExt as _;
 use ports::{
     LightningNode,
     directory::NodeRecord,
@@ -215,15 +216,15 @@ impl Wire {
     }
 
     /// The answer, or the first word of a stream, if it comes in time.
-    async fn answer<T>(
+    fn answer<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
-    ) -> Result<T, Status> {
+    ) -> impl Future<Output = Result<T, Status>> + Send {
         let within = self.timing.answer_within;
-        match timeout(within, call).await {
+        timeout(within, call).map(move |in_time| match in_time {
             Ok(answer) => answer.map(Response::into_inner),
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {within:?}"))),
-        }
+        })
     }
 }
 

@@ -231,6 +231,8 @@ impl Org {
         let payment = self.open_send(payment, at);
         payment.plan.retain(|planned| *planned != node);
         let of_node = payment.older_failures.iter().filter(|(of, _)| *of == node);
+        // There is seldom a second one, and thousands of payments are open at a time.
+        payment.attempts.reserve_exact(1);
         payment.attempts.push(Attempt {
             node,
             started_at: at,

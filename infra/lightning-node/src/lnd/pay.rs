@@ -34,7 +34,8 @@ pub(super) async fn pay(
     wire: &Wire,
     request: &PayRequest,
 ) -> Result<Box<dyn Stream<PayUpdate>>, PayError> {
-    let message = SendPaymentRequest {
+    // On the heap: the call hands it through several of its own functions.
+    let message = Box::new(SendPaymentRequest {
         payment_request: request.invoice.clone(),
         amt_msat: request.amount_msat.map_or(0, wire_msat),
         fee_limit_msat: wire_msat(request.fee_limit_msat),
@@ -47,7 +48,7 @@ pub(super) async fn pay(
         // Our going away must not stop it.
         cancelable: false,
         ..Default::default()
-    };
+    });
     let sent = updates::of(wire, updates::SEND, wire.request_until(message, request.until));
     match wire.answer(sent).await {
         Ok(updates) => Ok(Box::new(Updates::new(updates, request.hash))),
@@ -64,7 +65,7 @@ pub(super) async fn track(
     let begun = async {
         let mut updates = asked.await?.into_inner();
         // Where something between us and lnd has parted the head from a refusal, it comes now.
-        let first = updates.message().await?;
+        let first = updates.message().await?.map(Box::new);
         Ok(Response::new((first, updates)))
     };
     match wire.answer(begun).await {
@@ -82,7 +83,7 @@ pub(super) async fn track(
 /// The updates of one payment, up to the terminal one.
 struct Updates {
     /// Read already.
-    first: Option<Payment>,
+    first: Option<Box<Payment>>,
     updates: Option<Streaming<Payment>>,
     hash: PaymentHash,
 }
@@ -98,7 +99,7 @@ impl Stream<PayUpdate> for Updates {
     async fn next(&mut self) -> Option<Result<PayUpdate, PayError>> {
         let updates = self.updates.as_mut()?;
         let message = match self.first.take() {
-            Some(first) => Ok(Some(first)),
+            Some(first) => Ok(Some(*first)),
             None => updates.message().await,
         };
         let update = match message {
