@@ -98,8 +98,12 @@ async fn a_key_is_added_once(bed: Bed) {
     }
     let second = KeyRecord { id: id(2), org: id(2), digest: [8; 32], ..one.clone() };
     store.add_key(&second).await.unwrap();
-    assert_eq!(store.key([8; 32]).await, Ok(Some(second)));
-    assert_eq!(store.key(one.digest).await, Ok(Some(one)));
+    assert_eq!(store.key([8; 32]).await, Ok(Some(second.clone())));
+    assert_eq!(store.key(one.digest).await, Ok(Some(one.clone())));
+    let mut of_three = store.keys_of(&[one.digest, [8; 32], [9; 32]]).await.unwrap();
+    of_three.sort_by_key(|key| key.id);
+    assert_eq!(of_three, [one, second]);
+    assert_eq!(store.keys_of(&[]).await, Ok(Vec::new()));
 }
 
 async fn a_revoked_key_stays_revoked(bed: Bed) {

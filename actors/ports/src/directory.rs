@@ -80,6 +80,14 @@ pub trait Directory: Send + Sync {
 
     async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError>;
     async fn key(&self, digest: [u8; 32]) -> Result<Option<KeyRecord>, StoreError>;
+    /// Those that there are of these, in any order.
+    async fn keys_of(&self, digests: &[[u8; 32]]) -> Result<Vec<KeyRecord>, StoreError> {
+        let mut found = Vec::new();
+        for digest in digests {
+            found.extend(self.key(*digest).await?);
+        }
+        Ok(found)
+    }
     /// All keys of an organisation, the revoked ones too, by their ids.
     async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError>;
     /// Notes when keys were last used. Never moves back; a key that is not there is passed over.

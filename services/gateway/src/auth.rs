@@ -1,5 +1,7 @@
 //! Who is calling: an API key for one environment, or the operator's token.
 
+mod lookups;
+
 use std::{
     collections::{BTreeSet, HashMap},
     hint::black_box,
@@ -13,9 +15,10 @@ use ports::{Clock, Directory, directory::KeyRecord};
 use proto::Problem;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
+use tonic::{Request, Status, service::Interceptor};
 
 use crate::{limits, problem::customer};
+use lookups::KeyLookUps;
 
 const API_KEY: &str = "x-api-key";
 
@@ -59,6 +62,7 @@ fn bit(permission: Permission) -> u8 {
 pub(crate) struct Keys {
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
+    look_ups: KeyLookUps,
     known: Mutex<HashMap<[u8; 32], Remembered>>,
     /// When keys were used since that was last written down.
     used: Mutex<HashMap<KeyId, Timestamp>>,
@@ -71,14 +75,8 @@ struct Remembered {
 
 impl Keys {
     pub(crate) fn new(directory: Arc<dyn Directory>, clock: Arc<dyn Clock>) -> Keys {
-        Keys { directory, clock, known: Mutex::default(), used: Mutex::default() }
-    }
-
-    /// Whoever the key in the metadata belongs to, once the guard has let the call in.
-    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Problem> {
-        let key = self.by_secret(metadata.as_ref()).await?;
-        self.check_not_expired(&key)?;
-        Ok(caller(&key))
+        let look_ups = KeyLookUps::start(directory.clone());
+        Keys { directory, clock, look_ups, known: Mutex::default(), used: Mutex::default() }
     }
 
     /// Whoever the key in the headers belongs to, calling from that address.
@@ -132,11 +130,10 @@ impl Keys {
         if let Some(key) = self.remembered(&digest, asked_at) {
             return Ok(key);
         }
-        let found = self.directory.key(digest).await.map_err(customer::store)?;
+        let found = self.look_ups.ask(digest).await.map_err(customer::store)?;
         let Some(key) = found.filter(|key| key.revoked_at.is_none()) else {
             return Err(wrong());
         };
-        let key = Arc::new(key);
         self.remember(key.clone(), asked_at);
         Ok(key)
     }

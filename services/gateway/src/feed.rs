@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::ErrorClass;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, future::ready, stream};
 use ports::{journal::Seq, reads::FeedEvent};
 use proto::Problem;
 use tokio::{
@@ -43,7 +43,7 @@ pub(crate) fn follow(
         let why = "too many streams; ask for pages";
         Problem::new(ErrorClass::Unavailable, "too_many_streams", why)
     })?;
-    Ok(told(async move |tell| {
+    let pages = told(limits::PAGES_UNREAD_MAX, async move |tell| {
         let end = tell_all(&edge, caller, after, &tell).await;
         drop(permit);
         match end {
@@ -53,6 +53,11 @@ pub(crate) fn follow(
                 Err(problem)
             }
         }
+    });
+    // From task to task by the page: event by event that costs more than everything else done for one.
+    Ok(pages.flat_map(|page| match page {
+        Ok(events) => stream::iter(events).map(Ok).left_stream(),
+        Err(problem) => stream::once(ready(Err(problem))).right_stream(),
     }))
 }
 
@@ -60,7 +65,7 @@ async fn tell_all(
     edge: &Edge,
     caller: Caller,
     mut after: Seq,
-    tell: &mpsc::Sender<FeedEvent>,
+    tell: &mpsc::Sender<Vec<FeedEvent>>,
 ) -> Result<(), Problem> {
     let until = Instant::now() + limits::WATCH_FOR;
     while Instant::now() < until {
@@ -69,10 +74,8 @@ async fn tell_all(
         let (events, next) = page(edge, caller, after, limits::EVENTS_READ_AT_ONCE).await?;
         let is_idle = next == after;
         after = next;
-        for event in events {
-            if !is_taken(tell, event).await {
-                return Err(broken_off("nothing was read for too long"));
-            }
+        if !events.is_empty() && !is_taken(tell, events).await {
+            return Err(broken_off("nothing was read for too long"));
         }
         if is_idle {
             tokio::select! {

@@ -41,6 +41,10 @@ pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const KEY_TRUSTED_FOR: Duration = Duration::from_secs(4);
 pub(crate) const KEYS_CACHED_MAX: usize = 10_000;
 
+/// Calls that may wait for their key, and keys of one look-up: as many as it takes in a millisecond or two.
+pub(crate) const KEYS_ASKED_FOR_MAX: usize = 50_000;
+pub(crate) const KEYS_LOOKED_UP_AT_ONCE: usize = 1_000;
+
 /// How often the use of keys is written down, for people who look for keys that nobody uses.
 pub(crate) const KEPT_EVERY: Duration = Duration::from_secs(30);
 pub(crate) const KEYS_WRITTEN_AT_ONCE: usize = 1_000;
@@ -76,8 +80,10 @@ pub(crate) const ANSWERS_FORGOTTEN_AT_ONCE: u32 = 100_000;
 /// Longer than any UUID or hash that serves as such a key.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// Events or answers on their way to one reader of a stream.
+/// Answers on their way to one reader of a stream.
 pub(crate) const UNREAD_MAX: usize = 256;
+/// Pages of events on their way to one reader, of [`EVENTS_READ_AT_ONCE`] each.
+pub(crate) const PAGES_UNREAD_MAX: usize = 2;
 
 /// A reader that takes nothing for so long is cut off, and comes back with its cursor.
 pub(crate) const READ_WITHIN: Duration = Duration::from_secs(30);

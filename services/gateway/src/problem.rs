@@ -11,25 +11,29 @@ use tonic::{Response, Status};
 use crate::limits;
 
 /// Answers a call with what the work comes to.
-pub(crate) async fn answer<T>(
+pub(crate) fn answer<T>(
     call: &'static str,
     work: impl Future<Output = Result<T, Problem>>,
-) -> Result<Response<T>, Status> {
-    answer_within(limits::ANSWER_WITHIN, call, work).await
+) -> impl Future<Output = Result<Response<T>, Status>> {
+    answer_within(limits::ANSWER_WITHIN, call, work)
 }
 
-pub(crate) async fn answer_within<T>(
+pub(crate) fn answer_within<T>(
     longest: Duration,
     call: &'static str,
     work: impl Future<Output = Result<T, Problem>>,
-) -> Result<Response<T>, Status> {
-    let problem = match timeout(longest, work).await {
-        Ok(Ok(answer)) => return Ok(Response::new(answer)),
-        Ok(Err(problem)) => problem,
-        Err(_) => Problem::new(ErrorClass::Uncertain, "outcome_unknown", "no answer in time"),
-    };
-    report(call, &problem);
-    Err(problem.into())
+) -> impl Future<Output = Result<Response<T>, Status>> {
+    // Handed on by value it would be kept once for each function that it has come through.
+    let work = Box::pin(timeout(longest, work));
+    async move {
+        let problem = match work.await {
+            Ok(Ok(answer)) => return Ok(Response::new(answer)),
+            Ok(Err(problem)) => problem,
+            Err(_) => Problem::new(ErrorClass::Uncertain, "outcome_unknown", "no answer in time"),
+        };
+        report(call, &problem);
+        Err(problem.into())
+    }
 }
 
 /// Something was done before this went wrong: it must not read as if nothing had been.

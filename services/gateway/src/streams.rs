@@ -8,9 +8,10 @@ use tracing::Instrument as _;
 
 use crate::{limits, problem};
 
-/// Tells what the work tells, and then how it has ended. When the reader is gone the work goes on until
+/// Tells what the work tells, with at most `room` on its way, and then how it has ended. When the reader is gone the work goes on until
 /// it notices ([`mpsc::Sender::closed`]).
 pub(crate) fn told<T, Begin, Work>(
+    room: usize,
     begin: Begin,
 ) -> impl Stream<Item = Result<T, Problem>> + Send + use<T, Begin, Work>
 where
@@ -18,7 +19,7 @@ where
     Begin: FnOnce(mpsc::Sender<T>) -> Work,
     Work: Future<Output = Result<(), Problem>> + Send + 'static,
 {
-    let (tell, heard) = mpsc::channel(limits::UNREAD_MAX);
+    let (tell, heard) = mpsc::channel(room);
     let working = tokio::spawn(begin(tell).in_current_span());
     stream::unfold(Some((heard, working)), async |open| {
         let (mut heard, working): (mpsc::Receiver<T>, JoinHandle<Result<(), Problem>>) = open?;
@@ -63,13 +64,13 @@ mod tests {
     async fn the_last_thing_told_is_why_it_has_ended() {
         let problem = Problem::new(ErrorClass::Unavailable, "over", "it is over");
         let end = problem.clone();
-        let stream = told(async move |tell| {
+        let stream = told(1, async move |tell| {
             assert!(is_taken(&tell, 1).await);
             Err(end)
         });
         let heard: Vec<_> = stream.collect().await;
         assert_eq!(heard, [Ok(1), Err(problem)]);
-        let well = told(async |tell| {
+        let well = told(1, async |tell| {
             assert!(is_taken(&tell, 1).await);
             Ok(())
         });

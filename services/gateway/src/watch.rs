@@ -2,6 +2,7 @@
 //! and what it counts for.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock, PoisonError, RwLock},
     task::{Context, Poll},
@@ -32,6 +33,9 @@ const TRACE_PARENT: &str = "traceparent";
 /// The label of everything that is no call of ours, so that nobody can make labels up.
 const NO_ROUTE: &str = "none";
 
+/// In the place of a method, of what is no route of REST.
+const CALL: &str = "";
+
 /// Names one request, in the log and in its answer. An extension of the request from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(pub(crate) Uuid);
@@ -39,12 +43,21 @@ pub(crate) struct RequestId(pub(crate) Uuid);
 impl RequestId {
     /// Only for finding a request again: without randomness it is all zeroes, and nothing else changes.
     fn draw() -> RequestId {
-        let mut bytes = [0_u8; 16];
-        match getrandom::fill(&mut bytes) {
-            Ok(()) => RequestId(Builder::from_random_bytes(bytes).into_uuid()),
-            Err(_) => RequestId(Uuid::nil()),
-        }
+        let bytes = DRAWN.with_borrow_mut(|drawn| {
+            if drawn.is_empty() {
+                // One call of the system costs more than everything else about an id.
+                let mut many = [[0_u8; 16]; 64];
+                getrandom::fill(many.as_flattened_mut()).ok()?;
+                drawn.extend(many);
+            }
+            drawn.pop()
+        });
+        RequestId(bytes.map_or(Uuid::nil(), |it| Builder::from_random_bytes(it).into_uuid()))
     }
+}
+
+thread_local! {
+    static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Watches every request of a listener.
@@ -107,7 +120,7 @@ where
         let method = method(request.method());
         request.extensions_mut().insert(id);
         let routes = self.routes.clone();
-        let meters = call.map(|call| routes.meters(call));
+        let meters = call.map(|call| routes.meters(CALL, call));
         let began = Instant::now();
         let answer = span.in_scope(|| self.inner.call(request));
         let watched = answer.inspect(move |answered| {
@@ -171,8 +184,8 @@ impl Extractor for Headers<'_> {
 /// the path that it has matched in its answer ([`MatchedPath`], in the extensions).
 struct Routes {
     calls: HashSet<String>,
-    /// Made when they are first needed.
-    seen: RwLock<HashMap<String, Arc<RouteMeters>>>,
+    /// By method and path, made when they are first needed. A gRPC call has no method of its own.
+    seen: RwLock<HashMap<&'static str, HashMap<String, Arc<RouteMeters>>>>,
 }
 
 impl Routes {
@@ -181,24 +194,23 @@ impl Routes {
     }
 
     fn matched<O>(&self, method: &'static str, answer: &http::Response<O>) -> Arc<RouteMeters> {
-        let path = answer.extensions().get::<MatchedPath>();
-        let route = match path {
-            Some(path) => format!("{method} {}", path.as_str()),
-            None => NO_ROUTE.to_owned(),
+        let meters = match answer.extensions().get::<MatchedPath>() {
+            Some(path) => self.meters(method, path.as_str()),
+            None => self.meters(CALL, NO_ROUTE),
         };
-        Span::current().record("route", route.as_str());
-        self.meters(&route)
+        Span::current().record("route", meters.route.as_str());
+        meters
     }
 
-    fn meters(&self, route: &str) -> Arc<RouteMeters> {
+    fn meters(&self, method: &'static str, path: &str) -> Arc<RouteMeters> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meters) = seen.get(route) {
+        if let Some(meters) = seen.get(method).and_then(|paths| paths.get(path)) {
             return meters.clone();
         }
         drop(seen);
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(RouteMeters::new(route));
-        seen.entry(route.to_owned()).or_insert_with(new).clone()
+        let new = || Arc::new(RouteMeters::new(format!("{method} {path}").trim_start()));
+        seen.entry(method).or_default().entry(path.to_owned()).or_insert_with(new).clone()
     }
 }
 

@@ -120,6 +120,12 @@ impl Directory for Postgres {
         rows.first().map(key_record).transpose()
     }
 
+    async fn keys_of(&self, digests: &[[u8; 32]]) -> Result<Vec<KeyRecord>, StoreError> {
+        let by_digest = format!("{KEY} where digest = any($1)");
+        let digests: Vec<&[u8]> = digests.iter().map(|digest| &digest[..]).collect();
+        self.read(&by_digest, &[&digests]).await?.iter().map(key_record).collect()
+    }
+
     async fn keys(&self, org: OrgId) -> Result<Vec<KeyRecord>, StoreError> {
         let of_org = format!("{KEY} where org_id = $1 order by key_id");
         self.read(&of_org, &[org.uuid()]).await?.iter().map(key_record).collect()

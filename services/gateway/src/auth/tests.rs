@@ -4,6 +4,7 @@ use std::{
 };
 
 use domain::{KeyId, NodeId, Timestamp};
+use futures_util::future::join_all;
 use ports::{
     StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
@@ -88,10 +89,15 @@ impl Clock for Midnight {
     }
 }
 
-fn with_key(secret: &'static str) -> MetadataMap {
-    let mut metadata = MetadataMap::new();
-    metadata.insert("x-api-key", secret.parse().unwrap());
-    metadata
+fn with_key(secret: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-api-key", secret.parse().unwrap());
+    headers
+}
+
+/// One of the addresses that the key may be used from.
+fn inside() -> Option<IpAddr> {
+    Some([10, 1, 2, 3].into())
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,15 +105,15 @@ async fn a_revoked_key_stops_within_five_seconds() {
     let directory = Arc::new(OneKey::default());
     let keys = Keys::new(directory.clone(), Arc::new(Midnight));
     let good = with_key("good");
-    let caller = keys.caller(&good).await.unwrap();
-    assert_eq!(keys.caller(&good).await, Ok(caller));
+    let caller = keys.admit(&good, inside()).await.unwrap();
+    assert_eq!(keys.admit(&good, inside()).await, Ok(caller));
     assert_eq!(directory.asked.load(Ordering::Relaxed), 1);
 
     *directory.revoked.lock().unwrap() = true;
     advance(Duration::from_millis(3_999)).await;
     assert_eq!(keys.again(caller).await, Ok(caller));
     advance(Duration::from_millis(1)).await;
-    assert_eq!(keys.caller(&good).await.unwrap_err(), wrong());
+    assert_eq!(keys.admit(&good, inside()).await.unwrap_err(), wrong());
     assert_eq!(keys.again(caller).await.unwrap_err(), wrong());
 }
 
@@ -125,7 +131,7 @@ async fn a_key_is_let_in_from_its_addresses_and_its_use_is_noted() {
         (None, false),
     ] {
         let from = from.map(|from| from.parse().unwrap());
-        let admitted = keys.admit(good.as_ref(), from).await;
+        let admitted = keys.admit(&good, from).await;
         assert_eq!(admitted.is_ok(), may, "{from:?}");
     }
     keys.write_down_use().await;
@@ -140,9 +146,20 @@ async fn unknown_keys_are_not_remembered() {
     let directory = Arc::new(OneKey::default());
     let keys = Keys::new(directory.clone(), Arc::new(Midnight));
     for asked in 1..=3 {
-        assert_eq!(keys.caller(&with_key("bad")).await, Err(wrong()));
+        assert_eq!(keys.admit(&with_key("bad"), inside()).await, Err(wrong()));
         assert_eq!(directory.asked.load(Ordering::Relaxed), asked);
     }
+}
+
+/// A key's callers need it anew at the same moment.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_with_one_key_ask_for_it_once() {
+    let directory = Arc::new(OneKey::default());
+    let keys = Keys::new(directory.clone(), Arc::new(Midnight));
+    let good = with_key("good");
+    let all = join_all((0..1_000).map(|_| keys.admit(&good, inside()))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(directory.asked.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! Deadlines of callers (`grpc-timeout`): when one passes, the answer says what is known. What was taken
 //! goes on.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::{Body, HttpBody as _},
     extract::Request,
     http::HeaderMap,
-    middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
 };
 use domain::ErrorClass;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use proto::Problem;
@@ -23,20 +22,31 @@ use crate::{access::Need, limits, problem};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-pub(crate) async fn deadline(request: Request, next: Next) -> Response {
-    let within = match asked(request.headers()) {
-        Ok(Some(within)) => within,
-        Ok(None) => return next.run(request).await,
-        Err(problem) => {
-            return Status::from(problem).into_http::<tonic::body::Body>().into_response();
-        }
-    };
-    // A little before, so that the answer is there when the caller stops waiting for it.
-    let until = Instant::now() + within - limits::DEADLINE_MARGIN.min(within / 4);
-    let path = request.uri().path().to_owned();
-    match timeout_at(until, next.run(request)).await {
-        Ok(response) => response.map(|body| bounded(body, until, path)),
-        Err(_) => passed(&path).into_http::<tonic::body::Body>().into_response(),
+/// Until when a call's caller waits.
+pub(super) struct Deadline {
+    until: Instant,
+    path: String,
+}
+
+impl Deadline {
+    /// `None`: the caller has named none.
+    pub(super) fn asked(request: &Request) -> Result<Option<Deadline>, Problem> {
+        let Some(within) = asked(request.headers())? else { return Ok(None) };
+        // A little before, so that the answer is there when the caller stops waiting for it.
+        let until = Instant::now() + within - limits::DEADLINE_MARGIN.min(within / 4);
+        Ok(Some(Deadline { until, path: request.uri().path().to_owned() }))
+    }
+
+    /// The call's answer, or at the deadline what is known then.
+    pub(super) fn of(
+        self,
+        call: impl Future<Output = Result<Response, Infallible>>,
+    ) -> impl Future<Output = Result<Response, Infallible>> {
+        let Deadline { until, path } = self;
+        timeout_at(until, call).map(move |in_time| match in_time {
+            Ok(answered) => answered.map(|answer| answer.map(|body| bounded(body, until, path))),
+            Err(_) => Ok(passed(&path).into_http::<tonic::body::Body>().into_response()),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{pin::Pin, sync::Arc};
+use std::{future::ready, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use ports::{journal::Seq, reads::FeedEvent};
@@ -7,21 +7,21 @@ use proto::{
     convert::events::{self, List},
     v1::{self, events_server},
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
-use crate::{edge::Edge, feed, problem::answer};
+use super::door::asked;
+use crate::{auth::Caller, edge::Edge, feed, problem::answer};
 
 pub(crate) struct Events(pub(crate) Arc<Edge>);
 
 type Following = Pin<Box<dyn Stream<Item = Result<v1::Event, Status>> + Send>>;
 
 impl Events {
-    async fn followed(
+    fn followed(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::FollowEventsRequest,
     ) -> Result<Following, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let after = Seq(events::after_seq(&request));
         let told = feed::follow(self.0.clone(), caller, after)?;
         let told = told.map(|told| told.map(|told| event(&told)).map_err(Status::from));
@@ -42,9 +42,8 @@ impl events_server::Events for Events {
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (caller, request) = asked(request)?;
         answer("Events.List", async {
-            let caller = self.0.keys.caller(&metadata).await?;
             let List { after_seq, limit } = List::try_from(request)?;
             let (told, next) = feed::page(&self.0, caller, Seq(after_seq), limit).await?;
             let events = told.iter().map(event).collect();
@@ -57,7 +56,7 @@ impl events_server::Events for Events {
         &self,
         request: Request<v1::FollowEventsRequest>,
     ) -> Result<Response<Following>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Events.Follow", self.followed(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Events.Follow", ready(self.followed(caller, request))).await
     }
 }

@@ -2,17 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{
-    extract::{Request, State},
-    http::HeaderMap,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::Request, http::HeaderMap};
 use proto::Problem;
-use tonic::{Status, body::Body};
 
 use crate::{
     access::{Need, peer},
+    auth::Caller,
     edge::Edge,
     problem,
 };
@@ -23,15 +18,19 @@ const OURS: &str = "/switchyard.v1.";
 const READING: [&str; 8] =
     ["Get", "List", "Watch", "Follow", "Ledger", "Decode", "Summary", "History"];
 
-pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+/// The request with its [`Caller`] among its extensions, or why it is refused.
+pub(super) async fn admitted(edge: Arc<Edge>, mut request: Request) -> Result<Request, Problem> {
     // Reflection and health are for everybody.
-    let Some(need) = need(request.uri().path()) else { return next.run(request).await };
+    let Some(need) = need(request.uri().path()) else { return Ok(request) };
     let from = peer(&request);
     match admit(&edge, request.headers(), from, need).await {
-        Ok(()) => next.run(request).await,
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(request)
+        }
         Err(problem) => {
             problem::report(request.uri().path(), &problem);
-            Status::from(problem).into_http::<Body>().into_response()
+            Err(problem)
         }
     }
 }
@@ -41,10 +40,11 @@ async fn admit(
     headers: &HeaderMap,
     from: Option<IpAddr>,
     need: Need,
-) -> Result<(), Problem> {
+) -> Result<Caller, Problem> {
     let caller = edge.keys.admit(headers, from).await?;
     edge.rates.take(caller.key).map_err(|exceeded| exceeded.problem())?;
-    need.check(&caller)
+    need.check(&caller)?;
+    Ok(caller)
 }
 
 /// What a call needs; one that nobody has thought of here needs the most. `None`: it is not ours.

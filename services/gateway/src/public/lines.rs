@@ -8,6 +8,7 @@ use proto::{
 };
 use tonic::{Request, Response, Status};
 
+use super::door::asked;
 use crate::{
     auth::Caller,
     edge::Edge,
@@ -31,9 +32,9 @@ impl lines_server::Lines for Lines {
         &self,
         request: Request<v1::GetLineRequest>,
     ) -> Result<Response<v1::Line>, Status> {
+        let (caller, request) = asked(request)?;
         answer("Lines.Get", async {
-            let caller = self.0.keys.caller(request.metadata()).await?;
-            let id = convert::line_id(&request.get_ref().id)?;
+            let id = convert::line_id(&request.id)?;
             self.line(caller, id).await
         })
         .await
@@ -43,10 +44,10 @@ impl lines_server::Lines for Lines {
         &self,
         request: Request<v1::ListLinesRequest>,
     ) -> Result<Response<v1::ListLinesResponse>, Status> {
+        let (caller, request) = asked(request)?;
         answer("Lines.List", async {
-            let caller = self.0.keys.caller(request.metadata()).await?;
             let org = self.0.standing(caller.org).await?;
-            let with_disabled = request.get_ref().include_disabled;
+            let with_disabled = request.include_disabled;
             let own = org.lines.iter().filter(|(_, line)| {
                 line.environment == caller.environment
                     && (with_disabled || line.disabled_at.is_none())
@@ -63,9 +64,8 @@ impl lines_server::Lines for Lines {
         &self,
         request: Request<v1::ChangeSandboxRequest>,
     ) -> Result<Response<v1::Line>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (caller, request) = asked(request)?;
         answer("Lines.ChangeSandbox", async {
-            let caller = self.0.keys.caller(&metadata).await?;
             let id = convert::line_id(&request.id)?;
             let v1::ChangeSandboxRequest { limit_msat, disable, .. } = request;
             lines::change_sandbox(&self.0, caller, id, limit_msat, disable).await?;

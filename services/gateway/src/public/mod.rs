@@ -2,6 +2,7 @@
 
 mod bolt11;
 mod deadline;
+mod door;
 mod events;
 mod guard;
 mod health;
@@ -13,9 +14,8 @@ mod send_stream;
 mod wallets;
 mod watch;
 
-pub(crate) use deadline::deadline;
+pub(crate) use door::Door;
 pub(crate) use events::Events;
-pub(crate) use guard::guard;
 pub(crate) use health::{Health, Shared as SharedHealth};
 pub(crate) use lines::Lines;
 pub(crate) use nodes::Nodes;

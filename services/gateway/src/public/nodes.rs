@@ -7,9 +7,11 @@ use proto::{
     convert::nodes,
     v1::{self, nodes_server},
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
+use super::door::asked;
 use crate::{
+    auth::Caller,
     edge::Edge,
     problem::{answer, customer},
 };
@@ -19,8 +21,7 @@ pub(crate) struct Nodes(pub(crate) Arc<Edge>);
 
 impl Nodes {
     /// Ordered by id.
-    async fn own(&self, metadata: &MetadataMap) -> Result<Vec<v1::Node>, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
+    async fn own(&self, caller: Caller) -> Result<Vec<v1::Node>, Problem> {
         let states = self.0.gateway.operations.nodes().await.map_err(customer::store)?;
         let org = self.0.standing(caller.org).await?;
         let own = states.into_iter().filter(|state| state.record.owner == Some(caller.org));
@@ -29,9 +30,9 @@ impl Nodes {
         Ok(own.iter().map(|state| node(&org, state)).collect())
     }
 
-    async fn one(&self, metadata: &MetadataMap, id: NodeId) -> Result<v1::Node, Problem> {
+    async fn one(&self, caller: Caller, id: NodeId) -> Result<v1::Node, Problem> {
         let text = id.to_string();
-        let own = self.own(metadata).await?.into_iter().find(|node| node.id == text);
+        let own = self.own(caller).await?.into_iter().find(|node| node.id == text);
         own.ok_or_else(|| Rejection::NodeNotFound(id).into())
     }
 }
@@ -63,9 +64,10 @@ impl nodes_server::Nodes for Nodes {
         &self,
         request: Request<v1::GetNodeRequest>,
     ) -> Result<Response<v1::Node>, Status> {
+        let (caller, request) = asked(request)?;
         answer("Nodes.Get", async {
-            let id = nodes::node_id(&request.get_ref().id)?;
-            self.one(request.metadata(), id).await
+            let id = nodes::node_id(&request.id)?;
+            self.one(caller, id).await
         })
         .await
     }
@@ -74,9 +76,8 @@ impl nodes_server::Nodes for Nodes {
         &self,
         request: Request<v1::ListNodesRequest>,
     ) -> Result<Response<v1::ListNodesResponse>, Status> {
-        answer("Nodes.List", async {
-            Ok(v1::ListNodesResponse { nodes: self.own(request.metadata()).await? })
-        })
-        .await
+        let (caller, _) = asked(request)?;
+        answer("Nodes.List", async { Ok(v1::ListNodesResponse { nodes: self.own(caller).await? }) })
+            .await
     }
 }

@@ -1,6 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use domain::{ErrorClass, Msat, Rejection, org::Row};
+use domain::{
+    ErrorClass, Msat, PaymentId, Rejection,
+    org::{Row, SendTerms},
+};
 use ports::{orgs::Answered, reads::Recorded};
 use proto::{
     Problem,
@@ -11,18 +14,18 @@ use proto::{
     },
     v1::{self, estimate_request, payments_server},
 };
-use tonic::{
-    Request, Response, Status, Streaming,
-    metadata::{MetadataMap, MetadataValue},
-};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue};
 
 use super::{
-    bolt11, list,
+    bolt11,
+    door::asked,
+    list,
     send_stream::{self, Answers},
     watch::{Watch, WatchStream},
 };
 use crate::{
     access::Need,
+    auth::Caller,
     cancel,
     edge::Edge,
     estimate,
@@ -34,26 +37,34 @@ pub(crate) struct Payments(pub(crate) Arc<Edge>);
 impl Payments {
     async fn sent(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::SendRequest,
     ) -> Result<Answered<v1::Payment>, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
+        let (payment, terms, wait) = Box::pin(self.to_send(caller, request)).await?;
+        let orgs = &self.0.gateway.orgs;
+        let ask = |within| orgs.send(caller.org, payment, terms.clone(), within);
+        let sent = self.0.unless_stopped(wait, ask).await.map_err(customer::orgs)?;
+        let payment = Box::pin(self.0.told(caller, &Row::Outgoing(sent.payment))).await?;
+        Ok(Answered { payment, repeat: sent.repeat })
+    }
+
+    /// What a send asks for. On the heap and gone before the wait, like everything else that is not needed for it.
+    async fn to_send(
+        &self,
+        caller: Caller,
+        request: v1::SendRequest,
+    ) -> Result<(PaymentId, SendTerms, Duration), Problem> {
         let send = Send::try_from(request)?;
         self.0.check_wallet(caller, send.wallet).await?;
         let terms = send.terms(bolt11::parse(&send.invoice)?);
-        let orgs = &self.0.gateway.orgs;
-        let ask = |within| orgs.send(caller.org, send.payment, terms.clone(), within);
-        let sent = self.0.unless_stopped(send.wait, ask).await.map_err(customer::orgs)?;
-        let payment = self.0.told(caller, &Row::Outgoing(sent.payment)).await?;
-        Ok(Answered { payment, repeat: sent.repeat })
+        Ok((send.payment, terms, send.wait))
     }
 
     async fn received(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::ReceiveRequest,
     ) -> Result<Answered<v1::Payment>, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let Receive { payment, terms, wait } = Receive::try_from(request)?;
         self.0.check_wallet(caller, terms.wallet).await?;
         let orgs = &self.0.gateway.orgs;
@@ -65,19 +76,17 @@ impl Payments {
 
     async fn listed(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::ListPaymentsRequest,
     ) -> Result<v1::ListPaymentsResponse, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         list::page(&self.0, caller, List::try_from(request)?).await
     }
 
     async fn happened(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::HistoryRequest,
     ) -> Result<v1::HistoryResponse, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let id = payments::payment_id(&request.id)?;
         match self.0.payment(caller, id).await {
             Ok(_) => {}
@@ -94,10 +103,9 @@ impl Payments {
 
     async fn estimated(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::EstimateRequest,
     ) -> Result<v1::EstimateResponse, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let id = payments::wallet_id(&request.wallet_id)?;
         let asked = request.payment.ok_or(WireError::Missing("send or receive"))?;
         let org = self.0.standing(caller.org).await?;
@@ -133,10 +141,9 @@ impl Payments {
 
     async fn watched(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::WatchPaymentRequest,
     ) -> Result<WatchStream, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let id = payments::payment_id(&request.id)?;
         let row = self.0.payment(caller, id).await?;
         Ok(Watch::begin(self.0.clone(), caller, id, row)?.stream())
@@ -163,29 +170,25 @@ impl payments_server::Payments for Payments {
         &self,
         request: Request<Streaming<v1::SendRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let (metadata, _, sends) = request.into_parts();
-        answer("Payments.SendStream", async {
-            let caller = self.0.keys.caller(&metadata).await?;
-            send_stream::begin(self.0.clone(), caller, sends)
-        })
-        .await
+        let (caller, sends) = asked(request)?;
+        answer("Payments.SendStream", async { send_stream::begin(self.0.clone(), caller, sends) })
+            .await
     }
 
     async fn history(
         &self,
         request: Request<v1::HistoryRequest>,
     ) -> Result<Response<v1::HistoryResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.History", self.happened(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Payments.History", self.happened(caller, request)).await
     }
 
     async fn summary(
         &self,
         request: Request<v1::SummaryRequest>,
     ) -> Result<Response<v1::SummaryResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (caller, request) = asked(request)?;
         answer("Payments.Summary", async {
-            let caller = self.0.keys.caller(&metadata).await?;
             list::summary(&self.0, caller, Filter::try_from(request)?).await
         })
         .await
@@ -195,33 +198,32 @@ impl payments_server::Payments for Payments {
         &self,
         request: Request<v1::EstimateRequest>,
     ) -> Result<Response<v1::EstimateResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.Estimate", self.estimated(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Payments.Estimate", self.estimated(caller, request)).await
     }
 
     async fn send(
         &self,
         request: Request<v1::SendRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.Send", self.sent(&metadata, request)).await.map(with_hit)
+        let (caller, request) = asked(request)?;
+        answer("Payments.Send", self.sent(caller, request)).await.map(with_hit)
     }
 
     async fn receive(
         &self,
         request: Request<v1::ReceiveRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.Receive", self.received(&metadata, request)).await.map(with_hit)
+        let (caller, request) = asked(request)?;
+        answer("Payments.Receive", self.received(caller, request)).await.map(with_hit)
     }
 
     async fn cancel(
         &self,
         request: Request<v1::CancelRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (caller, request) = asked(request)?;
         answer("Payments.Cancel", async {
-            let caller = self.0.keys.caller(&metadata).await?;
             let Cancel { payment, wait } = Cancel::try_from(request)?;
             let row = cancel::cancel(&self.0, caller, payment, wait).await?;
             self.0.told(caller, &row).await
@@ -233,9 +235,9 @@ impl payments_server::Payments for Payments {
         &self,
         request: Request<v1::GetPaymentRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
+        let (caller, request) = asked(request)?;
         answer("Payments.GetPayment", async {
-            let caller = self.0.keys.caller(request.metadata()).await?;
-            let id = payments::payment_id(&request.get_ref().id)?;
+            let id = payments::payment_id(&request.id)?;
             let row = self.0.payment(caller, id).await?;
             self.0.told(caller, &row).await
         })
@@ -246,25 +248,25 @@ impl payments_server::Payments for Payments {
         &self,
         request: Request<v1::ListPaymentsRequest>,
     ) -> Result<Response<v1::ListPaymentsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.ListPayments", self.listed(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Payments.ListPayments", self.listed(caller, request)).await
     }
 
     async fn watch_payment(
         &self,
         request: Request<v1::WatchPaymentRequest>,
     ) -> Result<Response<WatchStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Payments.WatchPayment", self.watched(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Payments.WatchPayment", self.watched(caller, request)).await
     }
 
     async fn decode(
         &self,
         request: Request<v1::DecodeRequest>,
     ) -> Result<Response<v1::Invoice>, Status> {
+        let (_, request) = asked(request)?;
         answer("Payments.Decode", async {
-            self.0.keys.caller(request.metadata()).await?;
-            Ok(payments::invoice(&bolt11::parse(&request.get_ref().invoice)?))
+            Ok(payments::invoice(&bolt11::parse(&request.invoice)?))
         })
         .await
     }

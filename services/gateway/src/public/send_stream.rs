@@ -65,7 +65,7 @@ pub(super) fn begin(
         let why = "too many streams of sends; send one by one, or elsewhere";
         Problem::new(ErrorClass::Unavailable, "too_many_streams", why)
     })?;
-    let answers = told(async move |tell| {
+    let answers = told(limits::UNREAD_MAX, async move |tell| {
         let over = watch::Sender::new(false);
         let end = run(Arc::new(Shared { edge, caller, tell, over }), sends).await;
         drop(permit);

@@ -10,8 +10,9 @@ use proto::{
     convert::wallets::{self as convert, Create, Ledger, List},
     v1::{self, wallets_server},
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
+use super::door::asked;
 use crate::{
     auth::Caller,
     edge::Edge,
@@ -30,10 +31,9 @@ impl Wallets {
 
     async fn created(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::CreateWalletRequest,
     ) -> Result<v1::Wallet, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let Create { wallet, name, backing, limit_msat, metadata } = Create::try_from(request)?;
         wallets::check_name(&name)?;
         let environment = caller.environment;
@@ -45,10 +45,9 @@ impl Wallets {
 
     async fn page(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::ListWalletsRequest,
     ) -> Result<v1::ListWalletsResponse, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let List { limit, after, include_deleted } = List::try_from(request)?;
         let org = self.0.standing(caller.org).await?;
         let from = after.map_or(Unbounded, Excluded);
@@ -69,10 +68,9 @@ impl Wallets {
 
     async fn entries(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: v1::LedgerRequest,
     ) -> Result<v1::LedgerResponse, Problem> {
-        let caller = self.0.keys.caller(metadata).await?;
         let asked = Ledger::try_from(request)?;
         let Ledger { wallet, limit, newest_first, offset, .. } = asked;
         self.0.check_wallet(caller, wallet).await?;
@@ -107,28 +105,25 @@ impl wallets_server::Wallets for Wallets {
         &self,
         request: Request<v1::GetWalletRequest>,
     ) -> Result<Response<v1::Wallet>, Status> {
-        answer("Wallets.Get", async {
-            let caller = self.0.keys.caller(request.metadata()).await?;
-            self.told(caller, convert::wallet_id(&request.get_ref().id)?).await
-        })
-        .await
+        let (caller, request) = asked(request)?;
+        answer("Wallets.Get", async { self.told(caller, convert::wallet_id(&request.id)?).await })
+            .await
     }
 
     async fn create(
         &self,
         request: Request<v1::CreateWalletRequest>,
     ) -> Result<Response<v1::Wallet>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Wallets.Create", self.created(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Wallets.Create", self.created(caller, request)).await
     }
 
     async fn rename(
         &self,
         request: Request<v1::RenameWalletRequest>,
     ) -> Result<Response<v1::Wallet>, Status> {
-        let (metadata, _, v1::RenameWalletRequest { id, name }) = request.into_parts();
+        let (caller, v1::RenameWalletRequest { id, name }) = asked(request)?;
         answer("Wallets.Rename", async {
-            let caller = self.0.keys.caller(&metadata).await?;
             let id = convert::wallet_id(&id)?;
             wallets::check_name(&name)?;
             wallets::rename(&self.0, caller, id, name).await?;
@@ -141,9 +136,9 @@ impl wallets_server::Wallets for Wallets {
         &self,
         request: Request<v1::DeleteWalletRequest>,
     ) -> Result<Response<v1::Wallet>, Status> {
+        let (caller, request) = asked(request)?;
         answer("Wallets.Delete", async {
-            let caller = self.0.keys.caller(request.metadata()).await?;
-            let id = convert::wallet_id(&request.get_ref().id)?;
+            let id = convert::wallet_id(&request.id)?;
             wallets::delete(&self.0, caller, id).await?;
             self.told(caller, id).await.map_err(after_a_write)
         })
@@ -154,15 +149,15 @@ impl wallets_server::Wallets for Wallets {
         &self,
         request: Request<v1::ListWalletsRequest>,
     ) -> Result<Response<v1::ListWalletsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Wallets.List", self.page(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Wallets.List", self.page(caller, request)).await
     }
 
     async fn ledger(
         &self,
         request: Request<v1::LedgerRequest>,
     ) -> Result<Response<v1::LedgerResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        answer("Wallets.Ledger", self.entries(&metadata, request)).await
+        let (caller, request) = asked(request)?;
+        answer("Wallets.Ledger", self.entries(caller, request)).await
     }
 }

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{RawPathParams, Request, State},
+    extract::{Request, State},
     http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{
-    once,
-    refusal::Refusal,
-    request::{Asker, Ids},
-};
+use super::{once, refusal::Refusal, request::Ids};
 use crate::{
     access::{Need, peer},
     auth::Caller,
@@ -27,7 +23,7 @@ pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
 
 pub(super) async fn guard(
     State((edge, need)): State<(Arc<Edge>, Need)>,
-    path: RawPathParams,
+    ids: Ids,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -45,10 +41,10 @@ pub(super) async fn guard(
             return response;
         }
     };
-    let admitted = admit(&Ids::of(&path), caller, need);
+    let admitted = admit(&ids, caller, need);
     let mut response = match admitted {
         Ok(()) => {
-            request.extensions_mut().insert(Asker(caller));
+            request.extensions_mut().insert(caller);
             once::once(edge, caller, request, next).await
         }
         Err(refusal) => refusal.into_response(),

@@ -31,7 +31,7 @@ mod text;
 mod wallet;
 mod wallets;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
@@ -41,17 +41,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{InvoiceTerms, org::PaymentStatus};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use lightning_node::bolt11;
 use proto::Problem;
-use tonic::service::Routes;
-use tower::ServiceExt;
+use tonic::{
+    codegen::{Context, Poll, Service},
+    service::Routes,
+};
 use tower_http::cors::{Any, CorsLayer};
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter},
     routes,
 };
 
-use crate::{access::Need, edge::Edge, public};
+use crate::{access::Need, edge::Edge, public::Door};
 use refusal::Refusal;
 
 /// Where every path of the contract begins; clients write one or the other.
@@ -59,17 +62,30 @@ const PREFIXES: [&str; 2] = ["/v1", "/api/v1"];
 
 /// Both faces behind one listener: what says that it is gRPC goes there.
 pub(crate) fn beside(grpc: Routes, edge: Arc<Edge>) -> Router {
-    let grpc = grpc.into_axum_router().layer(from_fn_with_state(edge.clone(), public::guard));
-    // Around the guard too: a look-up of the key takes its time.
-    let grpc = grpc.layer(from_fn(public::deadline));
     let rest = router(&edge);
-    Router::new().fallback(move |request: Request| {
-        let (grpc, rest) = (grpc.clone(), rest.clone());
-        async move {
-            let face = if is_grpc(&request) { grpc } else { rest };
-            face.oneshot(request).await
-        }
-    })
+    let grpc = Door::new(grpc.into_axum_router(), edge);
+    Router::new().fallback_service(Faces { grpc, rest })
+}
+
+#[derive(Clone)]
+struct Faces {
+    grpc: Door<Router>,
+    rest: Router,
+}
+
+impl Service<Request> for Faces {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Both are at any time.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if is_grpc(&request) { self.grpc.call(request) } else { self.rest.call(request).boxed() }
+    }
 }
 
 fn is_grpc(request: &Request) -> bool {

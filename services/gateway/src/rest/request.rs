@@ -17,20 +17,22 @@ use super::refusal::Refusal;
 use crate::{auth::Caller, limits};
 
 /// Whoever the guard let in.
-#[derive(Clone)]
 pub(super) struct Asker(pub(super) Caller);
 
 impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Asker, Refusal> {
-        let asker = parts.extensions.get::<Asker>().cloned();
-        asker.ok_or_else(|| Refusal::new(ErrorClass::Bug, "internal", "the route has no guard"))
+        let caller = parts.extensions.get::<Caller>();
+        caller
+            .copied()
+            .map(Asker)
+            .ok_or_else(|| Refusal::new(ErrorClass::Bug, "internal", "the route has no guard"))
     }
 }
 
 /// The ids in the path.
-pub(super) struct Ids(BTreeMap<String, String>);
+pub(super) struct Ids(RawPathParams);
 
 impl<S: Send + Sync> FromRequestParts<S> for Ids {
     type Rejection = Refusal;
@@ -39,22 +41,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
         let raw = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Refusal::invalid("invalid_request", "the path is not UTF-8"))?;
-        Ok(Ids::of(&raw))
+        Ok(Ids(raw))
     }
 }
 
 impl Ids {
-    pub(super) fn of(raw: &RawPathParams) -> Ids {
-        Ids(raw.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.text(name).is_some()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     pub(super) fn get<Kind>(&self, name: &'static str) -> Result<Id<Kind>, Refusal> {
-        let text = self.0.get(name).map(String::as_str).unwrap_or_default();
-        parse_id(name, text)
+        parse_id(name, self.text(name).unwrap_or_default())
     }
 }
 
