@@ -62,7 +62,7 @@ pub(crate) fn http(class: ErrorClass) -> StatusCode {
 
 /// As loud as its class asks for.
 pub(crate) fn report(call: &str, problem: &Problem) {
-    let Problem { class, code, message } = problem;
+    let Problem { class, code, message, retry_after_ms: _ } = problem;
     match class {
         ErrorClass::Invalid | ErrorClass::NotFound => tracing::debug!(call, %code, message),
         ErrorClass::Denied | ErrorClass::Rejected | ErrorClass::Conflict => {
