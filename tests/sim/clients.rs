@@ -268,7 +268,7 @@ fn platform_send(
     terms: &SendTerms,
 ) -> impl Future<Output = Result<Arc<domain::org::Outgoing>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { Ok(platform.send(org, payment, terms, Duration::ZERO).await?.payment) }
+    async move { Ok(platform.send(org, payment, terms, Duration::ZERO.into()).await?.payment) }
 }
 
 fn platform_receive(
@@ -278,7 +278,7 @@ fn platform_receive(
     terms: &ReceiveTerms,
 ) -> impl Future<Output = Result<Arc<Incoming>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { Ok(platform.receive(org, payment, terms, Duration::ZERO).await?.payment) }
+    async move { Ok(platform.receive(org, payment, terms, Duration::ZERO.into()).await?.payment) }
 }
 
 async fn platform_wait(

@@ -67,6 +67,21 @@ pub struct Answered<T> {
     pub repeat: bool,
 }
 
+/// How long a caller waits for a new payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// Until then for its end; the answer then is how the payment stands.
+    pub end: Duration,
+    /// Until then at all, if there is a deadline: what has not been begun by then is not begun any more.
+    pub begin: Option<Duration>,
+}
+
+impl From<Duration> for Within {
+    fn from(end: Duration) -> Within {
+        Within { end, begin: None }
+    }
+}
+
 /// Every answer is committed before it is given.
 #[async_trait]
 pub trait Orgs: Send + Sync {
@@ -77,7 +92,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError>;
 
     /// Requests an invoice once under this id. Answers when it has been made, or can never be, or as it
@@ -87,7 +102,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError>;
 
     /// Says that the payment is wanted no more. Answers when it has ended, or as it stands when the time

@@ -19,6 +19,7 @@ use ports::{
     orgs::{Answered, OrgsError},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Order {
     pub(crate) preimage: Option<Preimage>,
     /// The receipt of the inbox that the command books.
     pub(crate) taken: Option<Taken>,
+    /// When its caller's deadline passes: nothing is begun later.
+    pub(crate) begin_by: Option<Instant>,
     /// What it is a part of.
     pub(crate) span: Span,
 }
@@ -50,7 +53,15 @@ pub(crate) struct Order {
 impl From<Command> for Order {
     fn from(command: Command) -> Order {
         let span = Span::none();
-        Order { command, remember: None, since: None, preimage: None, taken: None, span }
+        Order {
+            command,
+            remember: None,
+            since: None,
+            preimage: None,
+            taken: None,
+            begin_by: None,
+            span,
+        }
     }
 }
 
@@ -179,6 +190,11 @@ impl OrgActor {
         if order.is_stale(now) {
             let answer = Err(OrgsError::Unavailable("it took too long; ask again".to_owned()));
             self.answer(myself, answer, reply);
+            return;
+        }
+        if order.begin_by.is_some_and(|begin_by| begin_by <= Instant::now()) {
+            let why = "its caller's deadline passed before it was begun".to_owned();
+            self.answer(myself, Err(OrgsError::Unavailable(why)), reply);
             return;
         }
         order.remember.into_iter().for_each(|row| state.org.remember(row));

@@ -18,7 +18,7 @@ use domain::{
 use ports::{
     Orgs, Peers,
     journal::{Issued, Known, Question},
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     receipts::OpenReceipt,
 };
 use tokio::time::Instant;
@@ -60,14 +60,14 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
-        let deadline = Instant::now() + within;
+        let (deadline, begin_by) = until(within);
         // Before it begins, so that no news is missed.
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let sent = finished(async move { house.send(org, payment, terms).await });
+        let sent = finished(async move { house.send(org, payment, terms, begin_by).await });
         let Answered { payment, repeat } = sent.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Outgoing(payment) = heard.map_err(taken_along)? else {
@@ -81,13 +81,13 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
-        let deadline = Instant::now() + within;
+        let (deadline, begin_by) = until(within);
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let asked = finished(async move { house.receive(org, payment, terms).await });
+        let asked = finished(async move { house.receive(org, payment, terms, begin_by).await });
         let Answered { payment, repeat } = asked.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Incoming(payment) = heard.map_err(taken_along)? else {
@@ -155,6 +155,12 @@ impl Peers for Platform {
     }
 }
 
+/// Until when its end is waited for, and until when it may begin.
+fn until(within: Within) -> (Instant, Option<Instant>) {
+    let now = Instant::now();
+    (now + within.end, within.begin.map(|left| now + left))
+}
+
 /// It is committed, and its news are told where its organisation has gone.
 fn taken_along(_: SentAway) -> OrgsError {
     OrgsError::Uncertain("the organisation has moved to another process".to_owned())
@@ -174,6 +180,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
+        begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
@@ -184,7 +191,7 @@ impl House {
         }
         let facts = self.facts(org, payment, &terms, &known).await?;
         let command = Command::Send { payment, terms, facts: Box::new(facts) };
-        let order = Order { remember: known.payment, ..command.into() };
+        let order = Order { remember: known.payment, begin_by, ..command.into() };
         self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
@@ -280,6 +287,7 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
+        begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
@@ -293,7 +301,8 @@ impl House {
         };
         let preimage = (self.sockets.draw_preimage)();
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
-        let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
+        let preimage = Some(preimage);
+        let order = Order { remember: known.payment, preimage, begin_by, ..command.into() };
         self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 

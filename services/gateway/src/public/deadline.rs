@@ -23,6 +23,17 @@ use crate::{access::Need, limits, problem};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
+tokio::task_local! {
+    /// Of the call that is being answered.
+    static UNTIL: Instant;
+}
+
+/// How long the caller of the call that is being answered still waits. `None`: it has named no deadline.
+pub(crate) fn left() -> Option<Duration> {
+    let until = UNTIL.try_with(|until| *until).ok()?;
+    Some(until.saturating_duration_since(Instant::now()))
+}
+
 pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     let within = match asked(request.headers()) {
         Ok(Some(within)) => within,
@@ -34,7 +45,7 @@ pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     // A little before, so that the answer is there when the caller stops waiting for it.
     let until = Instant::now() + within - limits::DEADLINE_MARGIN.min(within / 4);
     let path = request.uri().path().to_owned();
-    match timeout_at(until, next.run(request)).await {
+    match timeout_at(until, UNTIL.scope(until, next.run(request))).await {
         Ok(response) => response.map(|body| bounded(body, until, path)),
         Err(_) => passed(&path).into_http::<tonic::body::Body>().into_response(),
     }
