@@ -80,7 +80,10 @@ impl World {
                     self.sim.violate(format!("organisation {org} is not found"));
                 }
                 Some(Err(
-                    OrgsError::Unavailable(_) | OrgsError::Frozen(_) | OrgsError::NotOwner { .. },
+                    OrgsError::Unavailable(_)
+                    | OrgsError::Busy { .. }
+                    | OrgsError::Frozen(_)
+                    | OrgsError::NotOwner { .. },
                 )) => {}
                 Some(Err(OrgsError::Uncertain(_))) | None => certain = false,
             }

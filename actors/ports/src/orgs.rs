@@ -19,6 +19,12 @@ pub enum OrgsError {
     /// Certainly not done; repeat with the same id.
     #[error("not available now: {0}")]
     Unavailable(String),
+    /// Certainly not done, and refused before it was put in line: it would have waited for too long.
+    #[error("too much work is waiting; come back in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When there is likely to be room.
+        retry_after: Duration,
+    },
     /// Perhaps done; repeat with the same id, or read by id.
     #[error("the answer was lost: {0}")]
     Uncertain(String),
@@ -38,7 +44,7 @@ impl OrgsError {
         match self {
             Self::Rejected(rejection) => rejection.class(),
             Self::NotFound(_) => ErrorClass::NotFound,
-            Self::Unavailable(_) | Self::Frozen(_) | Self::NotOwner { .. } => {
+            Self::Unavailable(_) | Self::Busy { .. } | Self::Frozen(_) | Self::NotOwner { .. } => {
                 ErrorClass::Unavailable
             }
             Self::Uncertain(_) => ErrorClass::Uncertain,
@@ -51,6 +57,7 @@ impl OrgsError {
             Self::Rejected(rejection) => rejection.code(),
             Self::NotFound(_) => "organisation_not_found",
             Self::Unavailable(_) => "unavailable",
+            Self::Busy { .. } => "busy",
             Self::Uncertain(_) => "outcome_unknown",
             Self::Frozen(_) => "sends_frozen",
             Self::NotOwner { .. } => "owner_moving",

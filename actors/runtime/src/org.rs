@@ -1,12 +1,6 @@
 //! One organisation in memory: decide, apply, hand to the lane, act on commit. Its only writer.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
@@ -28,7 +22,7 @@ use crate::{
     house::House,
     journal_lane::{LaneMessage, Release, Submission, Undone},
     limits,
-    meters::Ended,
+    meters::{Ended, Refused},
     spans,
     tree::Post,
 };
@@ -102,8 +96,6 @@ pub(crate) enum OrgMessage {
 pub(crate) struct OrgActor {
     pub(crate) id: OrgId,
     pub(crate) house: Arc<House>,
-    /// Commands that wait for this actor, for admission at the door.
-    pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) hands: Arc<Hands>,
 }
 
@@ -159,12 +151,10 @@ impl Actor for OrgActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OrgMessage::Execute(order, reply) => {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 state.asked_at = self.house.now();
                 self.execute(&myself, *order, reply, state);
             }
             OrgMessage::Recall(payment, reply) => {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 state.asked_at = self.house.now();
                 let known = payment_row(&state.org, payment);
                 let answer = Ok(known.map(|payment| Answered { payment, repeat: true }));
@@ -193,6 +183,7 @@ impl OrgActor {
             return;
         }
         if order.begin_by.is_some_and(|begin_by| begin_by <= Instant::now()) {
+            self.house.meters.refused(Refused::Deadline);
             let why = "its caller's deadline passed before it was begun".to_owned();
             self.answer(myself, Err(OrgsError::Unavailable(why)), reply);
             return;

@@ -13,7 +13,7 @@ use domain::{
         Backing, ClaimAnswer, ClaimRequest, Command, Incoming, Outgoing, Payee, ReceiveTerms, Row,
         SendFacts, SendTerms,
     },
-    routing::{Candidate, Wanted},
+    routing::{self, Candidate, Wanted},
 };
 use ports::{
     Orgs, Peers,
@@ -182,6 +182,7 @@ impl House {
         terms: SendTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
+        self.admit(org).await?;
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -223,7 +224,14 @@ impl House {
         {
             let candidates = self.candidates(backing, terms.invoice.payee, known.foreign_on);
             let wanted = Wanted { amount_msat, fee_limit_msat };
-            facts.plan = self.router().choose(candidates, wanted).await;
+            facts.plan = self.router().choose(candidates.clone(), wanted).await;
+            // What would be refused for good as "no usable node" can be paid a moment later.
+            if facts.plan.is_empty()
+                && facts.payee == Payee::Outside
+                && let Some(latency_ms) = routing::full(&candidates, wanted)
+            {
+                return Err(self.refused_by_full_nodes(latency_ms));
+            }
         }
         Ok(facts)
     }
@@ -289,6 +297,7 @@ impl House {
         terms: ReceiveTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
+        self.admit(org).await?;
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
@@ -316,6 +325,7 @@ impl House {
     }
 
     async fn cancel(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
+        self.has_room(org).await?;
         let (seated, order) = self.recalled(org, payment, Command::Cancel { payment }).await?;
         let asked = self.execute_on(&seated, order).await?;
         asked.map(|asked| asked.payment).ok_or_else(|| Rejection::PaymentNotFound(payment).into())
@@ -331,6 +341,7 @@ impl House {
         if let Command::Resolve { payment, resolution, evidence, .. } = command {
             return self.resolve(org, payment, resolution, evidence).await;
         }
+        self.has_room(org).await?;
         self.execute(org, command.into()).await.map(|_| ())
     }
 
@@ -343,6 +354,7 @@ impl House {
         let deadline = Instant::now() + within;
         // Before looking, so that no news falls between.
         let news = self.waiters.listen(org, payment);
+        self.has_room(org).await?;
         let known = self.payment(org, payment).await?;
         news.hear_out(known, deadline).await.map_err(|_| self.place.not_owner(org))
     }

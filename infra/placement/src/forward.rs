@@ -235,6 +235,7 @@ impl Orgs for Forward {
             Err(
                 away @ (OrgsError::NotOwner { .. }
                 | OrgsError::Unavailable(_)
+                | OrgsError::Busy { .. }
                 | OrgsError::Uncertain(_)),
             ) => {
                 sleep_until(deadline).await;

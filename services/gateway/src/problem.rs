@@ -84,6 +84,9 @@ pub(crate) mod customer {
             OrgsError::Rejected(_) | OrgsError::NotFound(_) => {
                 Problem::new(error.class(), error.code(), &error)
             }
+            OrgsError::Busy { retry_after } => {
+                Problem::new(error.class(), error.code(), &error).retry_after(*retry_after)
+            }
             OrgsError::Unavailable(_)
             | OrgsError::Uncertain(_)
             | OrgsError::Frozen(_)
@@ -117,7 +120,16 @@ pub(crate) mod operator {
     use proto::Problem;
 
     pub(crate) fn orgs(error: OrgsError) -> Problem {
-        Problem::new(error.class(), error.code(), error)
+        let problem = Problem::new(error.class(), error.code(), &error);
+        match error {
+            OrgsError::Busy { retry_after } => problem.retry_after(retry_after),
+            OrgsError::Rejected(_)
+            | OrgsError::NotFound(_)
+            | OrgsError::Unavailable(_)
+            | OrgsError::Uncertain(_)
+            | OrgsError::Frozen(_)
+            | OrgsError::NotOwner { .. } => problem,
+        }
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {
