@@ -20,7 +20,7 @@ cluster: $(PROTOC)
 test: $(PROTOC)
 	cargo test --workspace --exclude tests --quiet
 	SWITCHYARD_SIM_SEEDS=$${SWITCHYARD_SIM_SEEDS:-200} \
-		cargo test -p tests --lib --test tidy --test conformance --test sim --quiet
+		cargo test -p tests --lib --test tidy --test conformance --test flood --test sim --quiet
 
 # kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
 failpoints: $(PROTOC)

@@ -11,12 +11,15 @@
 //! | Uncertain | DEADLINE_EXCEEDED | same_id |
 //! | Bug | INTERNAL | no |
 //!
+//! What is unavailable says when to come back: `retry-after-ms`, and `grpc-retry-pushback-ms` for libraries
+//! that repeat by themselves.
+//!
 //! A client may believe that nothing was done only if the status is one of ours, which it knows by
 //! its code string. A status that the transport made up, such as UNAVAILABLE for a connection that
 //! broke while the request was under way, says nothing about what was done: it is read as
 //! Uncertain.
 
-use std::{borrow::Cow, collections::HashMap, error::Error, fmt};
+use std::{borrow::Cow, collections::HashMap, error::Error, fmt, time::Duration};
 
 use domain::{ErrorClass, Rejection};
 use prost::Message;
@@ -28,6 +31,13 @@ use crate::{convert::WireError, engine, v1};
 pub const CODE_KEY: &str = "switchyard-code";
 /// The metadata key of what a repeat may do.
 pub const RETRYABLE_KEY: &str = "switchyard-retryable";
+/// The metadata key of when a repeat is likely to be taken, in milliseconds from now.
+pub const RETRY_AFTER_KEY: &str = "retry-after-ms";
+/// The same for the library of the caller, where it repeats by itself.
+const PUSHBACK_KEY: &str = "grpc-retry-pushback-ms";
+
+/// When to come back where nobody knows better: what is not available is back within seconds.
+const RETRY_AFTER_MS: u64 = 1_000;
 
 /// `ErrorInfo.domain`: whose names the reasons are.
 const DOMAIN: &str = "switchyard";
@@ -44,11 +54,22 @@ pub struct Problem {
     pub code: Cow<'static, str>,
     /// For people; may change.
     pub message: String,
+    /// When a repeat is likely to be taken. Whatever is unavailable says so.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Problem {
     pub fn new(class: ErrorClass, code: &'static str, message: impl fmt::Display) -> Problem {
-        Problem { class, code: Cow::Borrowed(code), message: message.to_string() }
+        let (code, message) = (Cow::Borrowed(code), message.to_string());
+        Problem { class, code, message, retry_after_ms: retry_after_ms(class) }
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Problem {
+        // Never sooner than said.
+        let ms = wait.as_micros().div_ceil(1_000);
+        self.retry_after_ms = Some(u64::try_from(ms).unwrap_or(u64::MAX));
+        self
     }
 
     pub fn retryable(&self) -> Retryable {
@@ -65,7 +86,9 @@ impl Problem {
             }
             None => foreign(status.code()),
         };
-        Problem { class, code, message: status.message().to_owned() }
+        let wait = status.metadata().get(RETRY_AFTER_KEY).and_then(|wait| wait.to_str().ok());
+        let retry_after_ms = wait.and_then(|wait| wait.parse().ok());
+        Problem { class, code, message: status.message().to_owned(), retry_after_ms }
     }
 }
 
@@ -87,6 +110,11 @@ impl From<WireError> for Problem {
     fn from(error: WireError) -> Problem {
         Problem::new(error.class(), error.code(), error)
     }
+}
+
+/// When to come back after an error of that class, if nobody knows better.
+pub fn retry_after_ms(class: ErrorClass) -> Option<u64> {
+    (class == ErrorClass::Unavailable).then_some(RETRY_AFTER_MS)
 }
 
 /// What a caller may do about an error. There is no "yes, under a fresh id".
@@ -170,6 +198,11 @@ impl Problem {
         }
         let retryable = problem.retryable().word();
         metadata.insert(RETRYABLE_KEY, MetadataValue::from_static(retryable));
+        if let Some(ms) = problem.retry_after_ms {
+            for key in [RETRY_AFTER_KEY, PUSHBACK_KEY] {
+                metadata.insert(key, MetadataValue::from(ms));
+            }
+        }
         status
     }
 }
@@ -181,6 +214,7 @@ impl From<Problem> for v1::Refusal {
             status: code_of(&problem).into(),
             message: shortened(&problem.message).to_owned(),
             retryable: problem.retryable().word().to_owned(),
+            retry_after_ms: problem.retry_after_ms,
             code: problem.code.into_owned(),
         }
     }
@@ -354,6 +388,23 @@ mod tests {
             assert_eq!((info.reason.as_str(), info.domain.as_str()), ("some_code", DOMAIN));
             assert_eq!(info.metadata["retryable"], retryable);
         }
+    }
+
+    #[test]
+    fn what_is_unavailable_says_when_to_come_back() {
+        let busy = Problem::new(ErrorClass::Unavailable, "busy", "busy");
+        let told = |problem: &Problem| {
+            let status = Status::from(problem.clone());
+            let said = |key| Some(status.metadata().get(key)?.to_str().unwrap().to_owned());
+            assert_eq!(Problem::from_status(&status), *problem);
+            assert_eq!(v1::Refusal::from(problem.clone()).retry_after_ms, problem.retry_after_ms);
+            (said("retry-after-ms"), said("grpc-retry-pushback-ms"))
+        };
+        let ms = |ms: &str| (Some(ms.to_owned()), Some(ms.to_owned()));
+        assert_eq!(told(&busy), ms("1000"));
+        assert_eq!(told(&busy.retry_after(Duration::from_micros(2_500_001))), ms("2501"));
+        let unknown = Problem::new(ErrorClass::Uncertain, "outcome_unknown", "perhaps");
+        assert_eq!(told(&unknown), (None, None));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use ports::{
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::Seq,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     placement::PlacementMap,
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
@@ -209,7 +209,7 @@ impl Orgs for Stub {
         _: OrgId,
         _: PaymentId,
         _: SendTerms,
-        _: Duration,
+        _: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
         Err(nobody())
     }
@@ -219,7 +219,7 @@ impl Orgs for Stub {
         _: OrgId,
         _: PaymentId,
         _: ReceiveTerms,
-        _: Duration,
+        _: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
         Err(nobody())
     }

@@ -15,6 +15,7 @@ mod guard;
 mod idempotency;
 mod leases;
 mod lists;
+mod loading;
 mod postgres;
 mod proxy;
 mod receipts;

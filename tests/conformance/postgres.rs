@@ -33,15 +33,15 @@ use crate::{
 const PAYMENT: PaymentId = id(1);
 
 /// A database, a store on it, and a connection to look behind the store.
-struct Scene {
+pub(crate) struct Scene {
     server: Arc<Server>,
     url: String,
-    bed: Bed,
-    client: Client,
+    pub(crate) bed: Bed,
+    pub(crate) client: Client,
 }
 
 impl Scene {
-    async fn new() -> Scene {
+    pub(crate) async fn new() -> Scene {
         let server = Arc::new(Server::start());
         let url = server.url_to(&server.new_database());
         let bed = bed(&url).await;
@@ -49,7 +49,7 @@ impl Scene {
         Scene { server, url, bed, client }
     }
 
-    async fn ask(&self, sql: &str) -> i64 {
+    pub(crate) async fn ask(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
 

@@ -80,7 +80,10 @@ impl World {
                     self.sim.violate(format!("organisation {org} is not found"));
                 }
                 Some(Err(
-                    OrgsError::Unavailable(_) | OrgsError::Frozen(_) | OrgsError::NotOwner { .. },
+                    OrgsError::Unavailable(_)
+                    | OrgsError::Busy { .. }
+                    | OrgsError::Frozen(_)
+                    | OrgsError::NotOwner { .. },
                 )) => {}
                 Some(Err(OrgsError::Uncertain(_))) | None => certain = false,
             }
@@ -268,7 +271,7 @@ fn platform_send(
     terms: &SendTerms,
 ) -> impl Future<Output = Result<Arc<domain::org::Outgoing>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { Ok(platform.send(org, payment, terms, Duration::ZERO).await?.payment) }
+    async move { Ok(platform.send(org, payment, terms, Duration::ZERO.into()).await?.payment) }
 }
 
 fn platform_receive(
@@ -278,7 +281,7 @@ fn platform_receive(
     terms: &ReceiveTerms,
 ) -> impl Future<Output = Result<Arc<Incoming>, OrgsError>> + Send + use<> {
     let terms = terms.clone();
-    async move { Ok(platform.receive(org, payment, terms, Duration::ZERO).await?.payment) }
+    async move { Ok(platform.receive(org, payment, terms, Duration::ZERO.into()).await?.payment) }
 }
 
 async fn platform_wait(

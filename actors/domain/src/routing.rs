@@ -42,10 +42,7 @@ pub fn choose(candidates: &[Candidate], wanted: Wanted) -> Vec<NodeId> {
     };
     let mut best: Vec<(u64, NodeId)> = Vec::with_capacity(PLAN_NODES_MAX + 1);
     for candidate in candidates {
-        let fits = candidate.usable
-            && candidate.in_flight < candidate.slots
-            && candidate.outbound_msat >= wanted.amount_msat;
-        if !fits {
+        if !candidate.could_pay(wanted) || candidate.is_full() {
             continue;
         }
         let scored = (score(candidate, need_msat), candidate.node);
@@ -56,6 +53,24 @@ pub fn choose(candidates: &[Candidate], wanted: Wanted) -> Vec<NodeId> {
         }
     }
     best.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Whether every node that could pay it has as much in flight as fits, which is over soon: the quickest one's
+/// mean time to an answer, in milliseconds. `None`: there is room, or nobody could pay it anyway.
+pub fn full(candidates: &[Candidate], wanted: Wanted) -> Option<u32> {
+    let could = || candidates.iter().filter(|candidate| candidate.could_pay(wanted));
+    let all_full = could().all(Candidate::is_full);
+    could().map(|candidate| candidate.latency_ms).min().filter(|_| all_full)
+}
+
+impl Candidate {
+    fn could_pay(&self, wanted: Wanted) -> bool {
+        self.usable && self.outbound_msat >= wanted.amount_msat
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight >= self.slots
+    }
 }
 
 /// Expected cost in millionths of the amount; less is better. Ties fall to the lower id.
@@ -117,6 +132,20 @@ mod tests {
         let empty = Candidate { outbound_msat: Msat::new(999_999).unwrap(), ..node(2) };
         let full = Candidate { slots: 0, ..node(3) };
         assert_eq!(plan(&[stopped, empty, full]), [0_u128; 0]);
+    }
+
+    #[test]
+    fn a_full_node_can_pay_a_moment_later_and_an_empty_one_cannot() {
+        let wanted =
+            Wanted { amount_msat: Msat::new(1_000_000).unwrap(), fee_limit_msat: Msat::ZERO };
+        let crowded = Candidate { in_flight: 400, latency_ms: 700, ..node(1) };
+        let quicker = Candidate { in_flight: 401, latency_ms: 200, ..node(2) };
+        let stopped = Candidate { usable: false, ..node(3) };
+        let empty = Candidate { outbound_msat: Msat::ZERO, ..node(4) };
+        assert_eq!(full(&[crowded, quicker, stopped, empty], wanted), Some(200));
+        assert_eq!(full(&[crowded, node(5)], wanted), None);
+        assert_eq!(full(&[stopped, empty], wanted), None);
+        assert_eq!(full(&[], wanted), None);
     }
 
     #[test]

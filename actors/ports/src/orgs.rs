@@ -19,6 +19,12 @@ pub enum OrgsError {
     /// Certainly not done; repeat with the same id.
     #[error("not available now: {0}")]
     Unavailable(String),
+    /// Certainly not done, and refused before it was put in line: it would have waited for too long.
+    #[error("too much work is waiting; come back in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When there is likely to be room.
+        retry_after: Duration,
+    },
     /// Perhaps done; repeat with the same id, or read by id.
     #[error("the answer was lost: {0}")]
     Uncertain(String),
@@ -38,7 +44,7 @@ impl OrgsError {
         match self {
             Self::Rejected(rejection) => rejection.class(),
             Self::NotFound(_) => ErrorClass::NotFound,
-            Self::Unavailable(_) | Self::Frozen(_) | Self::NotOwner { .. } => {
+            Self::Unavailable(_) | Self::Busy { .. } | Self::Frozen(_) | Self::NotOwner { .. } => {
                 ErrorClass::Unavailable
             }
             Self::Uncertain(_) => ErrorClass::Uncertain,
@@ -51,6 +57,7 @@ impl OrgsError {
             Self::Rejected(rejection) => rejection.code(),
             Self::NotFound(_) => "organisation_not_found",
             Self::Unavailable(_) => "unavailable",
+            Self::Busy { .. } => "busy",
             Self::Uncertain(_) => "outcome_unknown",
             Self::Frozen(_) => "sends_frozen",
             Self::NotOwner { .. } => "owner_moving",
@@ -67,6 +74,21 @@ pub struct Answered<T> {
     pub repeat: bool,
 }
 
+/// How long a caller waits for a new payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// Until then for its end; the answer then is how the payment stands.
+    pub end: Duration,
+    /// Until then at all, if there is a deadline: what has not been begun by then is not begun any more.
+    pub begin: Option<Duration>,
+}
+
+impl From<Duration> for Within {
+    fn from(end: Duration) -> Within {
+        Within { end, begin: None }
+    }
+}
+
 /// Every answer is committed before it is given.
 #[async_trait]
 pub trait Orgs: Send + Sync {
@@ -77,7 +99,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError>;
 
     /// Requests an invoice once under this id. Answers when it has been made, or can never be, or as it
@@ -87,7 +109,7 @@ pub trait Orgs: Send + Sync {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError>;
 
     /// Says that the payment is wanted no more. Answers when it has ended, or as it stands when the time

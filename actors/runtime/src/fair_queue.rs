@@ -4,6 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use domain::OrgId;
+use tokio::time::Instant;
+
+use crate::limits;
 
 /// Keeps the order within each organisation.
 #[derive(Debug)]
@@ -13,11 +16,18 @@ pub(crate) struct FairQueue<T> {
     /// Each that has something waiting, once.
     turns: VecDeque<OrgId>,
     len: usize,
+    /// The last two who wanted less than a share, and when: for each there is one that is another.
+    modest: VecDeque<(OrgId, Instant)>,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> FairQueue<T> {
-        FairQueue { waiting: HashMap::new(), turns: VecDeque::new(), len: 0 }
+        FairQueue {
+            waiting: HashMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+            modest: VecDeque::new(),
+        }
     }
 }
 
@@ -39,6 +49,40 @@ impl<T> FairQueue<T> {
         }
         own.push_front(item);
         self.len += 1;
+    }
+
+    /// The next batch: one of each organisation in turn, up to `most`. Of none more than its `share` while
+    /// others want less than that, or did a moment ago: they wait for the whole batch, and again for the one
+    /// under way when they come. Where nobody wants little, short batches help nobody.
+    pub(crate) fn draw(&mut self, most: usize, share: usize, now: Instant) -> Vec<(OrgId, T)> {
+        let mut drawn = Vec::new();
+        let mut taken = HashMap::<OrgId, usize>::new();
+        while drawn.len() < most
+            && let Some(org) = self.turns.front().copied()
+        {
+            let of_org = taken.entry(org).or_default();
+            if *of_org == share && self.others_want_little(org, now) {
+                break;
+            }
+            *of_org += 1;
+            let is_little = *of_org < share;
+            drawn.extend(self.pop());
+            if is_little && !self.waiting.contains_key(&org) {
+                self.wants_little(org, now);
+            }
+        }
+        drawn
+    }
+
+    fn wants_little(&mut self, org: OrgId, now: Instant) {
+        self.modest.retain(|(other, _)| *other != org);
+        self.modest.push_front((org, now));
+        self.modest.truncate(2);
+    }
+
+    fn others_want_little(&self, org: OrgId, now: Instant) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < limits::SHARED_FOR;
+        self.modest.iter().any(|(other, at)| *other != org && lately(*at))
     }
 
     /// The next of the organisation whose turn it is.
@@ -81,6 +125,7 @@ impl<T> FairQueue<T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Duration;
     use uuid::Uuid;
 
     use super::*;
@@ -102,6 +147,25 @@ mod tests {
         queue.push(org(2), 11);
         assert_eq!(all(&mut queue), [0, 10, 20, 1, 11, 2, 3, 4]);
         assert!(queue.is_empty() && queue.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_flood_takes_no_more_than_its_share_while_others_want_little() {
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
+        let draw = |queue: &mut FairQueue<u32>, after: Duration| {
+            let drawn = queue.draw(100, 3, now + after);
+            drawn.into_iter().map(|(_, item)| item).collect::<Vec<_>>()
+        };
+        (0..200).for_each(|item| queue.push(org(1), item));
+        assert_eq!(draw(&mut queue, Duration::ZERO).len(), 100);
+        queue.push(org(2), 1_000);
+        assert_eq!(draw(&mut queue, Duration::ZERO), [100, 1_000, 101, 102]);
+        // The other comes again, and its next must not find a whole batch under way.
+        assert_eq!(draw(&mut queue, limits::SHARED_FOR / 2), [103, 104, 105]);
+        assert_eq!(draw(&mut queue, limits::SHARED_FOR).len(), 94);
+        // Both flood.
+        (0..200).for_each(|item| queue.push(org(1 + u128::from(item % 2)), item));
+        assert_eq!(draw(&mut queue, limits::SHARED_FOR).len(), 100);
     }
 
     #[test]

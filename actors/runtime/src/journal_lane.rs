@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
+    admission::{Counts, Paced},
     fair_queue::FairQueue,
     lease::Lease,
     limits,
@@ -66,8 +67,10 @@ pub(crate) struct JournalLane {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) turns: Turns,
-    /// How many submissions wait, for admission at the door.
+    /// How many submissions wait.
     pub(crate) waiting: Arc<AtomicUsize>,
+    /// How long transactions take, for admission at the door.
+    pub(crate) pace: Paced,
     /// When the last transaction ended.
     pub(crate) moved: Arc<Mutex<Instant>>,
     pub(crate) meters: LaneMeters,
@@ -162,16 +165,18 @@ impl JournalLane {
         let Some(turn) = begin else { return self.ask_for_a_turn(myself, state) };
         let mut batch = Vec::new();
         let mut writing = HashSet::new();
-        while batch.len() < limits::BATCH_MAX
-            && let Some((org, submission)) = state.queue.pop()
-        {
-            if submission.append.is_some() {
-                writing.insert(org);
-                batch.push(submission);
-            } else if writing.contains(&org) {
-                batch.push(submission);
-            } else {
-                self.release_unchanged(submission);
+        while batch.is_empty() && !state.queue.is_empty() {
+            let share = self.pace.share();
+            let drawn = state.queue.draw(limits::BATCH_MAX, share, Instant::now());
+            for (org, submission) in drawn {
+                if submission.append.is_some() {
+                    writing.insert(org);
+                    batch.push(submission);
+                } else if writing.contains(&org) {
+                    batch.push(submission);
+                } else {
+                    self.release_unchanged(submission);
+                }
             }
         }
         if batch.is_empty() {
@@ -201,6 +206,7 @@ impl JournalLane {
         let appends: Vec<Append> =
             batch.iter_mut().filter_map(|submission| submission.append.take()).collect();
         meters.batch.record(counted(appends.len()));
+        self.pace.begins();
         tokio::spawn(async move {
             let began = Instant::now();
             let mut outcome = journal.append(&appends).await;
@@ -227,6 +233,7 @@ impl JournalLane {
     ) {
         state.under_way = None;
         state.turn = None;
+        self.pace.ends(batch.len());
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match outcome {
             Ok(()) => {
@@ -316,12 +323,20 @@ pub(crate) struct LaneHandle {
     actor: RwLock<Option<ActorRef<LaneMessage>>>,
     waiting: Mutex<Arc<AtomicUsize>>,
     moved: Arc<Mutex<Instant>>,
+    pub(crate) pace: Paced,
+    /// Everything that will come to it, from the door on.
+    pub(crate) in_line: Arc<Counts>,
 }
 
 impl LaneHandle {
     pub(crate) fn new() -> LaneHandle {
-        let moved = Arc::new(Mutex::new(Instant::now()));
-        LaneHandle { actor: RwLock::default(), waiting: Mutex::default(), moved }
+        LaneHandle {
+            actor: RwLock::default(),
+            waiting: Mutex::default(),
+            moved: Arc::new(Mutex::new(Instant::now())),
+            pace: Paced::default(),
+            in_line: Arc::default(),
+        }
     }
 
     /// When its last transaction ended, for its actor to say.
@@ -338,8 +353,9 @@ impl LaneHandle {
         moved.elapsed() > limits::LANE_STANDS_STILL_AFTER
     }
 
-    /// A new count of what waits, for a new actor.
+    /// A new count of what waits, for a new actor. What the last one had under way is not followed.
     pub(crate) fn reset(&self) -> Arc<AtomicUsize> {
+        self.pace.forget();
         let count = Arc::<AtomicUsize>::default();
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = count.clone();
         count
@@ -363,10 +379,6 @@ impl LaneHandle {
     /// How many submissions wait.
     pub(crate) fn waiting(&self) -> usize {
         self.count().load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.waiting() >= limits::LANE_QUEUE_MAX
     }
 
     pub(crate) fn is_idle(&self) -> bool {

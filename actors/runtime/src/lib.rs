@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing leaves (no answer, no effect, no news) before the journal has
 //! committed it, and memory that may differ from the store is thrown away, never patched.
 
+mod admission;
 mod attempt;
 mod audit;
 mod by_hand;

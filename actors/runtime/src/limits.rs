@@ -12,8 +12,32 @@ pub(crate) const CROWD: usize = 320;
 /// Several times what a transaction takes.
 pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
 
-/// Decisions that may wait for one lane before new work is refused at the door.
+/// How long a new decision may have to wait for those before it. Ten thousand callers at once, served at
+/// five thousand payments a second, wait for two seconds and are all served, on a machine of half the
+/// speed too; whoever would wait for longer than this has mostly given up by then. It is as long as the store
+/// gives a statement, so a store that stands still closes the door when its first statement fails, or
+/// sooner where many wait.
+pub(crate) const LANE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Decisions that may be before a new one, however quick commits are: about 60 MB. An organisation counts
+/// with its share, so that one alone never closes the door to the others.
 pub(crate) const LANE_QUEUE_MAX: usize = 20_000;
+
+/// When a refused caller is asked to come back, at the earliest and at the latest.
+pub(crate) const RETRY_AFTER_MIN: Duration = Duration::from_millis(100);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
+
+/// How long a commit may become by one organisation's flood while others want little: half as long again as
+/// one that carries nearly nothing, so that their wait, for the one under way and for their own, stays within
+/// twice that of quiet (`tests/flood`).
+pub(crate) const SHARED_COMMIT: Duration = Duration::from_millis(3);
+
+/// The smallest share of a batch: less would cost more commits than it saves time.
+pub(crate) const SHARE_MIN: usize = 16;
+
+/// How long shares are kept to after somebody who wanted little was there: who asks a few times a second
+/// never finds a full batch of somebody else's under way.
+pub(crate) const SHARED_FOR: Duration = Duration::from_secs(1);
 
 /// Nothing takes longer at the store: its statements end after five seconds, and a lost connection is
 /// noticed after four.
@@ -21,9 +45,6 @@ pub(crate) const LANE_STANDS_STILL_AFTER: Duration = Duration::from_secs(15);
 
 /// Questions answered by one look-up.
 pub(crate) const LOOK_UP_BATCH_MAX: usize = 512;
-
-/// Commands that may wait for one organisation before new work is refused at the door.
-pub(crate) const ORG_QUEUE_MAX: usize = 20_000;
 
 /// How often a lease is renewed: five times before it ends.
 pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! Look-ups before decisions, batched like commits: what gathers while one runs is asked together.
+//! Look-ups before decisions, batched like commits: what gathers while one runs is asked together, in turn
+//! by organisation.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use tokio::{
 };
 
 use crate::{
+    admission::Paced,
+    fair_queue::FairQueue,
     limits,
     meters::{LookUpMeters, counted},
     turns::Turns,
@@ -20,56 +23,72 @@ use crate::{
 type Asked = (Question, oneshot::Sender<Result<Known, StoreError>>);
 
 pub(crate) struct LookUps {
-    asked: mpsc::Sender<Asked>,
+    asked: mpsc::UnboundedSender<Asked>,
+    pub(crate) pace: Paced,
 }
 
 impl LookUps {
     /// One asker: a second one would not answer sooner, as each would ask for fewer at a time.
     pub(crate) fn start(journal: &Arc<dyn Journal>, turns: Turns) -> LookUps {
-        let (asked, questions) = mpsc::channel(limits::ORG_QUEUE_MAX);
-        tokio::spawn(ask(journal.clone(), turns, questions));
-        LookUps { asked }
+        // Those who ask have been let in at the door, or must not be refused.
+        let (asked, questions) = mpsc::unbounded_channel();
+        let pace = Paced::default();
+        tokio::spawn(ask(journal.clone(), turns, pace.clone(), questions));
+        LookUps { asked, pace }
     }
 
     pub(crate) async fn ask(&self, question: Question) -> Result<Known, StoreError> {
         let gone = || StoreError::Unavailable("stopping".to_owned());
         let (reply, answer) = oneshot::channel();
-        self.asked
-            .try_send((question, reply))
-            .map_err(|_| StoreError::Unavailable("too much work is waiting".to_owned()))?;
+        self.asked.send((question, reply)).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-async fn ask(journal: Arc<dyn Journal>, turns: Turns, mut questions: mpsc::Receiver<Asked>) {
+async fn ask(
+    journal: Arc<dyn Journal>,
+    turns: Turns,
+    pace: Paced,
+    mut questions: mpsc::UnboundedReceiver<Asked>,
+) {
     let meters = LookUpMeters::default();
-    let mut asked = Vec::new();
-    while questions.recv_many(&mut asked, limits::LOOK_UP_BATCH_MAX).await > 0 {
-        let turn = match turns.begin(asked.len()) {
+    let mut waiting = FairQueue::default();
+    let gather = |queue: &mut FairQueue<Asked>, questions: &mut mpsc::UnboundedReceiver<Asked>| {
+        while let Ok(asked) = questions.try_recv() {
+            queue.push(asked.0.org, asked);
+        }
+    };
+    loop {
+        if waiting.is_empty() {
+            let Some(asked) = questions.recv().await else { return };
+            waiting.push(asked.0.org, asked);
+        }
+        gather(&mut waiting, &mut questions);
+        let turn = match turns.begin(waiting.len()) {
             Some(turn) => turn,
             None => turns.next().await,
         };
-        while asked.len() < limits::LOOK_UP_BATCH_MAX
-            && let Ok(more) = questions.try_recv()
-        {
-            asked.push(more);
-        }
+        gather(&mut waiting, &mut questions);
+        let began = Instant::now();
+        let asked = waiting.draw(limits::LOOK_UP_BATCH_MAX, pace.share(), began);
+        let asked: Vec<Asked> = asked.into_iter().map(|(_, asked)| asked).collect();
         let batch: Vec<Question> = asked.iter().map(|(question, _)| *question).collect();
         meters.batch.record(counted(batch.len()));
-        let began = Instant::now();
+        pace.begins();
         let answer = journal.look_up(&batch).await;
+        pace.ends(batch.len());
         meters.took.record(began.elapsed());
         drop(turn);
         match answer {
             Ok(known) => {
                 // Those who have hung up are not told.
-                for ((_, reply), known) in asked.drain(..).zip(known) {
+                for ((_, reply), known) in asked.into_iter().zip(known) {
                     let _ = reply.send(Ok(known));
                 }
             }
             Err(error) => {
                 meters.failed.increment(1);
-                for (_, reply) in asked.drain(..) {
+                for (_, reply) in asked {
                     let _ = reply.send(Err(error.clone()));
                 }
             }

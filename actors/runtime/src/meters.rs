@@ -20,12 +20,14 @@ pub(crate) struct Meters {
     attempts: [Ends; 2],
     payments: [Ends; 3],
     restarts: [[Counter; 2]; 3],
+    refused: [Counter; 4],
 }
 
 /// One counter for each rail.
 type Ends = [Counter; 3];
 
 const RAILS: [&str; 3] = ["credit_pool", "customer_node", "internal"];
+const REFUSALS: [&str; 4] = ["wait", "queue", "nodes", "deadline"];
 const POSTS: [&str; 3] = ["organisation", "lane", "node"];
 
 #[derive(Clone)]
@@ -40,6 +42,19 @@ pub(crate) struct LookUpMeters {
     pub(crate) batch: Histogram,
     pub(crate) took: Histogram,
     pub(crate) failed: Counter,
+}
+
+/// Why work of a customer is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It would wait for too long until those before it are committed.
+    Wait,
+    /// Too many are before it.
+    Queue,
+    /// Every node that could pay is full.
+    Nodes,
+    /// Its caller's deadline has passed.
+    Deadline,
 }
 
 /// What a committed decision has ended.
@@ -83,6 +98,8 @@ impl Meters {
             attempts: ["paid", "failed"].map(attempts),
             payments: ["completed", "failed", "refused"].map(payments),
             restarts: POSTS.map(restarts),
+            refused: REFUSALS
+                .map(|reason| counter!("switchyard_refusals_total", "reason" => reason)),
         }
     }
 
@@ -111,6 +128,18 @@ impl Meters {
                 counter.increment(1);
             }
         }
+    }
+
+    /// Work of a customer that was not begun.
+    pub(crate) fn refused(&self, why: Refused) {
+        let [wait, queue, nodes, deadline] = &self.refused;
+        let counter = match why {
+            Refused::Wait => wait,
+            Refused::Queue => queue,
+            Refused::Nodes => nodes,
+            Refused::Deadline => deadline,
+        };
+        counter.increment(1);
     }
 
     /// An actor that has left its post is started again.
@@ -239,6 +268,7 @@ fn describe() {
 
 const COUNTERS: &[(&str, &str)] = &[
     ("switchyard_lane_transactions_total", "Transactions of a journal lane by how they ended."),
+    ("switchyard_refusals_total", "Calls of customers that were not begun, by reason."),
     ("switchyard_look_ups_failed_total", "Look-ups that the store did not answer."),
     ("switchyard_organisation_loads_total", "Organisations loaded from the store."),
     ("switchyard_actor_restarts_total", "Actors that stopped or failed and were started again."),
@@ -248,6 +278,11 @@ const COUNTERS: &[(&str, &str)] = &[
 
 const GAUGES: &[(&str, Unit, &str)] = &[
     ("switchyard_lane_queue", Unit::Count, "Decisions and answers that wait for a journal lane."),
+    (
+        "switchyard_lane_wait_seconds",
+        Unit::Seconds,
+        "How long new work would wait behind all that is in line for a lane.",
+    ),
     ("switchyard_organisations_live", Unit::Count, "Organisations in memory."),
     ("switchyard_organisations_quarantined", Unit::Count, "Organisations that wait for a person."),
     ("switchyard_node_usable", Unit::Count, "1 if the node gets sends now, else 0."),

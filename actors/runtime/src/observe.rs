@@ -16,6 +16,8 @@ impl Platform {
         for (number, lane) in house.lanes.iter().enumerate() {
             let queue = gauge!("switchyard_lane_queue", "lane" => number.to_string());
             queue.set(counted(lane.waiting()));
+            let wait = gauge!("switchyard_lane_wait_seconds", "lane" => number.to_string());
+            wait.set(house.longest_wait(lane).as_secs_f64());
         }
         let now = house.now();
         let (live, quarantined) = house.registry.census(now);

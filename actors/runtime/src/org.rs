@@ -1,12 +1,6 @@
 //! One organisation in memory: decide, apply, hand to the lane, act on commit. Its only writer.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
@@ -19,6 +13,7 @@ use ports::{
     orgs::{Answered, OrgsError},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
@@ -27,7 +22,7 @@ use crate::{
     house::House,
     journal_lane::{LaneMessage, Release, Submission, Undone},
     limits,
-    meters::Ended,
+    meters::{Ended, Refused},
     spans,
     tree::Post,
 };
@@ -43,6 +38,8 @@ pub(crate) struct Order {
     pub(crate) preimage: Option<Preimage>,
     /// The receipt of the inbox that the command books.
     pub(crate) taken: Option<Taken>,
+    /// When its caller's deadline passes: nothing is begun later.
+    pub(crate) begin_by: Option<Instant>,
     /// What it is a part of.
     pub(crate) span: Span,
 }
@@ -50,7 +47,15 @@ pub(crate) struct Order {
 impl From<Command> for Order {
     fn from(command: Command) -> Order {
         let span = Span::none();
-        Order { command, remember: None, since: None, preimage: None, taken: None, span }
+        Order {
+            command,
+            remember: None,
+            since: None,
+            preimage: None,
+            taken: None,
+            begin_by: None,
+            span,
+        }
     }
 }
 
@@ -91,8 +96,6 @@ pub(crate) enum OrgMessage {
 pub(crate) struct OrgActor {
     pub(crate) id: OrgId,
     pub(crate) house: Arc<House>,
-    /// Commands that wait for this actor, for admission at the door.
-    pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) hands: Arc<Hands>,
 }
 
@@ -148,12 +151,10 @@ impl Actor for OrgActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OrgMessage::Execute(order, reply) => {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 state.asked_at = self.house.now();
                 self.execute(&myself, *order, reply, state);
             }
             OrgMessage::Recall(payment, reply) => {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 state.asked_at = self.house.now();
                 let known = payment_row(&state.org, payment);
                 let answer = Ok(known.map(|payment| Answered { payment, repeat: true }));
@@ -179,6 +180,12 @@ impl OrgActor {
         if order.is_stale(now) {
             let answer = Err(OrgsError::Unavailable("it took too long; ask again".to_owned()));
             self.answer(myself, answer, reply);
+            return;
+        }
+        if order.begin_by.is_some_and(|begin_by| begin_by <= Instant::now()) {
+            self.house.meters.refused(Refused::Deadline);
+            let why = "its caller's deadline passed before it was begun".to_owned();
+            self.answer(myself, Err(OrgsError::Unavailable(why)), reply);
             return;
         }
         order.remember.into_iter().for_each(|row| state.org.remember(row));

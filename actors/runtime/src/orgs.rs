@@ -13,12 +13,12 @@ use domain::{
         Backing, ClaimAnswer, ClaimRequest, Command, Incoming, Outgoing, Payee, ReceiveTerms, Row,
         SendFacts, SendTerms,
     },
-    routing::{Candidate, Wanted},
+    routing::{self, Candidate, Wanted},
 };
 use ports::{
     Orgs, Peers,
     journal::{Issued, Known, Question},
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     receipts::OpenReceipt,
 };
 use tokio::time::Instant;
@@ -60,14 +60,14 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
-        let deadline = Instant::now() + within;
+        let (deadline, begin_by) = until(within);
         // Before it begins, so that no news is missed.
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let sent = finished(async move { house.send(org, payment, terms).await });
+        let sent = finished(async move { house.send(org, payment, terms, begin_by).await });
         let Answered { payment, repeat } = sent.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Outgoing(payment) = *heard.map_err(taken_along)? else {
@@ -81,13 +81,13 @@ impl Orgs for Platform {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
-        let deadline = Instant::now() + within;
+        let (deadline, begin_by) = until(within);
         let news = self.house.waiters.listen(org, payment);
         let house = self.house.clone();
         spans::is_about(payment);
-        let asked = finished(async move { house.receive(org, payment, terms).await });
+        let asked = finished(async move { house.receive(org, payment, terms, begin_by).await });
         let Answered { payment, repeat } = asked.await?;
         let heard = news.hear_out(payment, deadline).await;
         let Row::Incoming(payment) = *heard.map_err(taken_along)? else {
@@ -155,6 +155,12 @@ impl Peers for Platform {
     }
 }
 
+/// Until when its end is waited for, and until when it may begin.
+fn until(within: Within) -> (Instant, Option<Instant>) {
+    let now = Instant::now();
+    (now + within.end, within.begin.map(|left| now + left))
+}
+
 /// It is committed, and its news are told where its organisation has gone.
 fn taken_along(_: SentAway) -> OrgsError {
     OrgsError::Uncertain("the organisation has moved to another process".to_owned())
@@ -175,7 +181,9 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
+        begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
+        self.admit(org).await?;
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -185,7 +193,7 @@ impl House {
         }
         let facts = self.facts(org, payment, &terms, &known).await?;
         let command = Command::Send { payment, terms, facts: Box::new(facts) };
-        let order = Order { remember: known.payment, ..command.into() };
+        let order = Order { remember: known.payment, begin_by, ..command.into() };
         self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
@@ -217,7 +225,14 @@ impl House {
         {
             let candidates = self.candidates(backing, terms.invoice.payee, known.foreign_on);
             let wanted = Wanted { amount_msat, fee_limit_msat };
-            facts.plan = self.router().choose(candidates, wanted).await;
+            facts.plan = self.router().choose(candidates.clone(), wanted).await;
+            // What would be refused for good as "no usable node" can be paid a moment later.
+            if facts.plan.is_empty()
+                && facts.payee == Payee::Outside
+                && let Some(latency_ms) = routing::full(&candidates, wanted)
+            {
+                return Err(self.refused_by_full_nodes(latency_ms));
+            }
         }
         Ok(facts)
     }
@@ -281,7 +296,9 @@ impl House {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
+        begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
+        self.admit(org).await?;
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
@@ -294,7 +311,8 @@ impl House {
         };
         let preimage = (self.sockets.draw_preimage)();
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
-        let order = Order { remember: known.payment, preimage: Some(preimage), ..command.into() };
+        let preimage = Some(preimage);
+        let order = Order { remember: known.payment, preimage, begin_by, ..command.into() };
         self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
@@ -308,6 +326,7 @@ impl House {
     }
 
     async fn cancel(self: &Arc<Self>, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
+        self.has_room(org).await?;
         let (seated, order) = self.recalled(org, payment, Command::Cancel { payment }).await?;
         let asked = self.execute_on(&seated, order).await?;
         asked.map(|asked| asked.payment).ok_or_else(|| Rejection::PaymentNotFound(payment).into())
@@ -323,6 +342,7 @@ impl House {
         if let Command::Resolve { payment, resolution, evidence, .. } = command {
             return self.resolve(org, payment, resolution, evidence).await;
         }
+        self.has_room(org).await?;
         self.execute(org, command.into()).await.map(|_| ())
     }
 
@@ -335,6 +355,7 @@ impl House {
         let deadline = Instant::now() + within;
         // Before looking, so that no news falls between.
         let news = self.waiters.listen(org, payment);
+        self.has_room(org).await?;
         let known = self.payment(org, payment).await?;
         let heard = news.hear_out(known, deadline).await;
         heard.map(|row| *row).map_err(|_| self.place.not_owner(org))

@@ -72,6 +72,7 @@ impl Place {
                 OrgsError::Rejected(_)
                 | OrgsError::NotFound(_)
                 | OrgsError::Unavailable(_)
+                | OrgsError::Busy { .. }
                 | OrgsError::Uncertain(_)
                 | OrgsError::Frozen(_),
             ) => None,

@@ -3,10 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
 };
 
 use domain::{OrgId, PaymentId, Timestamp};
@@ -15,6 +12,7 @@ use ractor::{Actor, ActorRef, ActorStatus, RpcReplyPort};
 use tokio::time::sleep;
 
 use crate::{
+    admission::InLine,
     hands::{Hand, Hands},
     house::House,
     limits,
@@ -33,7 +31,8 @@ struct Seat {
     actor: Mutex<Option<Sitting>>,
     /// Held while the organisation is loaded, so that it is loaded once.
     starting: tokio::sync::Mutex<()>,
-    waiting: Arc<AtomicUsize>,
+    /// What the organisation has in line at its lane.
+    in_line: Arc<AtomicUsize>,
     failures: Mutex<Vec<Timestamp>>,
 }
 
@@ -46,10 +45,10 @@ type Sitting = (ActorRef<OrgMessage>, Arc<Hands>);
 pub(crate) struct Seated {
     org: OrgId,
     actor: ActorRef<OrgMessage>,
-    waiting: Arc<AtomicUsize>,
     /// When it was taken in hand.
     since: Timestamp,
     _hand: Hand,
+    _in_line: InLine,
 }
 
 impl House {
@@ -89,18 +88,8 @@ impl House {
         seated: &Seated,
         message: impl FnOnce(RpcReplyPort<Answer>) -> OrgMessage + Send,
     ) -> Answer {
-        let busy = || OrgsError::Unavailable("too much work is waiting".to_owned());
-        if self.lane(seated.org).is_full() {
-            return Err(busy());
-        }
-        let Seated { actor, waiting, .. } = seated;
-        if waiting.fetch_add(1, Ordering::AcqRel) >= limits::ORG_QUEUE_MAX {
-            waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(busy());
-        }
         let (reply, answer) = ractor::concurrency::oneshot();
-        if actor.cast(message(reply.into())).is_err() {
-            waiting.fetch_sub(1, Ordering::AcqRel);
+        if seated.actor.cast(message(reply.into())).is_err() {
             let why = "the organisation is being loaded".to_owned();
             return Err(self.place.on_the_move(seated.org, why));
         }
@@ -128,17 +117,19 @@ impl House {
         self.must_own(id).await?;
         let seat = self.registry.seat(id);
         let since = self.now();
+        let in_line = self.lane(id).in_line.enter(&seat.in_line);
         let taken = || {
             let (actor, hands) = seat.living()?;
-            let waiting = seat.waiting.clone();
-            Some(Seated { org: id, actor, waiting, since, _hand: hands.take()? })
+            Some((actor, hands.take()?))
         };
-        if let Some(seated) = taken() {
-            return Ok(seated);
+        let seated =
+            |(actor, hand)| Seated { org: id, actor, since, _hand: hand, _in_line: in_line };
+        if let Some(taken) = taken() {
+            return Ok(seated(taken));
         }
         let _only_one = seat.starting.lock().await;
-        if let Some(seated) = taken() {
-            return Ok(seated);
+        if let Some(taken) = taken() {
+            return Ok(seated(taken));
         }
         if self.is_closed() {
             return Err(OrgsError::Unavailable("stopping".to_owned()));
@@ -147,15 +138,13 @@ impl House {
             let why = "the organisation failed repeatedly and waits for a person".to_owned();
             return Err(OrgsError::Unavailable(why));
         }
-        seat.waiting.store(0, Ordering::Release);
         let hands = Arc::<Hands>::default();
-        let waiting = seat.waiting.clone();
-        let actor = OrgActor { id, house: self.clone(), waiting, hands: hands.clone() };
+        let actor = OrgActor { id, house: self.clone(), hands: hands.clone() };
         let (actor, _) = Actor::spawn_linked(None, actor, (), self.root())
             .await
             .map_err(|error| self.start_error(id, &error))?;
         *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some((actor, hands));
-        taken().ok_or_else(|| OrgsError::Unavailable("it has stopped again".to_owned()))
+        taken().map(seated).ok_or_else(|| OrgsError::Unavailable("it has stopped again".to_owned()))
     }
 
     fn start_error(&self, org: OrgId, error: &ractor::SpawnErr) -> OrgsError {
@@ -173,6 +162,11 @@ impl House {
 }
 
 impl Registry {
+    /// Counts what the organisation has in line.
+    pub(crate) fn in_line(&self, org: OrgId) -> Arc<AtomicUsize> {
+        self.seat(org).in_line.clone()
+    }
+
     fn seat(&self, org: OrgId) -> Arc<Seat> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         seats.entry(org).or_default().clone()

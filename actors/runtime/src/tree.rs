@@ -111,6 +111,7 @@ async fn start_lane(house: &Arc<House>, root: &ActorCell, index: usize) -> Resul
         lease: house.lease.clone(),
         turns: house.turns.clone(),
         waiting: lane.reset(),
+        pace: lane.pace.clone(),
         moved: lane.moved(),
         meters: house.meters.lane(index),
     };

@@ -1,6 +1,6 @@
 //! Errors of the ports on the wire and back, with everything that they say.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use domain::{ErrorClass, PublicKey};
 use ports::{StoreError, operations::RegisterError, orgs::OrgsError};
@@ -63,6 +63,7 @@ pub(crate) fn of_orgs(error: &OrgsError) -> Status {
         OrgsError::Rejected(rejection) => Why::Rejected(rejection.into()),
         OrgsError::NotFound(org) => Why::OrganisationNotFound(id_bytes(*org)),
         OrgsError::Unavailable(why) => Why::Unavailable(cut(why)),
+        OrgsError::Busy { retry_after } => Why::BusyRetryAfterMs(millis(*retry_after)),
         OrgsError::Uncertain(why) => Why::Uncertain(cut(why)),
         OrgsError::Frozen(why) => Why::Frozen(cut(why)),
         OrgsError::NotOwner { owner } => Why::NotOwner(NotOwner { owner: owner.map(id_bytes) }),
@@ -85,6 +86,7 @@ fn read_orgs(failure: OrgsFailure) -> Result<OrgsError, WireError> {
         Why::Rejected(rejection) => OrgsError::Rejected(rejection.try_into()?),
         Why::OrganisationNotFound(org) => OrgsError::NotFound(id("organisation", &org)?),
         Why::Unavailable(why) => OrgsError::Unavailable(why),
+        Why::BusyRetryAfterMs(ms) => OrgsError::Busy { retry_after: Duration::from_millis(ms) },
         Why::Uncertain(why) => OrgsError::Uncertain(why),
         Why::Frozen(why) => OrgsError::Frozen(why),
         Why::NotOwner(NotOwner { owner }) => {
@@ -195,6 +197,10 @@ fn read_register(failure: RegisterFailure) -> Result<RegisterError, WireError> {
 
 fn problem(class: ErrorClass, code: &'static str, error: &impl Display) -> Problem {
     Problem::new(class, code, error)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A status travels in headers, which have a bound.

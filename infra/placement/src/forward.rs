@@ -11,7 +11,7 @@ use domain::{
 };
 use ports::{
     Orgs, Peers, Reads,
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     placement::Pod,
     receipts::OpenReceipt,
 };
@@ -138,11 +138,15 @@ impl Orgs for Forward {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
-        let request = v1::SendRequest::from(engine::Send { org, payment, terms, within });
+        let Within { end: within, begin: begin_within } = within;
+        let deadline = begin_within.map(|left| Instant::now() + left);
+        let send = engine::Send { org, payment, terms, within, begin_within };
+        let request = v1::SendRequest::from(send);
         let taken = self.ask(org, within, |mut client, left| {
-            let request = v1::SendRequest { within_ms: millis(left), ..request.clone() };
+            let (within_ms, begin_within_ms) = (millis(left), deadline.map(millis_until));
+            let request = v1::SendRequest { within_ms, begin_within_ms, ..request.clone() };
             async move { client.send(request).await }
         });
         let v1::Taken { repeat, .. } = taken.await?;
@@ -162,11 +166,15 @@ impl Orgs for Forward {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
-        let request = v1::ReceiveRequest::from(engine::Receive { org, payment, terms, within });
+        let Within { end: within, begin: begin_within } = within;
+        let deadline = begin_within.map(|left| Instant::now() + left);
+        let receive = engine::Receive { org, payment, terms, within, begin_within };
+        let request = v1::ReceiveRequest::from(receive);
         let taken = self.ask(org, within, |mut client, left| {
-            let request = v1::ReceiveRequest { within_ms: millis(left), ..request.clone() };
+            let (within_ms, begin_within_ms) = (millis(left), deadline.map(millis_until));
+            let request = v1::ReceiveRequest { within_ms, begin_within_ms, ..request.clone() };
             async move { client.receive(request).await }
         });
         let v1::Taken { repeat, .. } = taken.await?;
@@ -227,6 +235,7 @@ impl Orgs for Forward {
             Err(
                 away @ (OrgsError::NotOwner { .. }
                 | OrgsError::Unavailable(_)
+                | OrgsError::Busy { .. }
                 | OrgsError::Uncertain(_)),
             ) => {
                 sleep_until(deadline).await;
@@ -288,6 +297,10 @@ impl Peers for Forward {
 
 fn millis(left: Duration) -> u64 {
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn millis_until(deadline: Instant) -> u64 {
+    millis(deadline.saturating_duration_since(Instant::now()))
 }
 
 /// Without randomness nothing is shortened.

@@ -69,6 +69,7 @@ impl Road {
                 error @ (OrgsError::Rejected(_)
                 | OrgsError::NotFound(_)
                 | OrgsError::Unavailable(_)
+                | OrgsError::Busy { .. }
                 | OrgsError::Frozen(_)),
             ) => return Next::GiveUp(self.told(error)),
             Failed::NotTaken(why) => (OrgsError::Unavailable(why), None),

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use cork::Corked;
 use futures_util::TryStreamExt as _;
-use ports::{Operations, Orgs, Peers, StoreError, orgs::OrgsError, receipts::OpenReceipt};
+use ports::{
+    Operations, Orgs, Peers, StoreError,
+    orgs::{OrgsError, Within},
+    receipts::OpenReceipt,
+};
 use proto::{
     convert::{
         engine::{AnswerClaim, Claim, Receipt, Receive, Send, Wait, id, id_bytes},
@@ -118,16 +122,18 @@ fn nobody_home() -> Status {
 #[tonic::async_trait]
 impl orgs_server::Orgs for Door {
     async fn send(&self, request: Request<v1::SendRequest>) -> Answer<v1::Taken> {
-        let Send { org, payment, terms, within } =
+        let Send { org, payment, terms, within, begin_within } =
             request.into_inner().try_into().map_err(unreadable)?;
+        let within = Within { end: within, begin: begin_within };
         let sent = self.orgs()?.send(org, payment, terms, within).await;
         let repeat = sent.map_err(|error| of_orgs(&error))?.repeat;
         taken(v1::Taken { payment_id: id_bytes(payment), repeat })
     }
 
     async fn receive(&self, request: Request<v1::ReceiveRequest>) -> Answer<v1::Taken> {
-        let Receive { org, payment, terms, within } =
+        let Receive { org, payment, terms, within, begin_within } =
             request.into_inner().try_into().map_err(unreadable)?;
+        let within = Within { end: within, begin: begin_within };
         let asked = self.orgs()?.receive(org, payment, terms, within).await;
         let repeat = asked.map_err(|error| of_orgs(&error))?.repeat;
         taken(v1::Taken { payment_id: id_bytes(payment), repeat })

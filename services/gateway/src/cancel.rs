@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{PaymentId, org::Row};
+use ports::orgs::Within;
 use proto::Problem;
 
 use crate::{access::Need, auth::Caller, edge::Edge, problem::customer};
@@ -23,6 +24,6 @@ pub(crate) async fn cancel(
         | Row::Wallet(..)
         | Row::Account(..) => Need::ReceiveOrWrite.check(&caller)?,
     }
-    let ask = |within| edge.gateway.orgs.cancel(caller.org, id, within);
+    let ask = |within: Within| edge.gateway.orgs.cancel(caller.org, id, within.end);
     edge.unless_stopped(wait, ask).await.map_err(customer::orgs)
 }

@@ -11,7 +11,10 @@ use domain::{
     org::{Org, Row},
     payment::Epoch,
 };
-use ports::{StoreError, orgs::OrgsError};
+use ports::{
+    StoreError,
+    orgs::{OrgsError, Within},
+};
 use proto::{Problem, convert::payments, v1};
 use tokio::{
     sync::{Semaphore, watch},
@@ -23,6 +26,7 @@ use crate::{
     auth::{Caller, Keys},
     limits,
     problem::customer,
+    public::deadline,
     rate::Rates,
 };
 
@@ -76,15 +80,16 @@ impl Edge {
     pub(crate) async fn unless_stopped<T, Answer>(
         &self,
         within: Duration,
-        ask: impl Fn(Duration) -> Answer,
+        ask: impl Fn(Within) -> Answer,
     ) -> Result<T, OrgsError>
     where
         Answer: Future<Output = Result<T, OrgsError>>,
     {
+        let until = |end| Within { end, begin: deadline::left() };
         tokio::select! {
-            answer = ask(within) => answer,
+            answer = ask(until(within)) => answer,
             () = self.stopped() => {
-                ask(Duration::ZERO).await.map_err(|error| OrgsError::Uncertain(error.to_string()))
+                ask(until(Duration::ZERO)).await.map_err(|error| OrgsError::Uncertain(error.to_string()))
             }
         }
     }

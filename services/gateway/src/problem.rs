@@ -66,7 +66,7 @@ pub(crate) fn http(class: ErrorClass) -> StatusCode {
 
 /// As loud as its class asks for.
 pub(crate) fn report(call: &str, problem: &Problem) {
-    let Problem { class, code, message } = problem;
+    let Problem { class, code, message, retry_after_ms: _ } = problem;
     match class {
         ErrorClass::Invalid | ErrorClass::NotFound => tracing::debug!(call, %code, message),
         ErrorClass::Denied | ErrorClass::Rejected | ErrorClass::Conflict => {
@@ -87,6 +87,9 @@ pub(crate) mod customer {
         match &error {
             OrgsError::Rejected(_) | OrgsError::NotFound(_) => {
                 Problem::new(error.class(), error.code(), &error)
+            }
+            OrgsError::Busy { retry_after } => {
+                Problem::new(error.class(), error.code(), &error).retry_after(*retry_after)
             }
             OrgsError::Unavailable(_)
             | OrgsError::Uncertain(_)
@@ -121,7 +124,16 @@ pub(crate) mod operator {
     use proto::Problem;
 
     pub(crate) fn orgs(error: OrgsError) -> Problem {
-        Problem::new(error.class(), error.code(), error)
+        let problem = Problem::new(error.class(), error.code(), &error);
+        match error {
+            OrgsError::Busy { retry_after } => problem.retry_after(retry_after),
+            OrgsError::Rejected(_)
+            | OrgsError::NotFound(_)
+            | OrgsError::Unavailable(_)
+            | OrgsError::Uncertain(_)
+            | OrgsError::Frozen(_)
+            | OrgsError::NotOwner { .. } => problem,
+        }
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {

@@ -7,6 +7,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -121,8 +122,7 @@ impl Rates {
             }
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
-                let wait_s = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Err(Exceeded { limit, wait_s: wait_s.max(1) })
+                Err(Exceeded { limit, wait })
             }
         }
     }
@@ -143,7 +143,7 @@ pub(crate) struct Allowance {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exceeded {
     limit: RateLimit,
-    wait_s: u64,
+    wait: Duration,
 }
 
 impl Allowance {
@@ -156,16 +156,17 @@ impl Allowance {
 
 impl Exceeded {
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        write(headers, self.limit, 0, self.wait_s);
-    }
-
-    pub(crate) fn retry_after_s(self) -> u64 {
-        self.wait_s
+        write(headers, self.limit, 0, self.wait_s());
     }
 
     pub(crate) fn problem(self) -> Problem {
-        let message = format!("too many calls of this key; wait {} s", self.wait_s);
-        Problem::new(ErrorClass::Unavailable, "rate_limited", message)
+        let message = format!("too many calls of this key; wait {} s", self.wait_s());
+        Problem::new(ErrorClass::Unavailable, "rate_limited", message).retry_after(self.wait)
+    }
+
+    fn wait_s(self) -> u64 {
+        let wait_s = self.wait.as_secs() + u64::from(self.wait.subsec_nanos() > 0);
+        wait_s.max(1)
     }
 }
 

@@ -100,7 +100,8 @@ fn a_refusal_is_the_answer() {
     for error in [
         OrgsError::Rejected(Rejection::InvoiceExpired),
         OrgsError::NotFound(OrgId::new(Uuid::nil())),
-        OrgsError::Unavailable("too much work is waiting".to_owned()),
+        OrgsError::Unavailable("the store is away".to_owned()),
+        OrgsError::Busy { retry_after: SECOND },
         OrgsError::Frozen("a restored node".to_owned()),
     ] {
         let mut road = Road::new(now, 60 * SECOND);
@@ -118,7 +119,8 @@ fn what_was_perhaps_taken_stays_so() {
         for (error, class) in [
             (OrgsError::Rejected(Rejection::InvoiceExpired), ErrorClass::Invalid),
             (OrgsError::Rejected(Rejection::IdReused), ErrorClass::Conflict),
-            (OrgsError::Unavailable("too much work".to_owned()), ErrorClass::Uncertain),
+            (OrgsError::Unavailable("the store is away".to_owned()), ErrorClass::Uncertain),
+            (OrgsError::Busy { retry_after: SECOND }, ErrorClass::Uncertain),
             (OrgsError::Frozen("a restored node".to_owned()), ErrorClass::Uncertain),
             (OrgsError::NotFound(OrgId::new(Uuid::nil())), ErrorClass::Uncertain),
         ] {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use domain::{ErrorClass, Rejection, SessionId, WalletId};
-use ports::{Orgs as _, orgs::OrgsError};
+use ports::{
+    Orgs as _,
+    orgs::{OrgsError, Within},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     fake::Does,
 };
 
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Within = Within { end: Duration::from_secs(5), begin: None };
 
 fn not_owner(owner: Option<SessionId>) -> Does {
     Does::Answers(OrgsError::NotOwner { owner })
@@ -32,7 +35,7 @@ async fn an_organisation_on_the_move_is_waited_for() {
     one.engine.next([not_owner(None), not_owner(None), not_owner(None)]);
     cluster.store_says(&[&one, &two], Some(&two));
     // A caller who does not wait at all is held, too.
-    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO).await.unwrap();
+    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into()).await.unwrap();
     assert_eq!(two.engine.asked(), ["send 1"]);
     assert!((1..=3).contains(&one.engine.asked().len()), "{:?}", one.engine.asked());
 }
@@ -44,7 +47,7 @@ async fn two_that_name_each_other_are_not_asked_for_ever() {
         one.engine.next([not_owner(Some(two.pod.session))]);
         two.engine.next([not_owner(Some(one.pod.session))]);
     }
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     let error = send.await.unwrap_err();
     assert_eq!((error.class(), error.code()), (ErrorClass::Unavailable, "owner_moving"));
     let asked = one.engine.asked().len() + two.engine.asked().len();
@@ -56,7 +59,7 @@ async fn two_that_name_each_other_are_not_asked_for_ever() {
 async fn nobody_owns_it() {
     let (cluster, one, two) = Cluster::start().await;
     cluster.owned_by(&[&one, &two], None).await;
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     assert_eq!(send.await, Err(OrgsError::NotOwner { owner: None }));
 
     let send = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN);
@@ -77,14 +80,15 @@ async fn a_refusal_comes_back_with_its_values_and_is_not_asked_for_again() {
         OrgsError::Rejected(Rejection::WalletNotFound(WalletId::new(Uuid::from_u128(5)))),
         OrgsError::Rejected(Rejection::TooManyOpen(7)),
         OrgsError::NotFound(ORG),
-        OrgsError::Unavailable("too much work is waiting".to_owned()),
+        OrgsError::Unavailable("the store is away".to_owned()),
+        OrgsError::Busy { retry_after: Duration::from_millis(1_250) },
         OrgsError::Frozen("a restored node".to_owned()),
     ] {
         one.engine.next([Does::Answers(error.clone())]);
         let send = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN);
         assert_eq!(send.await, Err(error));
     }
-    assert_eq!(one.engine.asked().len(), 5);
+    assert_eq!(one.engine.asked().len(), 6);
     assert_eq!(two.engine.asked(), [""; 0]);
 }
 
@@ -108,9 +112,9 @@ async fn a_call_is_left_when_its_organisation_moves_meanwhile() {
 async fn a_pod_between_two_lives_owns_nothing() {
     let (cluster, one, _) = Cluster::start().await;
     let life = one.life.send_replace(None);
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     assert_eq!(send.await, Err(OrgsError::NotOwner { owner: None }));
     assert_eq!(cluster.payments(), 0);
     one.life.send_replace(life);
-    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO).await.unwrap();
+    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into()).await.unwrap();
 }

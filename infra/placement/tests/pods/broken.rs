@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use domain::{ErrorClass, org::Row};
-use ports::Orgs as _;
+use ports::{Orgs as _, orgs::Within};
 
 use crate::{
     cluster::{Cluster, ORG, payment, send_terms},
     fake::Does,
 };
 
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Within = Within { end: Duration::from_secs(5), begin: None };
 
 /// Rule 9 between pods: what was handed over is asked for again, under the same id.
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_send_that_is_cut_off_is_repeated_and_made_once() {
 async fn a_send_that_is_cut_off_every_time_is_uncertain() {
     let (cluster, one, _) = Cluster::start().await;
     one.engine.next((0..100).map(|_| Does::HangsUp));
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     let error = send.await.unwrap_err();
     assert_eq!((error.class(), error.code()), (ErrorClass::Uncertain, "outcome_unknown"));
     assert!(one.engine.asked().len() > 1, "it was repeated");
@@ -39,7 +39,7 @@ async fn a_pod_that_is_not_there_certainly_took_nothing() {
     let (cluster, one, two) = Cluster::start().await;
     let gone = one.gone().await;
     cluster.owned_by(&[&gone], Some(&gone)).await;
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     let error = send.await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
 
@@ -56,7 +56,7 @@ async fn an_address_that_is_none_is_said_so() {
     let (cluster, one, _) = Cluster::start().await;
     let odd = one.at("not an address".to_owned());
     cluster.owned_by(&[&odd], Some(&odd)).await;
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     let error = send.await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unavailable);
     assert!(error.to_string().contains("not an address"), "{error}");
@@ -81,10 +81,10 @@ async fn a_payment_can_be_looked_at_while_its_owner_is_away() {
 async fn a_store_that_goes_away_after_the_commit_leaves_it_uncertain() {
     let (cluster, one, _) = Cluster::start().await;
     cluster.store_is_away(true);
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     assert_eq!(send.await.unwrap_err().class(), ErrorClass::Uncertain);
     assert_eq!(one.engine.asked(), ["send 1"]);
     cluster.store_is_away(false);
-    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO).await.unwrap();
+    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into()).await.unwrap();
     assert_eq!(cluster.payments(), 1);
 }

@@ -18,7 +18,7 @@ use ports::{
     Operations, Orgs, Peers, StoreError,
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     placement::PlacementMap,
     receipts::OpenReceipt,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Engine {
     told: Mutex<VecDeque<Does>>,
     /// Every call that came in, in words.
     asked: Mutex<Vec<String>>,
+    /// Until when the newest send was to be begun.
+    pub(crate) begin: Mutex<Option<Duration>>,
     pub(crate) nodes: Mutex<Vec<NodeState>>,
     pub(crate) refuses_nodes: Mutex<Option<RegisterError>>,
     pub(crate) cut: Notify,
@@ -56,6 +58,7 @@ impl Engine {
             committed,
             told: Mutex::default(),
             asked: Mutex::default(),
+            begin: Mutex::default(),
             nodes: Mutex::default(),
             refuses_nodes: Mutex::default(),
             cut: Notify::new(),
@@ -111,9 +114,10 @@ impl Orgs for Engine {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
-        assert!(within <= Duration::from_secs(60), "{within:?}");
+        assert!(within.end <= Duration::from_secs(60), "{within:?}");
+        *self.begin.lock().unwrap() = within.begin;
         let repeat = self.knows(org, payment);
         let sent = Arc::new(outgoing(payment, terms));
         let row = Row::Outgoing(sent.clone());
@@ -127,7 +131,7 @@ impl Orgs for Engine {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        _: Duration,
+        _: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
         let repeat = self.knows(org, payment);
         let asked = Arc::new(incoming(payment, terms));

@@ -56,7 +56,7 @@ async fn a_gateway_with_another_secret_is_told_that_nothing_was_done() {
     let mut cluster = Cluster::empty("another-secret-of-another-cluster");
     let one = cluster.join(1).await;
     cluster.owned_by(&[&one], Some(&one)).await;
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO);
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
     let error = send.await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
     assert_eq!(one.engine.asked(), [""; 0]);

@@ -6,12 +6,12 @@ use domain::{
     EnvironmentId, Msat, NodeId, PaymentHash, WalletId,
     org::{Backing, ClaimAnswer, ClaimRequest, Command, Metadata, Row},
 };
-use ports::{Orgs as _, Peers as _, receipts::OpenReceipt};
+use ports::{Orgs as _, Peers as _, orgs::Within, receipts::OpenReceipt};
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, ORG, payment, receive_terms, send_terms};
 
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Within = Within { end: Duration::from_secs(5), begin: None };
 
 #[tokio::test]
 async fn payments_are_asked_of_the_owner_and_read_from_the_store() {
@@ -23,14 +23,27 @@ async fn payments_are_asked_of_the_owner_and_read_from_the_store() {
         let asked = asked.unwrap();
         assert_eq!((asked.payment.id, &asked.payment.terms), (payment(2), &receive_terms()));
         assert_eq!((sent.repeat, asked.repeat), (repeat, repeat));
-        let row = cluster.forward.wait(ORG, payment(1), WITHIN).await.unwrap();
+        let row = cluster.forward.wait(ORG, payment(1), WITHIN.end).await.unwrap();
         assert_eq!(row, Row::Outgoing(sent.payment));
     }
-    let asked = cluster.forward.cancel(ORG, payment(2), WITHIN).await.unwrap();
+    let asked = cluster.forward.cancel(ORG, payment(2), WITHIN.end).await.unwrap();
     assert!(matches!(asked, Row::Incoming(asked) if asked.id == payment(2)));
     assert_eq!(one.engine.asked().last().unwrap(), "cancel 2");
     assert_eq!(one.engine.asked()[..4], ["send 1", "receive 2", "wait 1", "send 1"]);
     assert_eq!(two.engine.asked(), [""; 0]);
+}
+
+/// The owner is told until when its caller waits at all, and not what was left when the call began.
+#[tokio::test]
+async fn a_deadline_goes_along() {
+    let (cluster, one, _) = Cluster::start().await;
+    let begin = Duration::from_secs(3);
+    let within = Within { begin: Some(begin), ..WITHIN };
+    cluster.forward.send(ORG, payment(1), send_terms(), within).await.unwrap();
+    let left = one.engine.begin.lock().unwrap().take();
+    assert!(left.is_some_and(|left| left < begin), "{left:?}");
+    cluster.forward.send(ORG, payment(2), send_terms(), WITHIN).await.unwrap();
+    assert_eq!(*one.engine.begin.lock().unwrap(), None);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub struct Send {
     pub payment: PaymentId,
     pub terms: SendTerms,
     pub within: Duration,
+    /// What is left until its caller's deadline.
+    pub begin_within: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Receive {
     pub payment: PaymentId,
     pub terms: ReceiveTerms,
     pub within: Duration,
+    /// What is left until its caller's deadline.
+    pub begin_within: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,7 @@ impl From<Send> for v1::SendRequest {
             payment_id: id_bytes(send.payment),
             terms: Some(send_terms(send.terms)),
             within_ms: millis(send.within),
+            begin_within_ms: send.begin_within.map(millis),
         }
     }
 }
@@ -90,6 +95,7 @@ impl TryFrom<v1::SendRequest> for Send {
                 metadata: terms.metadata,
             },
             within: Duration::from_millis(request.within_ms),
+            begin_within: request.begin_within_ms.map(Duration::from_millis),
         })
     }
 }
@@ -108,6 +114,7 @@ impl From<Receive> for v1::ReceiveRequest {
                 metadata: terms.metadata,
             }),
             within_ms: millis(receive.within),
+            begin_within_ms: receive.begin_within.map(millis),
         }
     }
 }
@@ -128,6 +135,7 @@ impl TryFrom<v1::ReceiveRequest> for Receive {
                 metadata: terms.metadata,
             },
             within: Duration::from_millis(request.within_ms),
+            begin_within: request.begin_within_ms.map(Duration::from_millis),
         })
     }
 }

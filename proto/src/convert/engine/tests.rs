@@ -89,10 +89,11 @@ prop_compose! {
         description in prop::option::of(".*"),
         metadata in any_metadata(),
         within in any_within(),
+        begin_within in prop::option::of(any_within()),
     ) -> Send {
         let terms =
             SendTerms { wallet, invoice, amount_msat, fee_limit_msat, description, metadata };
-        Send { org, payment, terms, within }
+        Send { org, payment, terms, within, begin_within }
     }
 }
 
@@ -106,9 +107,10 @@ prop_compose! {
         expiry_seconds in any::<u32>(),
         metadata in any_metadata(),
         within in any_within(),
+        begin_within in prop::option::of(any_within()),
     ) -> Receive {
         let terms = ReceiveTerms { wallet, amount_msat, description, expiry_seconds, metadata };
-        Receive { org, payment, terms, within }
+        Receive { org, payment, terms, within, begin_within }
     }
 }
 

@@ -22,6 +22,17 @@ use crate::{access::Need, limits, problem};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
+tokio::task_local! {
+    /// Of the call that is being answered.
+    static UNTIL: Instant;
+}
+
+/// How long the caller of the call that is being answered still waits. `None`: it has named no deadline.
+pub(crate) fn left() -> Option<Duration> {
+    let until = UNTIL.try_with(|until| *until).ok()?;
+    Some(until.saturating_duration_since(Instant::now()))
+}
+
 /// Until when a call's caller waits.
 pub(super) struct Deadline {
     until: Instant,
@@ -43,7 +54,7 @@ impl Deadline {
         call: impl Future<Output = Result<Response, Infallible>>,
     ) -> impl Future<Output = Result<Response, Infallible>> {
         let Deadline { until, path } = self;
-        timeout_at(until, call).map(move |in_time| match in_time {
+        timeout_at(until, UNTIL.scope(until, call)).map(move |in_time| match in_time {
             Ok(answered) => answered.map(|answer| answer.map(|body| bounded(body, until, path))),
             Err(_) => Ok(passed(&path).into_http::<tonic::body::Body>().into_response()),
         })

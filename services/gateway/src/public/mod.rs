@@ -1,7 +1,7 @@
 //! switchyard.v1: what a key may ask for. One file for each service.
 
 mod bolt11;
-mod deadline;
+pub(crate) mod deadline;
 mod door;
 mod events;
 mod guard;

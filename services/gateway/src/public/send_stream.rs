@@ -17,6 +17,7 @@ use domain::{
     org::{Outgoing, Row},
 };
 use futures_util::{Stream, StreamExt as _};
+use ports::orgs::Within;
 use proto::{
     Problem,
     convert::payments::{Send as Sending, has_ended},
@@ -141,7 +142,9 @@ impl Shared {
         let send = Sending::on_stream(request)?;
         edge.check_wallet(*caller, send.wallet).await?;
         let terms = send.terms(bolt11::parse(&send.invoice)?);
-        let sent = edge.gateway.orgs.send(caller.org, send.payment, terms, Duration::ZERO).await;
+        // The stream's own deadline ends what is told of it, not what it has taken.
+        let at_once = Within::from(Duration::ZERO);
+        let sent = edge.gateway.orgs.send(caller.org, send.payment, terms, at_once).await;
         sent.map(|sent| sent.payment).map_err(customer::orgs)
     }
 

@@ -5,8 +5,8 @@ use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
-        PathItem, Ref, RefOr, Required, ResponseBuilder, Schema, Type,
+        ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi,
+        OpenApiBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema, Type,
         extensions::ExtensionsBuilder,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::SchemaType,
@@ -17,16 +17,19 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::refusal::ErrorEnvelope;
+use super::refusal::{ErrorEnvelope, RETRY_AFTER_MS};
 use crate::access::{Need, word};
 
 /// Every route may answer these, in the one envelope.
 const ALWAYS: [&str; 8] = ["400", "401", "403", "404", "429", "500", "503", "504"];
+/// Of these, whatever was not carried out for now: they say when to come back.
+const COME_BACK: [&str; 2] = ["429", "503"];
 /// So may routes that take a body.
 const WITH_BODY: [&str; 5] = ["408", "409", "413", "415", "422"];
 
 const DOCUMENT: &str = "/openapi.json";
 const ERROR: &str = "Error";
+const UNAVAILABLE: &str = "Unavailable";
 
 /// Adds what all operations share to the operations of one path.
 pub(super) fn complete(item: &mut PathItem, need: Need) {
@@ -38,7 +41,8 @@ pub(super) fn complete(item: &mut PathItem, need: Need) {
         let writes = operation.request_body.is_some();
         let also = WITH_BODY.iter().filter(|_| writes);
         for status in ALWAYS.iter().chain(also) {
-            let error = RefOr::Ref(Ref::from_response_name(ERROR));
+            let name = if COME_BACK.contains(status) { UNAVAILABLE } else { ERROR };
+            let error = RefOr::Ref(Ref::from_response_name(name));
             operation.responses.responses.insert((*status).to_owned(), error);
         }
         operation.parameters.iter_mut().flatten().for_each(never_null);
@@ -100,7 +104,19 @@ pub(super) fn text(paths: OpenApi) -> String {
         .description(
             "Not carried out, or nobody can say yet: `retryable` tells what a repeat may do.",
         )
+        .content("application/json", envelope.clone())
+        .build();
+    let whole = |ms| {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(ms));
+        HeaderBuilder::new().schema(number.build())
+    };
+    let seconds = whole(1).description(Some("In so many seconds, rounded up."));
+    let ms = whole(0).description(Some("The same in milliseconds."));
+    let unavailable = ResponseBuilder::new()
+        .description("Not carried out. A repeat is likely to be taken then.")
         .content("application/json", envelope)
+        .header("retry-after", seconds.build())
+        .header(RETRY_AFTER_MS, ms.build())
         .build();
     let api_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key")));
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -110,6 +126,7 @@ pub(super) fn text(paths: OpenApi) -> String {
         .schema(ERROR, ErrorEnvelope::schema())
         .schemas_from_iter(schemas)
         .response(ERROR, error)
+        .response(UNAVAILABLE, unavailable)
         .security_scheme("api_key", api_key)
         .security_scheme("bearer", bearer)
         .build();

@@ -72,6 +72,7 @@ fn in_one_shape(response: Response, method: &Method, path: &str, request_id: Uui
         class: refusal.class(),
         code: refusal.kind().to_owned().into(),
         message: refusal.detail().to_owned(),
+        retry_after_ms: None,
     };
     problem::report(&format!("{method} {path}"), &inside);
     let mut response = refusal.envelope(method, request_id);

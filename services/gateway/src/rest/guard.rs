@@ -34,9 +34,7 @@ pub(super) async fn guard(
     let allowance = match edge.rates.take(caller.key) {
         Ok(allowance) => allowance,
         Err(exceeded) => {
-            let mut response = Refusal::from(exceeded.problem())
-                .retry_after_s(exceeded.retry_after_s())
-                .into_response();
+            let mut response = Refusal::from(exceeded.problem()).into_response();
             exceeded.write(response.headers_mut());
             return response;
         }

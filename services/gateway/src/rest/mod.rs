@@ -107,7 +107,14 @@ fn router(edge: &Arc<Edge>) -> Router {
 /// Programs in browsers may call from any page: what lets them in is the key, never a cookie.
 fn from_any_page() -> CorsLayer {
     let known = ["prefer", "idempotency-key", "last-event-id", "x-api-key"];
-    let told = ["x-request-id", "idempotency-hit", "retry-after", "ratelimit", "ratelimit-policy"];
+    let told = [
+        "x-request-id",
+        "idempotency-hit",
+        "retry-after",
+        refusal::RETRY_AFTER_MS,
+        "ratelimit",
+        "ratelimit-policy",
+    ];
     let sent = known.into_iter().map(HeaderName::from_static);
     let sent = sent.chain([header::AUTHORIZATION, header::CONTENT_TYPE]);
     CorsLayer::new()

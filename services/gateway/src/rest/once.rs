@@ -88,8 +88,7 @@ async fn keyed(
                 "idempotency_key_running",
                 "the first request under this key has not been answered yet",
             )
-            .with_status(StatusCode::CONFLICT)
-            .retry_after_s(1));
+            .with_status(StatusCode::CONFLICT));
         }
         Begun::OtherRequest => {
             return Err(Refusal::invalid(

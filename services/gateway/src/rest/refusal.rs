@@ -8,13 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{ErrorClass, Rejection};
-use proto::{Problem, convert::WireError, status::Retryable};
+use proto::{
+    Problem,
+    convert::WireError,
+    status::{Retryable, retry_after_ms},
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem;
+
+/// Beside `retry-after`, which has whole seconds only.
+pub(super) const RETRY_AFTER_MS: &str = "x-retry-after-ms";
 
 /// What a caller gets instead of an answer. The envelope is put around it once the request has left
 /// its handler ([`super::envelope`]).
@@ -29,7 +36,7 @@ struct Told {
     code: Option<Cow<'static, str>>,
     detail: String,
     context: Option<Value>,
-    retry_after_s: Option<u64>,
+    retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
@@ -41,7 +48,7 @@ impl Refusal {
             code: None,
             detail: detail.to_string(),
             context: None,
-            retry_after_s: None,
+            retry_after_ms: retry_after_ms(class),
         }))
     }
 
@@ -87,12 +94,6 @@ impl Refusal {
     #[must_use]
     pub(super) fn with_context(mut self, context: Value) -> Refusal {
         self.0.context = Some(context);
-        self
-    }
-
-    #[must_use]
-    pub(super) fn retry_after_s(mut self, seconds: u64) -> Refusal {
-        self.0.retry_after_s = Some(seconds);
         self
     }
 
@@ -146,8 +147,11 @@ impl Refusal {
         *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = self.0.retry_after_s {
+        if let Some(ms) = self.0.retry_after_ms {
+            // Whole seconds, and never sooner than said.
+            let seconds = ms.div_ceil(1_000).max(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(ms));
         }
         response
     }
@@ -174,7 +178,7 @@ impl From<Problem> for Refusal {
             code,
             detail: problem.message,
             context: None,
-            retry_after_s: None,
+            retry_after_ms: problem.retry_after_ms,
         }))
     }
 }

@@ -25,7 +25,7 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
     operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
-    orgs::{Answered, OrgsError},
+    orgs::{Answered, OrgsError, Within},
     placement::{PlacementMap, Pod, SHARDS},
     reads::Recorded,
 };
@@ -58,6 +58,8 @@ pub(crate) struct State {
     nodes: Vec<NodeRecord>,
     frozen: Option<String>,
     refusal: Option<OrgsError>,
+    /// Until when the newest send was to be begun.
+    pub(crate) begin: Option<Duration>,
 }
 
 impl Fake {
@@ -210,8 +212,9 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: SendTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
+        self.state().begin = within.begin;
         let facts = Box::new(SendFacts {
             hash_taken: false,
             payee: Payee::Outside,
@@ -223,7 +226,7 @@ impl Orgs for Fake {
             default_fee_min_msat: Msat::new(1_000).unwrap(),
         });
         let repeat = !self.changes(org, &Command::Send { payment, terms, facts })?;
-        let Row::Outgoing(payment) = self.wait(org, payment, within).await? else {
+        let Row::Outgoing(payment) = self.wait(org, payment, within.end).await? else {
             panic!("a send is something else")
         };
         Ok(Answered { payment, repeat })
@@ -234,14 +237,14 @@ impl Orgs for Fake {
         org: OrgId,
         payment: PaymentId,
         terms: ReceiveTerms,
-        within: Duration,
+        within: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(payment.uuid().as_bytes());
         let node = NodeId::new(Uuid::from_u128(NODE));
         let receive = Command::Receive { payment, terms, hash: PaymentHash(hash), node };
         let repeat = !self.changes(org, &receive)?;
-        let Row::Incoming(payment) = self.wait(org, payment, within).await? else {
+        let Row::Incoming(payment) = self.wait(org, payment, within.end).await? else {
             panic!("a receive is something else")
         };
         Ok(Answered { payment, repeat })

@@ -168,6 +168,12 @@ async fn a_deadline_is_kept_and_what_was_taken_goes_on() {
         ("outcome_unknown", Retryable::SameId)
     );
     assert!(world.fake.has_payment(world.book.org, payment(1)));
+    // The organisation does not begin it later than that.
+    let begin = world.fake.state().begin;
+    assert!(begin.is_some_and(|left| left < Duration::from_secs(1)), "{begin:?}");
+    let other = world.book.send(payment(2), &invoice(2, Some(20_000)));
+    world.book.payments(&world).send(other).await.unwrap();
+    assert_eq!(world.fake.state().begin, None);
 
     for text in ["soon", "1", "-1S", "123456789S", "1s"] {
         let mut request = Request::new(v1::ListLinesRequest::default());

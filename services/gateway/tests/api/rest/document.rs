@@ -32,11 +32,22 @@ async fn every_operation_is_named_described_and_answers_its_errors_in_one_shape(
             assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{name}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
-            for status in ["400", "401", "403", "404", "429", "503"] {
+            for (status, name) in [
+                ("400", "Error"),
+                ("401", "Error"),
+                ("403", "Error"),
+                ("404", "Error"),
+                ("429", "Unavailable"),
+                ("503", "Unavailable"),
+            ] {
                 let reference = responses[status]["$ref"].as_str().unwrap();
-                assert_eq!(reference, "#/components/responses/Error", "{method} {path}");
+                assert_eq!(reference, format!("#/components/responses/{name}"), "{method} {path}");
             }
         }
+    }
+    let headers = &document["components"]["responses"]["Unavailable"]["headers"];
+    for header in ["retry-after", "x-retry-after-ms"] {
+        assert_eq!(headers[header]["schema"]["type"], "integer", "{header}");
     }
 }
 

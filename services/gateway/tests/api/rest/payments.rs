@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use domain::OrgId;
 use ports::orgs::OrgsError;
@@ -243,5 +243,22 @@ async fn errors_say_what_a_repeat_may_do() {
         assert_eq!(refused.refusal(), refusal);
         assert_eq!(refused.body["retryable"], json!("same_id"));
         assert!(!refused.body.to_string().contains("10.0.0.3"), "what is inside stays inside");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_taken_now_says_when_to_come_back() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let body = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    for (error, code, told) in [
+        (OrgsError::Busy { retry_after: Duration::from_millis(2_500) }, "busy", ("3", "2500")),
+        (OrgsError::Busy { retry_after: Duration::from_millis(100) }, "busy", ("1", "100")),
+        (OrgsError::Unavailable("away".to_owned()), "unavailable", ("1", "1000")),
+    ] {
+        world.fake.refuse(error);
+        let refused = rest.post(&world.book.of_env("/payments"), &body).await;
+        assert_eq!(refused.refusal(), (503, code));
+        assert_eq!((refused.header("retry-after"), refused.header("x-retry-after-ms")), told);
     }
 }

@@ -1,0 +1,238 @@
+//! The door: new work that would wait for too long is refused before it waits at all, so that nothing is
+//! begun whose caller has long gone, and a store that is slow or away is not met by an ever longer line.
+//!
+//! What a new decision has to wait for is known: the decisions before it in the fair queue, so many to a
+//! commit, and how long commits take now. A stalled store makes the one under way older and older, so the
+//! door closes by itself; the first commit that is quick again opens it. Nobody sets anything.
+//!
+//! Only what customers begin is refused. What follows from something that has begun (findings, receipts,
+//! claims, drives) always gets in: refusing it would keep money held.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::OrgId;
+use ports::orgs::OrgsError;
+use tokio::time::Instant;
+
+use crate::{house::House, journal_lane::LaneHandle, limits, meters::Refused};
+
+/// How much the newest commit weighs: about the last eight count, at full load the last second.
+const WEIGHT: u32 = 8;
+
+/// What is in line for one lane, from the moment it is let in until it is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Of the organisation that asks.
+    pub(crate) own: usize,
+    /// Organisations that have something in line, the one that asks included.
+    pub(crate) orgs: usize,
+    pub(crate) all: usize,
+}
+
+impl Line {
+    /// How many are committed before one more of the organisation: the queue takes one of each in turn, so
+    /// a flood is before itself and not before the others.
+    pub(crate) fn before(self) -> usize {
+        let rounds = self.own.saturating_add(1);
+        rounds.saturating_mul(self.orgs).saturating_sub(1).min(self.all)
+    }
+}
+
+/// How long one more of the organisation would wait until everything before it is committed, where a full
+/// commit takes so long. Where nothing is before it the answer is nothing, whatever commits have taken:
+/// somebody has to try, or nobody would see that they are quick again.
+pub(crate) fn wait(line: Line, commit: Duration) -> Duration {
+    let commits = line.before().div_ceil(limits::BATCH_MAX);
+    commit.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX))
+}
+
+/// When to come back: when half of what may wait is done, so that not everybody comes back to a line that
+/// is full again.
+pub(crate) fn retry_after(wait: Duration) -> Duration {
+    let half = limits::LANE_WAIT_MAX / 2;
+    wait.saturating_sub(half).clamp(limits::RETRY_AFTER_MIN, limits::RETRY_AFTER_MAX)
+}
+
+/// How long one piece of work takes now, such as a commit: an exponentially weighted mean of those that have
+/// ended, or the one under way where that already takes longer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    mean: Duration,
+    /// Of one decision in it.
+    each: Duration,
+    began: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn begins(&mut self, now: Instant) {
+        self.began = Some(now);
+    }
+
+    /// Of so many.
+    pub(crate) fn ends(&mut self, now: Instant, size: usize) {
+        let Some(began) = self.began.take() else { return };
+        let took = now.saturating_duration_since(began);
+        let size = u32::try_from(size).unwrap_or(u32::MAX).max(1);
+        self.mean = blend(self.mean, took);
+        self.each = blend(self.each, took / size);
+    }
+
+    pub(crate) fn takes(&self, now: Instant) -> Duration {
+        let so_far =
+            self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        self.mean.max(so_far)
+    }
+
+    /// How many of one organisation make up the work that others still wait for gladly.
+    pub(crate) fn share(&self) -> usize {
+        let each = self.each.as_nanos().max(1);
+        let share = limits::SHARED_COMMIT.as_nanos() / each;
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(limits::SHARE_MIN, limits::BATCH_MAX)
+    }
+}
+
+fn blend(old: Duration, new: Duration) -> Duration {
+    match old.is_zero() {
+        true => new,
+        false => (old * (WEIGHT - 1) + new) / WEIGHT,
+    }
+}
+
+/// A pace that one task sets and others read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paced(Arc<Mutex<Pace>>);
+
+impl Paced {
+    pub(crate) fn begins(&self) {
+        self.with(|pace| pace.begins(Instant::now()));
+    }
+
+    pub(crate) fn ends(&self, size: usize) {
+        self.with(|pace| pace.ends(Instant::now(), size));
+    }
+
+    pub(crate) fn forget(&self) {
+        self.with(|pace| *pace = Pace::default());
+    }
+
+    pub(crate) fn takes(&self) -> Duration {
+        self.with(|pace| pace.takes(Instant::now()))
+    }
+
+    pub(crate) fn share(&self) -> usize {
+        self.with(|pace| pace.share())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Pace) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl House {
+    /// Refuses what a customer begins if it would wait for too long.
+    pub(crate) async fn admit(self: &Arc<Self>, org: OrgId) -> Result<(), OrgsError> {
+        let (line, wait) = self.ahead(org).await?;
+        if line.before() >= limits::LANE_QUEUE_MAX {
+            return Err(self.refused(Refused::Queue, retry_after(wait)));
+        }
+        match wait > limits::LANE_WAIT_MAX {
+            true => Err(self.refused(Refused::Wait, retry_after(wait))),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses anything else of a customer only where memory has a bound.
+    pub(crate) async fn has_room(self: &Arc<Self>, org: OrgId) -> Result<(), OrgsError> {
+        let (line, wait) = self.ahead(org).await?;
+        match line.before() >= limits::LANE_QUEUE_MAX {
+            true => Err(self.refused(Refused::Queue, retry_after(wait))),
+            false => Ok(()),
+        }
+    }
+
+    /// What one more of the organisation finds in line, and how long it would wait for that.
+    async fn ahead(self: &Arc<Self>, org: OrgId) -> Result<(Line, Duration), OrgsError> {
+        // How long the line is where it lives is not known anywhere else.
+        self.must_own(org).await?;
+        let lane = self.lane(org);
+        let line = lane.in_line.line(&self.registry.in_line(org));
+        Ok((line, wait(line, self.takes(lane))))
+    }
+
+    /// Every node that could pay has as much in flight as fits; one of them answers in so many milliseconds.
+    pub(crate) fn refused_by_full_nodes(&self, latency_ms: u32) -> OrgsError {
+        let soon = Duration::from_millis(u64::from(latency_ms));
+        let soon = soon.clamp(limits::RETRY_AFTER_MIN, limits::RETRY_AFTER_MAX);
+        self.refused(Refused::Nodes, soon)
+    }
+
+    /// How long whoever has the most in line would wait on the lane.
+    pub(crate) fn longest_wait(&self, lane: &LaneHandle) -> Duration {
+        wait(lane.in_line.whole(), self.takes(lane))
+    }
+
+    /// A decision needs a look-up and a commit, and both go on at the same time: the slower one counts.
+    fn takes(&self, lane: &LaneHandle) -> Duration {
+        lane.pace.takes().max(self.lookups.pace.takes())
+    }
+
+    fn refused(&self, why: Refused, retry_after: Duration) -> OrgsError {
+        self.meters.refused(why);
+        OrgsError::Busy { retry_after }
+    }
+}
+
+/// Counts what is in line for one lane.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    orgs: AtomicUsize,
+    all: AtomicUsize,
+}
+
+/// One that is in line, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InLine {
+    own: Arc<AtomicUsize>,
+    lane: Arc<Counts>,
+}
+
+impl Counts {
+    /// `own` counts what the organisation has in line.
+    pub(crate) fn line(&self, own: &AtomicUsize) -> Line {
+        let own = own.load(Ordering::Acquire);
+        let orgs = self.orgs.load(Ordering::Acquire) + usize::from(own == 0);
+        Line { own, orgs, all: self.all.load(Ordering::Acquire) }
+    }
+
+    /// As whoever has the most in line meets it.
+    pub(crate) fn whole(&self) -> Line {
+        let all = self.all.load(Ordering::Acquire);
+        Line { own: all, orgs: 1, all }
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>, own: &Arc<AtomicUsize>) -> InLine {
+        self.all.fetch_add(1, Ordering::AcqRel);
+        if own.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.orgs.fetch_add(1, Ordering::AcqRel);
+        }
+        InLine { own: own.clone(), lane: self.clone() }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        if self.own.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.lane.orgs.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.lane.all.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! A platform of its own for each test, on a paused clock.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    EnvironmentId, InvoiceTerms, LineId, Msat, Network, OrgId, PaymentId, PublicKey, Timestamp,
+    WalletId,
+    org::{Backing, Command, Metadata, Outgoing, Row, SendTerms},
+};
+use placement::Bell;
+use ports::{
+    Clock, Directory, Orgs, Reads,
+    directory::OrgRecord,
+    orgs::{Answered, OrgsError, Within},
+};
+use runtime::{Platform, Settings, Sockets};
+use store::Memory;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    node::{self, Node},
+    store::{Cost, Slow},
+};
+
+const START_MS: i64 = 1_750_000_000_000;
+pub(crate) const AT_ONCE: Within = Within { end: Duration::ZERO, begin: None };
+
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(START_MS + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
+/// How a test's platform is made.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) orgs: u64,
+    pub(crate) lanes: usize,
+    pub(crate) commit: Cost,
+    pub(crate) look_up: Cost,
+    /// Of the one node.
+    pub(crate) slots: u32,
+}
+
+impl Default for How {
+    /// About what PostgreSQL takes on two cores.
+    fn default() -> How {
+        let us = Duration::from_micros;
+        How {
+            orgs: 10,
+            lanes: 1,
+            commit: Cost { once: us(2_000), each: us(150) },
+            look_up: Cost { once: us(1_000), each: us(20) },
+            slots: 1_000_000,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Bed {
+    pub(crate) platform: Platform,
+    pub(crate) store: Arc<Slow>,
+    pub(crate) node: Arc<Node>,
+    memory: Arc<Memory>,
+}
+
+pub(crate) type Sent = Result<Answered<Arc<Outgoing>>, OrgsError>;
+
+fn id<Kind>(number: u64) -> domain::id::Id<Kind> {
+    domain::id::Id::new(Uuid::from_u128(number.into()))
+}
+
+impl Bed {
+    pub(crate) async fn start(how: How) -> Bed {
+        let clock: Arc<dyn Clock> = Arc::new(TestClock(Instant::now()));
+        let memory = Arc::new(Memory::new(clock.clone()));
+        let store = Slow::new(memory.clone(), how.lanes, how.commit, how.look_up);
+        let node = Node::new(clock.clone(), how.slots);
+        memory.add_node(&node.record()).await.unwrap();
+        let connected = node.clone();
+        let sockets = Sockets {
+            journal: store.clone(),
+            receipts: memory.clone(),
+            reads: memory.clone(),
+            directory: memory.clone(),
+            guard: memory.clone(),
+            placement: memory.clone(),
+            wakes: Arc::new(Bell::default()),
+            clock,
+            connect: Arc::new(move |_| Ok(connected.clone())),
+            draw_preimage: Arc::new(|| node::preimage("nobody asks for an invoice")),
+        };
+        let settings = Settings {
+            network: Network::Regtest,
+            default_fee_ppm: 5_000,
+            default_fee_min_msat: Msat::ZERO,
+            organisations_in_memory: 1_000,
+        };
+        let platform = Platform::start(sockets, settings, id(1), None);
+        let platform = platform.await.unwrap();
+        let bed = Bed { platform, store, node, memory };
+        for org in 1..=how.orgs {
+            bed.settle(org).await;
+        }
+        bed
+    }
+
+    /// Gives an organisation all that it needs to pay.
+    async fn settle(&self, number: u64) {
+        let (org, environment, line): (OrgId, EnvironmentId, LineId) =
+            (id(number), id(number), id(number));
+        let record = OrgRecord {
+            id: org,
+            name: format!("org {number}"),
+            created_at: Timestamp::from_millis(0),
+        };
+        self.memory.add_org(&record).await.unwrap();
+        let limit_msat = Msat::new(1_000_000_000_000).unwrap();
+        for command in [
+            Command::CreateEnvironment { environment, name: "live".to_owned() },
+            Command::OpenLine { line, environment, limit_msat },
+            Command::CreateWallet {
+                wallet: id(number),
+                environment,
+                name: "main".to_owned(),
+                backing: Backing::Line(line),
+                limit_msat,
+                metadata: Metadata::new(),
+            },
+        ] {
+            self.platform.administer(org, command).await.unwrap();
+        }
+    }
+
+    /// The organisation's payment of that number; its invoice is nobody else's.
+    pub(crate) async fn send(&self, org: u64, number: u64, within: Within) -> Sent {
+        let text = format!("{org}/{number}");
+        let wallet: WalletId = id(org);
+        let terms = SendTerms {
+            wallet,
+            invoice: InvoiceTerms {
+                hash: node::preimage(&text).hash(),
+                text,
+                network: Network::Regtest,
+                amount_msat: Msat::new(node::AMOUNT_MSAT),
+                payee: PublicKey([2; 33]),
+                description: String::new(),
+                expires_at: Timestamp::from_millis(START_MS + 3_600_000),
+            },
+            amount_msat: None,
+            fee_limit_msat: None,
+            description: None,
+            metadata: Metadata::new(),
+        };
+        self.platform.send(id(org), payment(org, number), terms, within).await
+    }
+
+    /// As it is committed.
+    pub(crate) async fn stored(&self, org: u64, number: u64) -> Option<Row> {
+        self.memory.payment(id(org), payment(org, number)).await.unwrap()
+    }
+}
+
+fn payment(org: u64, number: u64) -> PaymentId {
+    id(org * 1_000_000 + number)
+}
