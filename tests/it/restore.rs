@@ -246,6 +246,25 @@ async fn a_database_file_put_back() {
     bed.books().await;
 }
 
+/// A dry run changes nothing; told to apply, nothing is sent any more.
+#[tokio::test]
+async fn what_is_found_while_sends_go_on() {
+    let bed = Bed::make().await;
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
+    assert_eq!(pay_from(&bed, "pool-1", invoice).await.status, "SUCCEEDED");
+    let (found, report) = until_quiet(&bed, &[]).await;
+    assert_eq!(found, differences(&[("lost_payment", "due")]), "{report}");
+    operator(&bed, &["frozen"], 0).await;
+    let (found, report) = told(&bed, &["--apply"], 8).await;
+    assert_eq!(found, differences(&[("lost_payment", "person")]), "{report}");
+    assert!(report["frozen"].is_string(), "{report}");
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
+    let sent = bed.send(&bed.acme, bed.acme.send(&new_id(), &invoice)).await;
+    refused(sent, Unavailable, "sends_frozen");
+    operator(&bed, &["thaw"], 0).await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
+}
+
 /// A node that was put back numbers its settlements anew: what it is paid while nobody follows it is behind
 /// the cursor.
 #[tokio::test]

@@ -171,7 +171,8 @@ pub trait Operations: Send + Sync {
 
     /// Reads what every node has and tells where the ledger differs, as after a database or a node was
     /// restored. Told to apply, it reconciles what the nodes' records prove; the rest it puts on record, so
-    /// that it is neither paid again nor forgotten. Safe to repeat, and to be cut off.
+    /// that it is neither paid again nor forgotten, and freezes sends if they are not. Safe to repeat, and
+    /// to be cut off.
     async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError>;
 
     /// Compares journal, rows, ledger and every node's own books.

@@ -48,7 +48,7 @@ impl Platform {
         apply(house, &before.differences).await?;
         let mut after = look::look(house).await?;
         let is_left = |it: &Difference| after.differences.iter().any(|left| is_same(it, left));
-        let done = before.differences.into_iter().filter(|it| !is_left(it));
+        let done = before.differences.into_iter().filter(|it| it.step == Step::Due && !is_left(it));
         let done = done.map(|it| Difference { step: Step::Done, ..it }).collect::<Vec<_>>();
         after.differences.splice(0..0, done);
         Ok(after)
@@ -92,13 +92,23 @@ async fn excuse_suspects(house: &Arc<House>) -> Result<(), StoreError> {
     let database_is_older = foreign::database_is_older(house).await?;
     for node in house.nodes() {
         match reconcile::is_suspect(house, &node, database_is_older).await {
-            Ok(true) => reconcile::excuse_open(house, node.record.id).await?,
+            Ok(true) => {
+                stop_sending(house).await;
+                reconcile::excuse_open(house, node.record.id).await?;
+            }
             Ok(false) => {}
             Err(ReconcileError::Store(error)) => return Err(error),
             Err(ReconcileError::Node(error)) => later(&node, &error),
         }
     }
     Ok(())
+}
+
+/// What is on its way to a node must not be taken for lost. Most often sends are frozen already.
+async fn stop_sending(house: &House) {
+    if house.frozen().is_none() {
+        house.freeze("the nodes and the ledger differ: one of them was restored".to_owned()).await;
+    }
 }
 
 /// Does what is due, or has it done.
