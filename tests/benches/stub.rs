@@ -26,6 +26,7 @@ use ports::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
     },
+    restore::{RestoreReport, Restoring},
 };
 use uuid::Uuid;
 
@@ -351,6 +352,10 @@ impl Operations for Stub {
     }
 
     async fn thaw(&self) -> Result<(), StoreError> {
+        Err(not_here())
+    }
+
+    async fn restore(&self, _: Restoring) -> Result<RestoreReport, StoreError> {
         Err(not_here())
     }
 

@@ -6,7 +6,7 @@ use proto::admin::v1::PodsRequest;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
-    postgres::Postgres,
+    postgres::{Backup, Postgres, Recovery},
     process::{Process, switchyard},
     reach::channel,
     way::Way,
@@ -68,6 +68,23 @@ impl Bed {
 
     pub(crate) fn database_port(&self) -> u16 {
         self.postgres.port()
+    }
+
+    pub(crate) fn back_up(&self) -> Backup {
+        self.postgres.back_up()
+    }
+
+    /// Every process dies and begins again over the copy.
+    pub(crate) async fn put_back(&mut self, backup: Backup, how: Recovery) {
+        self.world.kill_platform();
+        let names: Vec<_> = std::mem::take(&mut self.engines).into_keys().collect();
+        self.postgres.put_back(backup, how);
+        for name in names {
+            self.start_engine(&name).await;
+        }
+        self.world.start_platform().await.expect("it starts");
+        self.settled().await;
+        self.world.usable(2).await;
     }
 
     pub(crate) fn restart_database(&self) {

@@ -3,7 +3,7 @@
 use domain::NodeId;
 use ports::{
     Placement,
-    guard::{Generation, Sighting},
+    guard::{Foreign, Generation, Sighting},
     journal::Question,
 };
 
@@ -62,9 +62,19 @@ async fn rule_24_payments_of_ours_are_known_for_ever(bed: Bed) {
 
 async fn rule_24_what_a_node_has_paid_without_our_knowing_is_told(bed: Bed) {
     let mut writer = bed.org(1).await;
-    bed.store.record_foreign(NODES[0], &[hash(1), hash(2)]).await.unwrap();
-    bed.store.record_foreign(NODES[1], &[hash(2), hash(3)]).await.unwrap();
-    let asked = [1, 2, 3, 4].map(|secret| Question {
+    let store = &bed.store;
+    assert_eq!(store.lost_payments(NODES[0]).await, Ok(Vec::new()));
+    store.record_foreign(NODES[0], &[hash(1), hash(2)], Foreign::Lost).await.unwrap();
+    store.record_foreign(NODES[1], &[hash(2), hash(3)], Foreign::Lost).await.unwrap();
+    store.record_foreign(NODES[0], &[hash(5)], Foreign::Older).await.unwrap();
+    // What is on record stays as it is.
+    store.record_foreign(NODES[0], &[hash(5)], Foreign::Lost).await.unwrap();
+    store.record_foreign(NODES[0], &[hash(1)], Foreign::Older).await.unwrap();
+    let mut lost = vec![hash(1), hash(2)];
+    lost.sort();
+    assert_eq!(store.lost_payments(NODES[0]).await, Ok(lost.clone()));
+    assert_eq!(store.lost_payments(NODES[1]).await, Ok(vec![hash(3)]));
+    let asked = [1, 2, 3, 4, 5].map(|secret| Question {
         org: writer.id(),
         payment: id(9),
         hash: Some(hash(secret)),
@@ -72,11 +82,12 @@ async fn rule_24_what_a_node_has_paid_without_our_knowing_is_told(bed: Bed) {
     });
     let known = bed.store.look_up(&asked).await.unwrap();
     let foreign: Vec<_> = known.iter().map(|known| known.foreign_on).collect();
-    assert_eq!(foreign, [Some(NODES[0]), Some(NODES[0]), Some(NODES[1]), None]);
+    assert_eq!(foreign, [Some(NODES[0]), Some(NODES[0]), Some(NODES[1]), None, Some(NODES[0])]);
     // It is found under an id of ours again.
     writer.run(&bed, send(&bed, id(1), hash(1))).await;
     writer.run(&bed, paid(&bed, id(1), 1)).await;
     assert_eq!(bed.store.unknown_payments(NODES[0], &[hash(1)]).await, Ok(Vec::new()));
+    assert_eq!(store.lost_payments(NODES[0]).await, Ok(lost));
 }
 
 async fn rule_24_the_payment_cursor_moves_on(bed: Bed) {

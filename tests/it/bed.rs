@@ -35,7 +35,11 @@ pub(crate) struct Books {
 
 impl Bed {
     pub(crate) async fn make() -> Bed {
-        let world = World::start(Setup::default()).await.expect("the world starts");
+        Bed::make_as(Setup::default()).await
+    }
+
+    pub(crate) async fn make_as(setup: Setup) -> Bed {
+        let world = World::start(setup).await.expect("the world starts");
         let acme = world.customer("acme", LIMIT_MSAT).await.expect("customers can be made");
         let globex = world.customer("globex", LIMIT_MSAT).await.expect("customers can be made");
         let channel = world.connect();

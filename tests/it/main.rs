@@ -1,7 +1,8 @@
 //! Bad input, line by line as the issue lists it, and a history that is not the one we left (rule 24): all
 //! against the real binary, started on ports of its own beside a simulated network.
 //!
-//! Build it first: `cargo build -p switchyard`. Each test has a world of its own, so their order says nothing.
+//! Build it first: `cargo build -p switchyard`; `restore` needs PostgreSQL's binaries as well. Each test has a
+//! world of its own, so their order says nothing.
 
 mod amounts;
 mod at_once;
@@ -10,6 +11,7 @@ mod bolt11;
 mod cancelled;
 mod contradicted;
 mod failed;
+mod forgotten;
 mod ids;
 mod invoices;
 mod names;
@@ -17,6 +19,7 @@ mod nodes;
 mod own_nodes;
 mod receipts;
 mod resolved;
+mod restore;
 mod restored;
 mod starts;
 mod watched;

@@ -13,17 +13,17 @@ use crate::{
     resolved::{found_unpaid, is_explained, resolve},
 };
 
-const FROZEN_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const FROZEN_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) const AMOUNT_MSAT: u64 = 50_000;
 
 /// By now the platform has put on record what nodes have shown, which it does four times a second.
-async fn put_on_record() {
+pub(crate) async fn put_on_record() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 /// A world whose payments all go through `pool-1`.
-async fn with_one_node() -> Bed {
+pub(crate) async fn with_one_node() -> Bed {
     let bed = Bed::make().await;
     operator(&bed, &["node", "stop", "pool-2"], 0).await;
     bed
@@ -328,7 +328,7 @@ async fn a_request_that_the_node_has_not_taken_up_freezes_nothing() {
 }
 
 /// A payment that its node has and that does not end.
-async fn stuck(bed: &Bed) -> Payment {
+pub(crate) async fn stuck(bed: &Bed) -> Payment {
     let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "sim:stuck").await;
     let request = SendRequest { wait_seconds: 0, ..bed.acme.send(&new_id(), &invoice) };
     let open = bed.sent(&bed.acme, request).await;
@@ -337,14 +337,14 @@ async fn stuck(bed: &Bed) -> Payment {
     open
 }
 
-async fn is_held_after_one_request(bed: &Bed, open: &Payment) {
+pub(crate) async fn is_held_after_one_request(bed: &Bed, open: &Payment) {
     let still = bed.payment(&bed.acme, &open.id).await.expect("it is kept").into_inner();
     assert_eq!(still.status(), PaymentStatus::Sending, "{still:?}");
     assert!(still.attempts.iter().map(|attempt| attempt.requests).eq([1]), "{still:?}");
 }
 
 /// Waits until the node shows the payment.
-async fn in_flight_on(bed: &Bed, node: &str, hash: &str) {
+pub(crate) async fn in_flight_on(bed: &Bed, node: &str, hash: &str) {
     let known = async || bed.world.cli("", &["sim", "lookup", node, hash]).await.code == 0;
     let waiting = async {
         while !known().await {
@@ -365,7 +365,7 @@ fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
     }
 }
 
-fn of_the_database(name: &str) -> bool {
+pub(crate) fn of_the_database(name: &str) -> bool {
     name.starts_with("switchyard.sqlite")
 }
 
@@ -393,12 +393,12 @@ pub(crate) async fn put_back<T>(
     lost
 }
 
-async fn pays(bed: &Bed) -> Payment {
+pub(crate) async fn pays(bed: &Bed) -> Payment {
     bed.pay(&bed.acme, AMOUNT_MSAT).await
 }
 
 /// Under its own id the lost payment is found on its node: paid once, told once more.
-async fn is_found_again(bed: &Bed, lost: &Payment) {
+pub(crate) async fn is_found_again(bed: &Bed, lost: &Payment) {
     let paid = bed.settlements().await.len();
     let request = SendRequest { id: lost.id.clone(), ..bed.acme.send("", &lost.invoice) };
     let found = bed.sent(&bed.acme, request).await;

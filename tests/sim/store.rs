@@ -1,5 +1,7 @@
 //! The store as one life sees it: the memory store, the faults that the run draws, and the life's end.
 
+mod guard;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -8,9 +10,8 @@ use domain::{
     WalletId, org::Row,
 };
 use ports::{
-    Cluster, Directory, Guard, Journal, Placement, Reads, Receipts, StoreError,
+    Cluster, Directory, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::{Generation, Sighting},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
     placement::{JoinError, PlacementMap, Pod, Shard},
@@ -425,65 +426,5 @@ impl Directory for Store {
 
     async fn stop_node(&self, id: NodeId, why: Option<&str>) -> Result<bool, StoreError> {
         self.around("a write", self.rest.stop_node(id, why)).await
-    }
-}
-
-#[async_trait]
-impl Guard for Store {
-    async fn generation(&self) -> Result<Generation, StoreError> {
-        self.around("a read", self.rest.generation()).await
-    }
-
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        self.around("a write", self.rest.accept_generation()).await
-    }
-
-    async fn frozen(&self) -> Result<Option<String>, StoreError> {
-        self.around("a read", self.rest.frozen()).await
-    }
-
-    async fn freeze(&self, why: &str) -> Result<(), StoreError> {
-        self.sim.violate(format!("the installation is frozen: {why}"));
-        self.around("a write", self.rest.freeze(why)).await
-    }
-
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.around("a write", self.rest.thaw()).await
-    }
-
-    async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
-        self.around("a read", self.rest.payment_cursor(node)).await
-    }
-
-    async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError> {
-        self.around("a write", self.rest.move_payment_cursor(node, to)).await
-    }
-
-    async fn unknown_payments(
-        &self,
-        node: NodeId,
-        hashes: &[PaymentHash],
-    ) -> Result<Vec<PaymentHash>, StoreError> {
-        self.around("a read", self.rest.unknown_payments(node, hashes)).await
-    }
-
-    async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {
-        self.around("a read", self.rest.sightings(node)).await
-    }
-
-    async fn change_sightings(
-        &self,
-        added: &[Sighting],
-        dropped: &[Sighting],
-    ) -> Result<(), StoreError> {
-        self.around("a write", self.rest.change_sightings(added, dropped)).await
-    }
-
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
-        self.around("a write", self.rest.record_foreign(node, hashes)).await
-    }
-
-    async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
-        self.around("a write", self.rest.excuse_sightings(node, also)).await
     }
 }

@@ -5,6 +5,10 @@
 //! however it ends. Whatever prevents it from starting panics with the reason: a test that needs
 //! PostgreSQL must not pass without it.
 
+mod backup;
+
+pub use backup::{Backup, Recovery};
+
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -25,6 +25,15 @@ pub struct Sighting {
     pub hash: PaymentHash,
 }
 
+/// How a node of the pool came to pay without our knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Before its books began.
+    Older,
+    /// Since then: a restored database has lost the payment.
+    Lost,
+}
+
 #[async_trait]
 pub trait Guard: Send + Sync {
     async fn generation(&self) -> Result<Generation, StoreError>;
@@ -46,9 +55,18 @@ pub trait Guard: Send + Sync {
         hashes: &[PaymentHash],
     ) -> Result<Vec<PaymentHash>, StoreError>;
 
-    /// The node has paid these, or may yet, and no payment of ours accounts for them, which a person has
-    /// taken as it is: from now on [`Known::foreign_on`](crate::journal::Known) tells of it.
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError>;
+    /// The node has paid these, or may yet, and no payment of ours accounts for them: from now on
+    /// [`Known::foreign_on`](crate::journal::Known) tells of it. What is on record stays as it is.
+    async fn record_foreign(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+        how: Foreign,
+    ) -> Result<(), StoreError>;
+
+    /// What is on record of the node as lost, in order, whether or not a payment of ours has come to account
+    /// for it since.
+    async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError>;
 
     /// What the node has shown as far as it was put on record, in order, and whether it is excused.
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError>;

@@ -15,6 +15,7 @@ pub mod orgs;
 pub mod placement;
 pub mod reads;
 pub mod receipts;
+pub mod restore;
 
 pub use clock::Clock;
 pub use directory::Directory;

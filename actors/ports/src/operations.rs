@@ -5,7 +5,12 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use domain::{ErrorClass, Network, NodeId, OrgId, PaymentId, PublicKey};
 
-use crate::{StoreError, directory::NodeRecord, placement::PlacementMap};
+use crate::{
+    StoreError,
+    directory::NodeRecord,
+    placement::PlacementMap,
+    restore::{RestoreReport, Restoring},
+};
 
 /// A node to register. What it says of itself is checked against what is expected here.
 #[derive(Clone)]
@@ -163,6 +168,12 @@ pub trait Operations: Send + Sync {
 
     /// Which engines are alive and own what, as far as is known here.
     async fn pods(&self) -> Result<PlacementMap, StoreError>;
+
+    /// Reads what every node has and tells where the ledger differs, as after a database or a node was
+    /// restored. Told to apply, it reconciles what the nodes' records prove; the rest it puts on record, so
+    /// that it is neither paid again nor forgotten, and freezes sends if they are not. Safe to repeat, and
+    /// to be cut off.
+    async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError>;
 
     /// Compares journal, rows, ledger and every node's own books.
     async fn audit(&self) -> Result<AuditReport, StoreError>;

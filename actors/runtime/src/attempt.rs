@@ -127,7 +127,10 @@ async fn pay(
     let frozen = || house.frozen().is_some();
     // Looking at the node may be what freezes.
     if frozen() || house.now() >= too_late || !in_time.await || frozen() {
-        return Some(Finding::NeverLeft);
+        return match frozen() {
+            true => unless_forgotten(house, node, job).await,
+            false => Some(Finding::NeverLeft),
+        };
     }
     fail::fail_point!("attempt::before_call");
     let sent = node.lightning.pay(&request).await;
@@ -150,6 +153,28 @@ async fn pay(
             tracing::info!(payment = %job.payment, %why, "a request was lost on its way");
             look_up(house, node, job, Seen::default()).await
         }
+    }
+}
+
+/// This request never left. A restored database has forgotten requests of the same payment that did, so the
+/// node is asked first: what it shows is how they ended.
+async fn unless_forgotten(house: &Arc<House>, node: &NodeHandle, job: Job) -> Option<Finding> {
+    let mut pause = limits::RETRY_FIRST;
+    loop {
+        match asked(house, node, job, &mut Seen::default()).await {
+            Ok(Answer::Found(Some(paid @ Finding::Paid { .. }))) => return Some(paid),
+            Ok(Answer::NotFound | Answer::Found(Some(_))) => return Some(Finding::NeverLeft),
+            // It is in flight there, or was a moment ago.
+            Ok(Answer::Found(None)) => {}
+            Err(error) => {
+                tracing::debug!(node = %job.node, %error, "a look-up will be tried again");
+            }
+        }
+        sleep(pause).await;
+        if !house.place.owns(job.org) {
+            return None;
+        }
+        pause = (pause * 2).min(limits::RETRY_LONGEST);
     }
 }
 

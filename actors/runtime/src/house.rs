@@ -88,6 +88,8 @@ pub(crate) struct House {
     pub(crate) meters: Meters,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
     frozen: Mutex<Option<String>>,
+    /// When this life began: every life before it was over by then.
+    pub(crate) began: Timestamp,
     root: OnceLock<(ActorCell, Router)>,
     posts: Mutex<HashMap<ActorId, Post>>,
     closed: AtomicBool,
@@ -102,6 +104,7 @@ impl House {
         frozen: Option<String>,
     ) -> House {
         let turns = Turns::default();
+        let began = sockets.clock.now();
         let lanes = sockets.journal.lanes();
         House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
@@ -121,6 +124,7 @@ impl House {
             meters: Meters::new(lanes),
             nodes: RwLock::default(),
             frozen: Mutex::new(frozen),
+            began,
             root: OnceLock::new(),
             posts: Mutex::default(),
             closed: AtomicBool::new(false),

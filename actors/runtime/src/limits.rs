@@ -151,6 +151,11 @@ pub(crate) const SIGHTING_TRIES: u32 = 3;
 /// Open payments read at once when a person lets a restored node go on.
 pub(crate) const OPEN_PAGE: u32 = 500;
 
+/// How long a restore waits for permissions to end and for payments to be ended by their organisations: a
+/// lease, the grace after it, and the longest pause between two looks at a node.
+pub(crate) const RESTORED_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const RESTORE_POLL: Duration = Duration::from_millis(100);
+
 /// How many payments a node is asked about at once.
 pub(crate) const SIGHTINGS_AT_ONCE: usize = 32;
 

@@ -6,7 +6,7 @@ use domain::{Network, NodeId, OrgId, SessionId};
 use ports::{
     StoreError,
     directory::NodeRecord,
-    guard::Generation,
+    guard::{Foreign, Generation},
     lightning::NodeError,
     operations::NodeState,
     placement::{JoinError, LEASE_MS, Pod},
@@ -106,7 +106,7 @@ impl Platform {
     pub async fn begin_books(&self, record: &NodeRecord) -> Result<(), ReconcileError> {
         let lightning = (self.house.sockets.connect)(record)?;
         let sockets = &self.house.sockets;
-        reconcile::accept(&*sockets.guard, record, lightning.as_ref()).await?;
+        reconcile::accept(sockets, record, lightning.as_ref(), Foreign::Older).await?;
         let settled = lightning.last_settle_index().await?;
         Ok(sockets.receipts.begin_receipts(record.id, settled).await?)
     }
@@ -147,25 +147,6 @@ impl Platform {
             outbound_msat: seen.outbound_msat,
             inbound_msat: seen.inbound_msat,
         }
-    }
-
-    /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
-    /// nothing of what a restored node had under way: it stays held.
-    pub async fn thaw(&self) -> Result<(), StoreError> {
-        for node in self.house.nodes() {
-            match reconcile::accept_as_it_is(&self.house, &node).await {
-                Ok(()) => {}
-                Err(ReconcileError::Store(error)) => return Err(error),
-                Err(ReconcileError::Node(error)) => {
-                    tracing::warn!(node = %node.record.id, %error, "it will be matched later");
-                    node.now_matches(false);
-                }
-            }
-        }
-        self.house.sockets.guard.accept_generation().await?;
-        self.house.sockets.guard.thaw().await?;
-        self.house.thawed();
-        Ok(())
     }
 
     /// Returns when another process has taken over: this one answers no more.

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use domain::{
     NodeId, OrgId, PaymentId,
     lightning::FailureId,
-    org::{PaymentStatus, Row},
+    org::{Outgoing, PaymentStatus, Row},
     payment::{Attempt, AttemptEnd},
 };
 use ports::{
-    Guard, LightningNode, Reads, StoreError,
+    LightningNode, Reads, StoreError,
     directory::NodeRecord,
-    guard::{Generation, Sighting},
+    guard::{Foreign, Sighting},
     journal::Question,
     lightning::{NodeError, PayUpdate},
     reads::{Direction, PaymentFilter, PaymentOrder},
@@ -22,7 +22,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{house::House, limits, node::NodeHandle};
+use crate::{
+    foreign,
+    house::{House, Sockets},
+    limits,
+    node::NodeHandle,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -36,7 +41,8 @@ pub enum ReconcileError {
 /// If not, every outgoing send is frozen.
 pub(crate) async fn whole(house: &Arc<House>, node: &NodeHandle) -> Result<(), ReconcileError> {
     recall(house, node.record.id).await?;
-    if let Some(sighting) = lost(house, node).await?.first() {
+    let due = house.sightings.due_from(node.record.id);
+    if let Some(sighting) = lost(house, node, due).await?.first() {
         house.freeze(no_longer_has(sighting)).await;
         return Ok(());
     }
@@ -97,9 +103,14 @@ pub(crate) async fn recall(house: &House, node: NodeId) -> Result<(), StoreError
     Ok(())
 }
 
-/// Payments that the node has shown and does not have any more. What is proven failed it may forget.
-async fn lost(house: &Arc<House>, node: &NodeHandle) -> Result<Vec<Sighting>, ReconcileError> {
-    let mut due = house.sightings.due_from(node.record.id).into_iter();
+/// Those of the payments, which the node has shown, that it does not have any more. What is proven failed it
+/// may forget.
+async fn lost(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    due: BTreeSet<Sighting>,
+) -> Result<Vec<Sighting>, ReconcileError> {
+    let mut due = due.into_iter();
     let (mut asked, mut lost) = (JoinSet::new(), Vec::new());
     loop {
         let room = limits::SIGHTINGS_AT_ONCE - asked.len();
@@ -223,36 +234,59 @@ async fn ends_before(node: &NodeHandle, cursor: u64) -> Result<bool, NodeError> 
     })
 }
 
-/// A person has looked at the node. If it or the store was restored, what was open there may have been
-/// made and be forgotten: it stays held until the node shows it, and is never sent again.
-pub(crate) async fn accept_as_it_is(
+/// Whether the node has lost something, or the database has: then what is open on the node may have been
+/// made and be forgotten.
+pub(crate) async fn is_suspect(
     house: &Arc<House>,
     node: &NodeHandle,
-) -> Result<(), ReconcileError> {
+    database_is_older: bool,
+) -> Result<bool, ReconcileError> {
     let (id, guard) = (node.record.id, &house.sockets.guard);
-    house.sockets.receipts.excuse_receipts(id).await?;
-    recall(house, id).await?;
-    let restored = guard.generation().await? != Generation::Same
-        || ends_before(node, guard.payment_cursor(id).await?).await?
-        || !lost(house, node).await?.is_empty();
-    if restored {
-        let open = open_on(house, id).await?;
-        guard.excuse_sightings(id, &open).await?;
-        house.sightings.excuse(id, &open);
+    if database_is_older || ends_before(node, guard.payment_cursor(id).await?).await? {
+        return Ok(true);
     }
-    accept(&**guard, &node.record, node.lightning.as_ref()).await
+    let mut due = house.sightings.due_from(id);
+    for (sighting, excused) in guard.sightings(id).await? {
+        match excused {
+            true => due.remove(&sighting),
+            false => due.insert(sighting),
+        };
+    }
+    Ok(!lost(house, node, due).await?.is_empty())
 }
 
-/// Payments that are open on the node, whether or not it has shown them, and whichever process runs their
+/// What is open on the node and may have been made and be forgotten stays held until the node shows it,
+/// and is never sent again.
+pub(crate) async fn excuse_open(house: &House, node: NodeId) -> Result<(), StoreError> {
+    let open: Vec<_> = open_sends(house).await?.iter().filter_map(|it| it.on(node)).collect();
+    house.sockets.guard.excuse_sightings(node, &open).await?;
+    house.sightings.excuse(node, &open);
+    Ok(())
+}
+
+/// A payment that has not ended.
+pub(crate) struct OpenSend {
+    pub(crate) org: OrgId,
+    pub(crate) payment: Arc<Outgoing>,
+}
+
+impl OpenSend {
+    /// If it is open on the node.
+    pub(crate) fn on(&self, node: NodeId) -> Option<Sighting> {
+        let (_, open) = self.payment.open_attempt()?;
+        let (org, payment, hash) = (self.org, self.payment.id, self.payment.hash());
+        (open.node == node).then_some(Sighting { node, org, payment, hash })
+    }
+}
+
+/// Payments that have not ended, whether or not a node has shown them, and whichever process runs their
 /// organisation.
-async fn open_on(house: &House, node: NodeId) -> Result<Vec<Sighting>, StoreError> {
+pub(crate) async fn open_sends(house: &House) -> Result<Vec<OpenSend>, StoreError> {
     let mut open = Vec::new();
     for org in house.sockets.reads.orgs_with_open_work().await? {
         for row in in_flight(&*house.sockets.reads, org).await? {
-            if let Row::Outgoing(payment) = &row
-                && attempt_on(&row, node).is_some_and(|attempt| attempt.end.is_none())
-            {
-                open.push(Sighting { node, org, payment: payment.id, hash: payment.hash() });
+            if let Row::Outgoing(payment) = row {
+                open.push(OpenSend { org, payment });
             }
         }
     }
@@ -283,24 +317,21 @@ async fn in_flight(reads: &dyn Reads, org: OrgId) -> Result<Vec<Row>, StoreError
 /// Takes the node's payments as they are now: it is new here, or a person has looked. What the house
 /// has paid without our knowing is not asked of another node.
 pub(crate) async fn accept(
-    guard: &dyn Guard,
+    sockets: &Sockets,
     record: &NodeRecord,
     lightning: &dyn LightningNode,
+    how: Foreign,
 ) -> Result<(), ReconcileError> {
     let (id, mut last) = (record.id, 0);
     loop {
         let page = lightning.payments(last).await?;
         let Some(next) = page.iter().map(|payment| payment.payment_index).max() else { break };
         last = next;
-        let paid = page
-            .iter()
-            .filter(|payment| !payment.probe && !matches!(payment.last, PayUpdate::Failed { .. }));
-        let paid: Vec<_> = paid.map(|payment| payment.hash).collect();
-        if record.owner.is_none() && !paid.is_empty() {
-            let unknown = guard.unknown_payments(id, &paid).await?;
-            guard.record_foreign(id, &unknown).await?;
+        if record.owner.is_none() {
+            let unaccounted = foreign::unaccounted(&*sockets.journal, id, &page).await?;
+            sockets.guard.record_foreign(id, &unaccounted, how).await?;
         }
     }
-    guard.move_payment_cursor(id, last).await?;
+    sockets.guard.move_payment_cursor(id, last).await?;
     Ok(())
 }

@@ -79,7 +79,8 @@ impl Exit {
             Exit::Denied => "the key or token is not accepted",
             Exit::Conflict => "the id or name is in use with other values",
             Exit::AuditFindings => {
-                "the audit has findings, or sends are frozen: a person has to look"
+                "the audit has findings, a restore has something left, or sends are frozen: a \
+                 person has to look"
             }
             Exit::AlreadyRunning => "another process has this data folder",
             Exit::Bug => "a fault of the platform itself",

@@ -13,6 +13,7 @@ mod limits;
 mod nodes;
 mod owners;
 mod redis;
+mod restored;
 mod road;
 mod secret;
 mod server;

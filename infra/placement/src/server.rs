@@ -29,7 +29,7 @@ use tonic::{
 
 use crate::{
     failure::{of_orgs, of_register, of_store, unreadable},
-    limits, nodes,
+    limits, nodes, restored,
     secret::{ClusterSecret, Guard},
     trace::TraceLayer,
 };
@@ -221,6 +221,12 @@ impl operations_server::Operations for Door {
     async fn audit(&self, _: Request<v1::AuditRequest>) -> Answer<v1::AuditResponse> {
         let report = self.operations()?.audit().await.map_err(|error| of_store(&error))?;
         taken(nodes::of_report(report))
+    }
+
+    async fn restore(&self, request: Request<v1::RestoreRequest>) -> Answer<v1::RestoreResponse> {
+        let how = restored::read_wish(request.into_inner());
+        let report = self.operations()?.restore(how).await.map_err(|error| of_store(&error))?;
+        taken(restored::of_report(report))
     }
 }
 

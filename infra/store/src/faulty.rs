@@ -23,7 +23,7 @@ use domain::{
 use ports::{
     Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::{Generation, Sighting},
+    guard::{Foreign, Generation, Sighting},
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
@@ -448,8 +448,17 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         self.read(Call::Read, self.inner.unknown_payments(node, hashes)).await
     }
 
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
-        self.change(Call::Write, self.inner.record_foreign(node, hashes)).await
+    async fn record_foreign(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+        how: Foreign,
+    ) -> Result<(), StoreError> {
+        self.change(Call::Write, self.inner.record_foreign(node, hashes, how)).await
+    }
+
+    async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError> {
+        self.read(Call::Read, self.inner.lost_payments(node)).await
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

@@ -10,6 +10,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
     placement::PlacementMap,
+    restore::{RestoreReport, Restoring},
 };
 use runtime::{Platform, ReconcileError};
 
@@ -79,6 +80,10 @@ impl Operations for Operator {
 
     async fn pods(&self) -> Result<PlacementMap, StoreError> {
         self.placement.map().await
+    }
+
+    async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {
+        self.platform.restore(how).await
     }
 
     async fn audit(&self) -> Result<AuditReport, StoreError> {

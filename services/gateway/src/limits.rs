@@ -130,7 +130,7 @@ pub(crate) const HEALTH_WATCHES_MAX: usize = 64;
 /// Size of a page by weight: half of what gRPC clients take in one message.
 pub(crate) const PAGE_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 
-/// Findings listed by an audit; the rest are counted.
+/// Findings listed by an audit, and differences by a restore; the rest are counted.
 pub(crate) const FINDINGS_MAX: usize = 1_000;
 
 /// How often gateways tell each other what they have let in: until then a key may have its limit at each.

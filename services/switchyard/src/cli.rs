@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     cluster, demo, events, failure::Failure, installation::Plain, key, line, node, org,
-    output::Output, payment, pods, sim, standalone, wallet,
+    output::Output, payment, pods, restore, sim, standalone, wallet,
 };
 
 #[derive(Parser)]
@@ -72,6 +72,8 @@ enum Call {
     Audit(Plain),
     /// Whether every outgoing send is frozen, and why (operator).
     Frozen(Plain),
+    /// After a database or a node was restored: what differs, and what the nodes' records prove (operator).
+    Restore(restore::Restore),
     /// Let sends go on after a freeze, once a person has looked (operator).
     Thaw(Plain),
     /// Which engines are alive and own how much (operator).
@@ -113,6 +115,7 @@ impl Call {
             Call::Status(plain) => plain.status(out).await,
             Call::Audit(plain) => plain.audit(out).await,
             Call::Frozen(plain) => plain.frozen(out).await,
+            Call::Restore(restore) => restore.run(out).await,
             Call::Thaw(plain) => plain.thaw(out).await,
             Call::Pods(pods) => pods.run(out).await,
         }

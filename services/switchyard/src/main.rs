@@ -26,6 +26,7 @@ mod pods;
 mod presence;
 mod process;
 mod ready;
+mod restore;
 mod settings;
 mod show;
 mod sim;

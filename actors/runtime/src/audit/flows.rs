@@ -30,7 +30,7 @@ const BOOKING_TRIES: u32 = 50;
 const BOOKING_PAUSE: Duration = Duration::from_millis(100);
 
 /// All outgoing payments that a node shows.
-pub(super) async fn read(node: &NodeHandle) -> Result<Vec<NodePayment>, NodeError> {
+pub(crate) async fn read(node: &NodeHandle) -> Result<Vec<NodePayment>, NodeError> {
     let (mut shown, mut after) = (Vec::new(), 0);
     loop {
         let page = node.lightning.payments(after).await?;
@@ -191,7 +191,11 @@ impl Flows {
     }
 }
 
-async fn now(node: &NodeHandle, hash: PaymentHash) -> Result<Option<PayUpdate>, NodeError> {
+/// What it knows of one payment.
+pub(crate) async fn now(
+    node: &NodeHandle,
+    hash: PaymentHash,
+) -> Result<Option<PayUpdate>, NodeError> {
     match node.lightning.track(hash).await? {
         Some(mut stream) => Ok(stream.next().await.and_then(Result::ok)),
         None => Ok(None),

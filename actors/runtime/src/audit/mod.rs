@@ -19,6 +19,8 @@ use ports::{
     receipts::UnknownReceipt,
 };
 
+pub(crate) use flows::{now, read as payments_of};
+
 use crate::{house::Sockets, node::NodeHandle, platform::Platform};
 
 /// Rows of the journal, or payments, read at once.
@@ -34,7 +36,10 @@ impl Platform {
     }
 }
 
-async fn audit(sockets: &Sockets, nodes: &[NodeHandle]) -> Result<AuditReport, StoreError> {
+pub(crate) async fn audit(
+    sockets: &Sockets,
+    nodes: &[NodeHandle],
+) -> Result<AuditReport, StoreError> {
     let mut report =
         AuditReport { frozen: sockets.guard.frozen().await?, ..AuditReport::default() };
     let mut flows = flows::Flows::default();

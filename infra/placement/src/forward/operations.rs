@@ -13,6 +13,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
     placement::{PlacementMap, Pod},
+    restore::{RestoreReport, Restoring},
 };
 use proto::{
     convert::{WireError, engine::id_bytes},
@@ -25,7 +26,7 @@ use super::Forward;
 use crate::{
     channels::Line,
     failure::{self, Failed},
-    limits, nodes,
+    limits, nodes, restored,
 };
 
 type Client = OperationsClient<Line>;
@@ -93,12 +94,8 @@ impl Operations for Forward {
 
     async fn thaw(&self) -> Result<(), StoreError> {
         let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        match self.change(failure::store, call).await {
-            Ok(v1::Done {}) => Ok(()),
-            Err(Failed::Answered(error)) => Err(error),
-            Err(Failed::NotTaken(why)) => Err(StoreError::Unavailable(why)),
-            Err(Failed::Lost(why)) => Err(StoreError::Unknown(why)),
-        }
+        let v1::Done {} = self.change(failure::store, call).await.map_err(change_failed)?;
+        Ok(())
     }
 
     /// As whoever forwards from here sees it.
@@ -107,6 +104,20 @@ impl Operations for Forward {
             None => Ok(PlacementMap::clone(&self.owners.map())),
             Some(why) => Err(StoreError::Unavailable(why.to_owned())),
         }
+    }
+
+    /// By one engine for all: organisations that live in others are ended and booked there.
+    async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {
+        let request = restored::of_wish(how);
+        let call = |mut client: Client| async move { client.restore(request).await };
+        let report = match how {
+            Restoring::DryRun => self.any(limits::AUDIT_WITHIN, call).await?,
+            Restoring::Apply => self
+                .change_within(limits::AUDIT_WITHIN, failure::store, call)
+                .await
+                .map_err(change_failed)?,
+        };
+        restored::read_report(report).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     async fn audit(&self) -> Result<AuditReport, StoreError> {
@@ -138,8 +149,6 @@ impl Forward {
         }
     }
 
-    /// A change that one engine makes for all: the first that takes it. One that may have made it is not
-    /// asked for again of another.
     async fn change<T, E, Call>(
         &self,
         read: fn(&Status) -> Failed<E>,
@@ -148,9 +157,23 @@ impl Forward {
     where
         Call: Future<Output = Result<Response<T>, Status>>,
     {
+        self.change_within(limits::OPERATION_WITHIN, read, call).await
+    }
+
+    /// A change that one engine makes for all: the first that takes it. One that may have made it is not
+    /// asked for again of another.
+    async fn change_within<T, E, Call>(
+        &self,
+        within: Duration,
+        read: fn(&Status) -> Failed<E>,
+        call: impl Fn(Client) -> Call,
+    ) -> Result<T, Failed<E>>
+    where
+        Call: Future<Output = Result<Response<T>, Status>>,
+    {
         let mut failed = Failed::NotTaken("no engine is known".to_owned());
         for pod in self.engines() {
-            match self.one(&pod, limits::OPERATION_WITHIN, read, &call).await {
+            match self.one(&pod, within, read, &call).await {
                 Err(Failed::NotTaken(why)) => failed = Failed::NotTaken(why),
                 answer @ (Ok(_) | Err(Failed::Answered(_) | Failed::Lost(_))) => return answer,
             }
@@ -218,6 +241,14 @@ fn unavailable(why: String) -> RegisterError {
 
 fn unreadable(error: WireError) -> Failed<StoreError> {
     Failed::Lost(error.to_string())
+}
+
+fn change_failed(failed: Failed<StoreError>) -> StoreError {
+    match failed {
+        Failed::Answered(error) => error,
+        Failed::NotTaken(why) => StoreError::Unavailable(why),
+        Failed::Lost(why) => StoreError::Unknown(why),
+    }
 }
 
 /// A question that was lost has changed nothing.

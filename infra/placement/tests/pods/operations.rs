@@ -5,6 +5,7 @@ use ports::{
     Operations as _, StoreError,
     directory::NodeRecord,
     operations::{NewNode, NodeState, RegisterError},
+    restore::Restoring,
 };
 use uuid::Uuid;
 
@@ -99,6 +100,19 @@ async fn one_engine_thaws_for_all() {
     cluster.owned_by(&[&gone, &two], Some(&gone)).await;
     cluster.forward.thaw().await.unwrap();
     assert_eq!(two.engine.asked(), ["thaw"]);
+}
+
+#[tokio::test]
+async fn one_engine_restores_for_all() {
+    let (cluster, one, two) = Cluster::start().await;
+    for how in [Restoring::DryRun, Restoring::Apply] {
+        assert_eq!(cluster.forward.restore(how).await.map(|report| report.in_flight), Ok(8));
+    }
+    assert_eq!(one.engine.asked(), ["restore DryRun", "restore Apply"]);
+    let gone = one.gone().await;
+    cluster.owned_by(&[&gone, &two], Some(&gone)).await;
+    cluster.forward.restore(Restoring::Apply).await.unwrap();
+    assert_eq!(two.engine.asked(), ["restore Apply"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
-    guard::{Generation, Sighting},
+    guard::{Foreign, Generation, Sighting},
 };
 
 use super::{Memory, Tables};
@@ -66,12 +66,23 @@ impl Guard for Memory {
         Ok(unknown.copied().collect())
     }
 
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+    async fn record_foreign(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+        how: Foreign,
+    ) -> Result<(), StoreError> {
         let foreign = &mut self.tables().foreign_payment;
         for hash in hashes {
-            foreign.entry(*hash).or_insert(node);
+            foreign.entry(*hash).or_insert((node, how));
         }
         Ok(())
+    }
+
+    async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError> {
+        let tables = self.tables();
+        let of_node = tables.foreign_payment.iter().filter(|(_, of)| **of == (node, Foreign::Lost));
+        Ok(of_node.map(|(hash, _)| *hash).collect())
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

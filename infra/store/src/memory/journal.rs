@@ -163,7 +163,7 @@ impl Tables {
         Ok(Known {
             payment,
             paid_by: self.outgoing_hash.get(&hash).map(|held| (held.org, held.payment)),
-            foreign_on: self.foreign_payment.get(&hash).copied(),
+            foreign_on: self.foreign_payment.get(&hash).map(|(node, _)| *node),
             issued: issued.map(|it| Issued { org: it.org, payment: it.payment, node: it.node }),
             older_failures: self.failures_of(hash),
             claim_seen,

@@ -24,7 +24,7 @@ use domain::{
 use ports::{
     Clock,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::Sighting,
+    guard::{Foreign, Sighting},
     idempotency::IdempotencyScope,
     journal::Seq,
 };
@@ -48,7 +48,7 @@ struct Tables {
     payment: BTreeMap<(OrgId, PaymentId), PaymentRow>,
     standing: BTreeMap<(OrgId, Kind, Uuid), Vec<u8>>,
     outgoing_hash: BTreeMap<PaymentHash, ClaimedHash>,
-    foreign_payment: BTreeMap<PaymentHash, NodeId>,
+    foreign_payment: BTreeMap<PaymentHash, (NodeId, Foreign)>,
     incoming_hash: BTreeMap<PaymentHash, IncomingHash>,
     claim: BTreeSet<ClaimRow>,
     failure: BTreeSet<(PaymentHash, NodeId, FailureId)>,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{NodeId, OrgId, PaymentHash, PaymentId};
 use ports::{
     Guard, StoreError,
-    guard::{Generation, Sighting},
+    guard::{Foreign, Generation, Sighting},
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -50,9 +50,11 @@ const FAILED: &str = "
     join payment on payment.failed_hash = asked.hash";
 
 const RECORD_FOREIGN: &str = "
-    insert into foreign_payment (hash, node_id)
-    select hash, $2 from unnest($1::bytea[]) as paid (hash)
+    insert into foreign_payment (hash, node_id, lost)
+    select hash, $2, $3 from unnest($1::bytea[]) as paid (hash)
     on conflict do nothing";
+
+const LOST: &str = "select hash from foreign_payment where node_id = $1 and lost order by hash";
 
 const SIGHTINGS: &str = "
     select org_id, payment_id, hash, excused from sighting where node_id = $1
@@ -156,10 +158,19 @@ impl Guard for Postgres {
         Ok(hashes.iter().filter(|hash| unknown.contains(*hash)).copied().collect())
     }
 
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+    async fn record_foreign(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+        how: Foreign,
+    ) -> Result<(), StoreError> {
         let paid: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
-        self.write(RECORD_FOREIGN, &[&paid, node.uuid()]).await?;
+        self.write(RECORD_FOREIGN, &[&paid, node.uuid(), &(how == Foreign::Lost)]).await?;
         Ok(())
+    }
+
+    async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError> {
+        self.read(LOST, &[node.uuid()]).await?.iter().map(|row| hash(row, 0)).collect()
     }
 
     async fn sightings(&self, node: NodeId) -> Result<Vec<(Sighting, bool)>, StoreError> {

@@ -10,7 +10,7 @@ use super::{
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/postgres/0002_sighting.sql"),
     include_str!("../../migrations/postgres/0003_foreign.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/postgres/0006_keys.sql"),
     include_str!("../../migrations/postgres/0007_shards.sql"),
     include_str!("../../migrations/postgres/0008_unknown_receipt.sql"),
+    include_str!("../../migrations/postgres/0009_lost_payment.sql"),
 ];
 
 /// Any number that nobody else in the database locks.

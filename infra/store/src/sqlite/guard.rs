@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
-    guard::{Generation, Sighting},
+    guard::{Foreign, Generation, Sighting},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -102,16 +102,31 @@ impl Guard for Sqlite {
         .await
     }
 
-    async fn record_foreign(&self, node: NodeId, hashes: &[PaymentHash]) -> Result<(), StoreError> {
+    async fn record_foreign(
+        &self,
+        node: NodeId,
+        hashes: &[PaymentHash],
+        how: Foreign,
+    ) -> Result<(), StoreError> {
         let hashes = hashes.to_vec();
         self.change(move |open| {
-            let mut record = open.prepare_cached(
-                "insert into foreign_payment (hash, node_id) values (?1, ?2) on conflict do nothing",
-            )?;
+            let sql = "insert into foreign_payment (hash, node_id, lost) values (?1, ?2, ?3)
+                       on conflict do nothing";
+            let mut record = open.prepare_cached(sql)?;
             for PaymentHash(hash) in &hashes {
-                record.execute(params![hash, bytes(&node)])?;
+                record.execute(params![hash, bytes(&node), how == Foreign::Lost])?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError> {
+        self.read(move |open| {
+            let sql = "select hash from foreign_payment where node_id = ?1 and lost order by hash";
+            let mut find = open.prepare_cached(sql)?;
+            let lost = find.query_map([bytes(&node)], |row| Ok(PaymentHash(row.get(0)?)))?;
+            Ok(lost.collect::<Result<_, _>>()?)
         })
         .await
     }

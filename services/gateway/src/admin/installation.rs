@@ -2,6 +2,7 @@ use domain::{OrgId, SessionId};
 use ports::{
     operations::{AuditFinding, AuditReport},
     placement::{PlacementMap, Shard},
+    restore::Restoring,
 };
 use proto::{
     Problem,
@@ -10,6 +11,7 @@ use proto::{
 };
 use tonic::{Request, Response, Status};
 
+use super::restored;
 use crate::{
     Gateway, limits,
     problem::{answer, answer_within, operator},
@@ -62,7 +64,7 @@ fn pods(map: &PlacementMap, org: Option<OrgId>) -> v1::PodsResponse {
     }
 }
 
-fn count(things: usize) -> u64 {
+pub(super) fn count(things: usize) -> u64 {
     u64::try_from(things).unwrap_or(u64::MAX)
 }
 
@@ -116,6 +118,20 @@ impl installation_server::Installation for Installation {
             let asked = request.get_ref().organisation_id.as_str();
             let org = (!asked.is_empty()).then(|| organisation_id(asked)).transpose()?;
             Ok(pods(&self.0.operations.pods().await.map_err(operator::store)?, org))
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        request: Request<v1::RestoreRequest>,
+    ) -> Result<Response<v1::RestoreResponse>, Status> {
+        let how = match request.get_ref().apply {
+            true => Restoring::Apply,
+            false => Restoring::DryRun,
+        };
+        answer_within(limits::AUDIT_WITHIN, "Installation.Restore", async {
+            Ok(restored::told(self.0.operations.restore(how).await.map_err(operator::store)?))
         })
         .await
     }

@@ -4,6 +4,7 @@ mod installation;
 mod keys;
 mod nodes;
 mod organisations;
+mod restored;
 
 use domain::{
     ErrorClass, OrgId,

@@ -317,6 +317,23 @@ async fn the_installation_is_shown_audited_and_thawed() {
     assert_eq!((report.findings.len(), report.findings_total), (1_000, 1_001));
     assert_eq!(report.findings[0].code, "unknown_payment_on_node");
 
+    for apply in [false, true] {
+        let asked = installation.restore(admin::RestoreRequest { apply }).await;
+        let restored = asked.unwrap().into_inner();
+        let listed = (restored.differences.len(), restored.differences_total);
+        assert_eq!((listed, restored.thaw_is_safe), ((1_000, 1_001), apply));
+        let steps = (restored.due, restored.done, restored.left_for_a_person);
+        assert_eq!(steps, if apply { (0, 1_001, 0) } else { (1_001, 0, 0) });
+        assert_eq!(
+            (restored.frozen.as_str(), restored.nodes, restored.in_flight),
+            ("restored", 1, 2)
+        );
+        let lost = &restored.differences[0];
+        let said = (lost.code.as_str(), lost.amount_msat, lost.fee_msat, lost.payment_id.as_str());
+        assert_eq!(said, ("lost_payment", Some(50_000), None, ""));
+        assert_eq!(lost.payment_hash, "07".repeat(32));
+    }
+
     let organisation_id = id(0xfff);
     let asked = installation.pods(admin::PodsRequest { organisation_id }).await;
     let placed = asked.unwrap().into_inner();

@@ -1,0 +1,177 @@
+//! After a database or a node was restored: what the nodes' records prove is done, through the organisations
+//! themselves, and the rest is put on record (`money-safety` rule 24).
+//!
+//! | what differs | told as | done about it |
+//! |---|---|---|
+//! | open in the ledger, its node shows how it ended | `open_payment_paid`, `open_payment_failed` | its organisation ends it |
+//! | open in the ledger, its node does not have it | `open_payment_lost` | it stays held and is not sent again; a person |
+//! | paid by a node of the pool, not in the ledger | `lost_payment` | no other node pays it; a person |
+//! | settled on a node, its invoice in the ledger | `receipt_not_booked` | its organisation books it |
+//! | settled on a node of the pool, not in the ledger | `lost_receipt` | a person |
+//! | whatever else the audit finds | as the audit calls it | a person |
+//! | a node that cannot be read | `node_not_read` | nothing is safe before it can |
+//! | a permission of a life before this one is not over | `node_still_permitted` | waited for |
+//!
+//! Each step may be repeated, and nothing is taken as explained before its consequence is on record: what
+//! is cut off anywhere is found again by the next call. Nothing here lets sends go on.
+
+mod look;
+
+use std::sync::Arc;
+
+use ports::{
+    StoreError,
+    guard::Foreign,
+    lightning::{NodeError, Settlement},
+    receipts::Unknown,
+    restore::{Difference, RestoreReport, Restoring, Step},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    audit, foreign,
+    house::House,
+    limits,
+    node::{self, NodeHandle},
+    platform::{self, Platform},
+    reconcile::{self, ReconcileError},
+};
+
+impl Platform {
+    /// Tells where the nodes' records and the ledger differ and, told to apply, reconciles what they prove.
+    pub async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {
+        let house = &self.house;
+        let before = look::look(house).await?;
+        if how == Restoring::DryRun {
+            return Ok(before);
+        }
+        apply(house, &before.differences).await?;
+        let mut after = look::look(house).await?;
+        let is_left = |it: &Difference| after.differences.iter().any(|left| is_same(it, left));
+        let done = before.differences.into_iter().filter(|it| it.step == Step::Due && !is_left(it));
+        let done = done.map(|it| Difference { step: Step::Done, ..it }).collect::<Vec<_>>();
+        after.differences.splice(0..0, done);
+        Ok(after)
+    }
+
+    /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
+    /// nothing of what a restored node had under way: it stays held.
+    pub async fn thaw(&self) -> Result<(), StoreError> {
+        let (house, guard) = (&self.house, &self.house.sockets.guard);
+        excuse_suspects(house).await?;
+        for node in house.nodes() {
+            house.sockets.receipts.excuse_receipts(node.record.id).await?;
+            let lightning = node.lightning.as_ref();
+            let accepted =
+                reconcile::accept(&house.sockets, &node.record, lightning, Foreign::Lost).await;
+            match accepted {
+                Ok(()) => {}
+                Err(ReconcileError::Store(error)) => return Err(error),
+                Err(ReconcileError::Node(error)) => later(&node, &error),
+            }
+        }
+        guard.accept_generation().await?;
+        guard.thaw().await?;
+        house.thawed();
+        Ok(())
+    }
+}
+
+fn later(node: &NodeHandle, error: &NodeError) {
+    tracing::warn!(node = %node.record.id, %error, "it will be matched later");
+    node.now_matches(false);
+}
+
+fn is_same(one: &Difference, other: &Difference) -> bool {
+    let of = |it: &Difference| (it.code.clone(), it.org, it.payment, it.node, it.hash);
+    of(one) == of(other)
+}
+
+/// Before anything else is put on record, as that is what makes the database look whole again.
+async fn excuse_suspects(house: &Arc<House>) -> Result<(), StoreError> {
+    let database_is_older = foreign::database_is_older(house).await?;
+    for node in house.nodes() {
+        match reconcile::is_suspect(house, &node, database_is_older).await {
+            Ok(true) => {
+                stop_sending(house).await;
+                reconcile::excuse_open(house, node.record.id).await?;
+            }
+            Ok(false) => {}
+            Err(ReconcileError::Store(error)) => return Err(error),
+            Err(ReconcileError::Node(error)) => later(&node, &error),
+        }
+    }
+    Ok(())
+}
+
+/// What is on its way to a node must not be taken for lost. Most often sends are frozen already.
+async fn stop_sending(house: &House) {
+    if house.frozen().is_none() {
+        house.freeze("the nodes and the ledger differ: one of them was restored".to_owned()).await;
+    }
+}
+
+/// Does what is due, or has it done.
+async fn apply(house: &Arc<House>, differences: &[Difference]) -> Result<(), StoreError> {
+    let due = || differences.iter().filter(|it| it.step == Step::Due);
+    for it in due().filter(|it| it.code == look::NODE_STILL_PERMITTED) {
+        if let Some(node) = it.node.and_then(|id| house.node(id)) {
+            until_quiet(house, &node).await;
+        }
+    }
+    excuse_suspects(house).await?;
+    for node in house.nodes().iter().filter(|node| node.record.owner.is_none()) {
+        // What cannot be read is a difference that stays.
+        let Ok(shown) = audit::payments_of(node).await else { continue };
+        let (id, journal) = (node.record.id, &*house.sockets.journal);
+        let unaccounted = foreign::unaccounted(journal, id, &shown).await?;
+        house.sockets.guard.record_foreign(id, &unaccounted, Foreign::Lost).await?;
+    }
+    for receipt in due().filter(|it| it.code == look::RECEIPT_NOT_BOOKED) {
+        take_in(house, receipt).await?;
+    }
+    platform::carry_on(house).await?;
+    let ending = [look::OPEN_PAYMENT_PAID, look::OPEN_PAYMENT_FAILED];
+    for ended in due().filter(|it| ending.contains(&&*it.code)) {
+        until_ended(house, ended).await?;
+    }
+    Ok(())
+}
+
+/// Waits a while. That the node may still be asked to pay shows in what is left.
+async fn until_quiet(house: &House, node: &NodeHandle) {
+    let quiet = async {
+        while matches!(look::is_quiet(house, node).await, Ok(false)) {
+            sleep(limits::RESTORE_POLL).await;
+        }
+    };
+    let _ = timeout(limits::RESTORED_WITHIN, quiet).await;
+}
+
+/// Waits a while. That it has not ended shows in what is left.
+async fn until_ended(house: &House, it: &Difference) -> Result<(), StoreError> {
+    let began = Instant::now();
+    while !look::has_ended(house, it).await? && began.elapsed() < limits::RESTORED_WITHIN {
+        sleep(limits::RESTORE_POLL).await;
+    }
+    Ok(())
+}
+
+/// Books what the node says once more, the way that its news come.
+async fn take_in(house: &Arc<House>, receipt: &Difference) -> Result<(), StoreError> {
+    let Some((node, hash)) = receipt.node.and_then(|id| house.node(id)).zip(receipt.hash) else {
+        return Ok(());
+    };
+    let Ok(Some(settled)) = node.lightning.settled(hash).await else { return Ok(()) };
+    // Those that were settled before it are for the follower to find.
+    let settled = Settlement { settle_index: 0, ..settled };
+    let unknown = match node.record.owner {
+        None => Unknown::Kept,
+        Some(_) => Unknown::Counted,
+    };
+    let taken = house.sockets.receipts.take_in(node.record.id, &[settled], unknown).await?;
+    for open in taken.open {
+        node::book(house.clone(), open).await;
+    }
+    Ok(())
+}
