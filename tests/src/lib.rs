@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod collector;
+mod customer;
 pub mod plain_http;
 pub mod postgres;
 pub mod process;
