@@ -34,6 +34,10 @@ pub(crate) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const PONG_WITHIN: Duration = Duration::from_secs(2);
 
+/// How often a pod that is lost is greeted, and how long its answer takes at the most.
+pub(crate) const GREET_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const GREETED_WITHIN: Duration = Duration::from_millis(500);
+
 /// The largest request: the longest invoice and everything that a caller may add to it.
 pub(crate) const REQUEST_BYTES_MAX: usize = 512 * 1_024;
 
