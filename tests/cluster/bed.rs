@@ -10,7 +10,7 @@ use tests::{
     process::{Process, switchyard},
     reach::channel,
     way::Way,
-    world::{Setup, World},
+    world::{Customer, Setup, World},
 };
 use tokio::time::{Duration, sleep, timeout};
 use tonic::transport::Channel;
@@ -19,6 +19,13 @@ pub(crate) const SECRET: &str = "the-secret-of-the-cluster-that-is-tested";
 
 const SETTLES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What an engine is started with beside the usual.
+#[derive(Default)]
+pub(crate) struct How {
+    pub(crate) flags: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
 
 pub(crate) struct Bed {
     pub(crate) world: World,
@@ -41,20 +48,36 @@ impl Bed {
 
     /// The same, with flags of their own for engines and gateways.
     pub(crate) async fn start_each(engines: usize, flags: &[String], gateway: &[String]) -> Bed {
-        let postgres = Postgres::start();
+        let setup = Setup { flags: gateway.to_vec(), ..Setup::default() };
+        Bed::start_on(Postgres::start(), engines, flags, setup).await
+    }
+
+    /// The same, where these nodes are reached over ways.
+    pub(crate) async fn start_over(engines: usize, ways_to_nodes: Vec<(&'static str, Way)>) -> Bed {
+        let setup = Setup { ways_to_nodes, ..Setup::default() };
+        Bed::start_on(Postgres::start(), engines, &[], setup).await
+    }
+
+    /// The same on a database that is there already.
+    pub(crate) async fn start_on(
+        postgres: Postgres,
+        engines: usize,
+        flags: &[String],
+        setup: Setup,
+    ) -> Bed {
         let folder = TempDir::new().expect("there is room");
         let mut running = BTreeMap::new();
         for number in 1..=engines {
             let name = format!("engine-{number}");
-            let engine = start_engine(&postgres.url(), &folder, &name, &name, flags).await;
+            let how = How { flags: flags.to_vec(), ..How::default() };
+            let engine = start_engine(&postgres.url(), &folder, &name, &name, &how).await;
             running.insert(name, engine.expect("it starts").0);
         }
         let setup = Setup {
             postgres: Some(postgres.url()),
             huge_liquidity: true,
             gateway_of: Some(SECRET.to_owned()),
-            flags: gateway.to_vec(),
-            ..Setup::default()
+            ..setup
         };
         let world = World::start(setup).await.expect("it starts");
         let bed = Bed { world, engines: running, gateways: Vec::new(), folder, postgres };
@@ -78,13 +101,31 @@ impl Bed {
     pub(crate) async fn start_engine_over(&mut self, name: &str, way: &Way) {
         let direct = format!(":{}/", self.postgres.port());
         let url = self.postgres.url().replace(&direct, &format!(":{}/", way.port()));
-        let engine = start_engine(&url, &self.folder, name, name, &[]).await.expect("it starts");
-        self.engines.insert(name.to_owned(), engine.0);
+        let engine = start_engine(&url, &self.folder, name, name, &How::default()).await;
+        self.engines.insert(name.to_owned(), engine.expect("it starts").0);
+    }
+
+    /// An engine that the other pods reach only over this way.
+    pub(crate) async fn start_engine_behind(&mut self, name: &str, way: &Way) {
+        let flags = vec!["--advertise".to_owned(), way.address()];
+        let ready = self.start_engine_as(name, &How { flags, ..How::default() }).await;
+        let address = ready["engine_address"].as_str().expect("it says where it is");
+        let (_, port) = address.rsplit_once(':').expect("it is at a port");
+        way.leads_to(port.parse().expect("a port is a number"));
+    }
+
+    /// What it says once it serves.
+    pub(crate) async fn start_engine_as(&mut self, name: &str, how: &How) -> Value {
+        let engine = start_engine(&self.postgres.url(), &self.folder, name, name, how).await;
+        let (process, ready) = engine.expect("it starts");
+        self.engines.insert(name.to_owned(), process);
+        ready
     }
 
     /// A life of an engine in a data folder of its own, whatever its name.
     pub(crate) async fn engine(&self, name: &str, folder: &str) -> Result<Process, String> {
-        let started = start_engine(&self.postgres.url(), &self.folder, name, folder, &[]).await;
+        let how = How::default();
+        let started = start_engine(&self.postgres.url(), &self.folder, name, folder, &how).await;
         started.map(|(process, _)| process)
     }
 
@@ -127,6 +168,17 @@ impl Bed {
             }
         };
         timeout(SETTLES_WITHIN, owner).await.expect("somebody takes it")
+    }
+
+    /// Which of them the engine owns.
+    pub(crate) async fn owned_by(&self, name: &str, customers: &[Customer]) -> Vec<Customer> {
+        let mut owned = Vec::new();
+        for customer in customers {
+            if self.owner(&customer.org).await.0 == name {
+                owned.push(customer.clone());
+            }
+        }
+        owned
     }
 
     /// Waits until every shard has an owner and every engine that runs has some.
@@ -183,11 +235,12 @@ async fn start_engine(
     folder: &TempDir,
     name: &str,
     data: &str,
-    flags: &[String],
+    how: &How,
 ) -> Result<(Process, Value), String> {
     let data_folder = folder.path().join(data);
     let mut command = pod("engine", url, &data_folder);
     command.args(["--engine-listen", "127.0.0.1:0", "--name", name]);
-    command.args(["--metrics-listen", "127.0.0.1:0"]).args(flags);
+    command.args(["--metrics-listen", "127.0.0.1:0"]).args(&how.flags);
+    command.envs(how.environment.iter().map(|(name, value)| (name, value)));
     Process::start(data, command, folder.path(), &data_folder.join("ready.json")).await
 }

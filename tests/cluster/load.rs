@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proto::v1::{Payment, PaymentStatus};
+use proto::v1::{GetPaymentRequest, Payment, PaymentStatus};
 use tests::world::{Customer, World, new_id};
 use tokio::{
     task::JoinSet,
@@ -34,7 +34,9 @@ pub(crate) struct Seen {
     last: Option<Instant>,
     pub(crate) longest_gap: Duration,
     /// What callers were told instead of an answer.
-    pub(crate) refusals: Vec<Code>,
+    pub(crate) refusals: Vec<String>,
+    /// What callers were told in the end.
+    acknowledged: Vec<(Customer, Payment)>,
 }
 
 impl Load {
@@ -58,7 +60,7 @@ impl Load {
                     let paid = pay(&channel, &customer, &invoice, &seen);
                     let payment = timeout(ENDS_WITHIN, paid).await.expect("it ends");
                     assert_eq!(payment.status(), PaymentStatus::Completed, "{payment:?}");
-                    seen.lock().expect("nobody panics with it").paid_one();
+                    seen.lock().expect("nobody panics with it").paid_one(customer.clone(), payment);
                 }
             });
         }
@@ -87,11 +89,23 @@ impl Load {
 }
 
 impl Seen {
-    fn paid_one(&mut self) {
+    /// What was told once stays so.
+    pub(crate) async fn are_kept(&self, world: &World) {
+        let channel = world.connect();
+        for (customer, told) in &self.acknowledged {
+            let request = GetPaymentRequest { id: told.id.clone() };
+            let read = customer.payments(channel.clone()).get_payment(request).await;
+            let read = read.expect("what was acknowledged is there").into_inner();
+            assert_eq!((read.status(), &read.preimage), (told.status(), &told.preimage));
+        }
+    }
+
+    fn paid_one(&mut self, customer: Customer, payment: Payment) {
         let now = Instant::now();
         let gap = self.last.map_or(Duration::ZERO, |last| now - last);
         (self.last, self.longest_gap) = (Some(now), self.longest_gap.max(gap));
         self.paid += 1;
+        self.acknowledged.push((customer, payment));
     }
 }
 
@@ -107,7 +121,11 @@ async fn pay(channel: &Channel, customer: &Customer, invoice: &str, seen: &Mutex
                 }
             }
             Err(status) => {
-                seen.lock().expect("nobody panics with it").refusals.push(status.code());
+                seen.lock().expect("nobody panics with it").refusals.push(format!(
+                    "{:?}: {}",
+                    status.code(),
+                    status.message()
+                ));
                 let repeats = [Code::Unavailable, Code::DeadlineExceeded, Code::Unknown];
                 assert!(repeats.contains(&status.code()), "{status:?}");
                 sleep(ASK_AGAIN).await;

@@ -7,6 +7,7 @@ mod bed;
 mod broken;
 mod hints;
 mod load;
+mod parted;
 mod starts;
 mod storms;
 mod traced;

@@ -97,6 +97,6 @@ async fn every_engine_is_replaced_under_load() {
     }
     load.paid(50).await;
     let seen = load.end().await;
-    assert_eq!(seen.refusals, [], "of {} payments", seen.paid);
+    assert_eq!(seen.refusals, [""; 0], "of {} payments", seen.paid);
     bed.is_sound().await;
 }
