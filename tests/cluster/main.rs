@@ -7,6 +7,7 @@ mod bed;
 mod broken;
 mod hints;
 mod load;
+mod moving;
 mod nodes;
 mod parted;
 mod starts;
