@@ -140,9 +140,14 @@ impl Bed {
     }
 
     pub(crate) async fn another_gateway_with(&mut self, flags: &[String]) -> Channel {
+        self.another_gateway_as(&How { flags: flags.to_vec(), ..How::default() }).await
+    }
+
+    pub(crate) async fn another_gateway_as(&mut self, how: &How) -> Channel {
         let data = self.folder.path().join(format!("gateway-{}", self.gateways.len() + 2));
         let mut command = pod("gateway", &self.postgres.url(), &data);
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(flags);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&how.flags);
+        command.envs(how.environment.iter().map(|(name, value)| (name, value)));
         let ready_file = data.join("ready.json");
         let started = Process::start("gateway", command, self.folder.path(), &ready_file).await;
         let (process, ready) = started.expect("it starts");

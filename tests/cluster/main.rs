@@ -5,6 +5,7 @@
 
 mod bed;
 mod broken;
+mod clocks;
 mod hints;
 mod load;
 mod moving;
