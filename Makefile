@@ -22,12 +22,15 @@ test: $(PROTOC)
 	SWITCHYARD_SIM_SEEDS=$${SWITCHYARD_SIM_SEEDS:-200} \
 		cargo test -p tests --lib --test tidy --test conformance --test sim --quiet
 
-# kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
+# kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed; and engines
+# of a cluster that stop at some of them and go on three leases later.
 failpoints: $(PROTOC)
 	cargo build -p switchyard --features failpoints
 	cp $(TARGET)/debug/switchyard $(TARGET)/switchyard-failpoints
 	SWITCHYARD_BIN=$(abspath $(TARGET))/switchyard-failpoints \
 		cargo test -p tests --test failpoints -- --include-ignored --nocapture
+	SWITCHYARD_BIN=$(abspath $(TARGET))/switchyard-failpoints \
+		cargo test -p tests --test cluster -- --ignored stopped
 
 # How fast it is, beside what the machine can do without it. Needs PostgreSQL, and a machine that is idle.
 bench: $(PROTOC)

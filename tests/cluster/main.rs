@@ -12,5 +12,6 @@ mod moving;
 mod nodes;
 mod parted;
 mod starts;
+mod stopped;
 mod storms;
 mod traced;
