@@ -93,6 +93,10 @@ impl Bed {
         self.postgres.port()
     }
 
+    pub(crate) fn database(&self) -> &Postgres {
+        &self.postgres
+    }
+
     pub(crate) fn restart_database(&self) {
         self.postgres.restart();
     }

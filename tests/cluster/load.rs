@@ -78,6 +78,18 @@ impl Load {
         timeout(ENDS_WITHIN, paid).await.expect("payments go on");
     }
 
+    /// Waits until so many more calls have come to nothing.
+    pub(crate) async fn refused(&self, more: usize) {
+        let so_many = || self.seen.lock().expect("nobody panics with it").refusals.len();
+        let wanted = so_many() + more;
+        let refused = async {
+            while so_many() < wanted {
+                sleep(ASK_AGAIN).await;
+            }
+        };
+        timeout(ENDS_WITHIN, refused).await.expect("calls are refused");
+    }
+
     /// Everyone has an answer. Answers what they have seen.
     pub(crate) async fn end(mut self) -> Seen {
         self.stop.store(true, Ordering::Release);

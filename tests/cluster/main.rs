@@ -6,6 +6,7 @@
 mod bed;
 mod broken;
 mod clocks;
+mod full;
 mod hints;
 mod load;
 mod moving;
