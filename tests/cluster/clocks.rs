@@ -59,7 +59,7 @@ async fn pods_whose_clocks_are_off() {
     let library = other_clock(folder.path());
     let mut bed = Bed::start(1).await;
     for (name, seconds) in [("engine-2", OFF_SECONDS), ("engine-3", -OFF_SECONDS)] {
-        bed.start_engine_as(name, &off_by(&library, seconds)).await;
+        bed.start_engine_as(name, off_by(&library, seconds)).await;
     }
     let gateway = bed.another_gateway_as(&off_by(&library, OFF_SECONDS)).await;
     bed.settled().await;

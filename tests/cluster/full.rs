@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use tests::{postgres::Postgres, world::Setup};
 use tokio::time::sleep;
 
-use crate::{bed::Bed, load::Load};
+use crate::{
+    bed::{Bed, How},
+    load::Load,
+};
 
 const CUSTOMERS: usize = 12;
 const NO_ROOM: &str = "No space left on device";
@@ -28,7 +31,7 @@ async fn goes_on(load: &Load) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disks_of_the_database_are_full() {
     let (postgres, disks) = Postgres::start_on_small_disks();
-    let bed = Bed::start_on(postgres, 2, &[], Setup::default()).await;
+    let bed = Bed::start_on(postgres, vec![How::default(); 2], Setup::default()).await;
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
     let load = Load::begin(&bed.world, &bed.world.connect(), &customers);
     load.paid(20).await;

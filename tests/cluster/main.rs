@@ -5,6 +5,7 @@
 
 mod bed;
 mod broken;
+mod chaos;
 mod clocks;
 mod full;
 mod hints;
@@ -12,6 +13,7 @@ mod load;
 mod moving;
 mod nodes;
 mod parted;
+mod plan;
 mod starts;
 mod stopped;
 mod storms;

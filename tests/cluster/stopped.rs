@@ -45,7 +45,7 @@ async fn owners_stopped_in_the_middle_of_something() {
     let mut bed = Bed::start(1).await;
     for (engine, point, _) in STOPPED {
         let environment = vec![("STOPS_AT", format!("{point}:{PASSES}"))];
-        bed.start_engine_as(engine, &How { environment, ..How::default() }).await;
+        bed.start_engine_as(engine, How { environment, ..How::default() }).await;
     }
     bed.settled().await;
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");

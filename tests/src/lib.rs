@@ -6,6 +6,7 @@ mod customer;
 pub mod plain_http;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod reach;
 pub mod redis;
 pub mod way;
