@@ -23,6 +23,9 @@ pub(crate) const HOLD: Duration = Duration::from_millis(250);
 /// A crash is over by then: the lease ends, and loading takes a second and a half at the most.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(6_500);
 
+/// An attempt that lasted so long was with an owner who was well: a connection is made or refused sooner.
+pub(crate) const IN_HAND_FOR: Duration = Duration::from_secs(1);
+
 /// Between two attempts: the first is shorter than a load, the last as long as nobody notices.
 pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(2);
 pub(crate) const PAUSE_LONGEST: Duration = Duration::from_millis(100);
