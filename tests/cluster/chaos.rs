@@ -181,6 +181,7 @@ async fn faults_as_the_dice_fall() {
         chaos.act(event.act).await;
     }
     timeout(CALM_WITHIN, chaos.calm()).await.expect("it is calm when no fault strikes");
+    println!("{:>6} ms: it is calm", began.elapsed().as_millis());
     for load in &loads {
         load.paid(10).await;
     }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt as _, stream};
 use lightning_sim::control_proto::{CreateInvoiceRequest, control_client::ControlClient};
 use proto::v1::{GetPaymentRequest, Payment, PaymentStatus};
 use tests::world::{Customer, Wire, World, new_id};
@@ -19,6 +20,7 @@ use tonic::{Code, Status, transport::Channel};
 
 const AMOUNT_MSAT: u64 = 5_000;
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+const READS_AT_ONCE: usize = 32;
 /// Longer than a lease, its grace and a retry: what is open must have ended by then.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
 
@@ -136,12 +138,16 @@ impl Seen {
     /// What was told once stays so.
     pub(crate) async fn are_kept(&self, world: &World) {
         let channel = world.connect();
-        for (customer, told) in &self.acknowledged {
-            let request = GetPaymentRequest { id: told.id.clone() };
-            let read = customer.payments(channel.clone()).get_payment(request).await;
-            let read = read.expect("what was acknowledged is there").into_inner();
-            assert_eq!((read.status(), &read.preimage), (told.status(), &told.preimage));
-        }
+        let read = self.acknowledged.iter().map(|(customer, told)| {
+            let mut payments = customer.payments(channel.clone());
+            async move {
+                let request = GetPaymentRequest { id: told.id.clone() };
+                let read = payments.get_payment(request).await;
+                let read = read.expect("what was acknowledged is there").into_inner();
+                assert_eq!((read.status(), &read.preimage), (told.status(), &told.preimage));
+            }
+        });
+        stream::iter(read).buffer_unordered(READS_AT_ONCE).collect::<()>().await;
     }
 
     fn ended(&mut self, customer: Customer, payment: Payment) {
