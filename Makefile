@@ -3,7 +3,7 @@
 PROTOC := .tools/protoc/bin/protoc
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run cluster test failpoints bench tools
+.PHONY: run cluster test failpoints chaos bench tools
 
 # A platform beside a simulated Lightning network, ready to pay; see what it prints.
 run: $(PROTOC)
@@ -22,12 +22,22 @@ test: $(PROTOC)
 	SWITCHYARD_SIM_SEEDS=$${SWITCHYARD_SIM_SEEDS:-200} \
 		cargo test -p tests --lib --test tidy --test conformance --test flood --test sim --quiet
 
-# kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed.
+# kill -9 at every named gap, on SQLite and on PostgreSQL, whose server binaries must be installed; and engines
+# of a cluster that stop at some of them and go on three leases later.
 failpoints: $(PROTOC)
 	cargo build -p switchyard --features failpoints
 	cp $(TARGET)/debug/switchyard $(TARGET)/switchyard-failpoints
 	SWITCHYARD_BIN=$(abspath $(TARGET))/switchyard-failpoints \
 		cargo test -p tests --test failpoints -- --include-ignored --nocapture
+	SWITCHYARD_BIN=$(abspath $(TARGET))/switchyard-failpoints \
+		cargo test -p tests --test cluster -- --ignored stopped
+
+# Faults of every kind on a cluster that pays, as the dice fall: SEED=n strikes again as that one did, for FOR=n
+# seconds (60). Without SEED one is drawn, and told. PostgreSQL and Redis must be installed.
+chaos: $(PROTOC)
+	cargo build -p switchyard
+	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(FOR) \
+		cargo test -p tests --test cluster -- --ignored --nocapture faults_as_the_dice_fall
 
 # How fast it is, beside what the machine can do without it. Needs PostgreSQL, and a machine that is idle.
 bench: $(PROTOC)

@@ -2,23 +2,37 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
+use lightning_sim::control_proto::ClearFaultsRequest;
 use proto::admin::v1::PodsRequest;
-use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
     postgres::{Backup, Postgres, Recovery},
     process::{Process, switchyard},
     reach::channel,
     way::Way,
-    world::{Setup, World},
+    world::{Customer, Setup, World},
 };
 use tokio::time::{Duration, sleep, timeout};
 use tonic::transport::Channel;
 
 pub(crate) const SECRET: &str = "the-secret-of-the-cluster-that-is-tested";
 
+/// How a process ends that may be started again.
+const NOT_NOW: &str = "exit status: 4";
+
 const SETTLES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What an engine is started with beside the usual.
+#[derive(Clone, Default)]
+pub(crate) struct How {
+    pub(crate) flags: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// Over which alone it reaches the database.
+    pub(crate) to_database: Option<Way>,
+    /// Over which alone the other pods reach it.
+    pub(crate) from_pods: Option<Way>,
+}
 
 pub(crate) struct Bed {
     pub(crate) world: World,
@@ -41,20 +55,31 @@ impl Bed {
 
     /// The same, with flags of their own for engines and gateways.
     pub(crate) async fn start_each(engines: usize, flags: &[String], gateway: &[String]) -> Bed {
-        let postgres = Postgres::start();
+        let setup = Setup { flags: gateway.to_vec(), ..Setup::default() };
+        let how = How { flags: flags.to_vec(), ..How::default() };
+        Bed::start_on(Postgres::start(), vec![how; engines], setup).await
+    }
+
+    /// The same, where these nodes are reached over ways.
+    pub(crate) async fn start_over(engines: usize, ways_to_nodes: Vec<(&'static str, Way)>) -> Bed {
+        let setup = Setup { ways_to_nodes, ..Setup::default() };
+        Bed::start_on(Postgres::start(), vec![How::default(); engines], setup).await
+    }
+
+    /// The same on a database that is there already.
+    pub(crate) async fn start_on(postgres: Postgres, engines: Vec<How>, setup: Setup) -> Bed {
         let folder = TempDir::new().expect("there is room");
         let mut running = BTreeMap::new();
-        for number in 1..=engines {
-            let name = format!("engine-{number}");
-            let engine = start_engine(&postgres.url(), &folder, &name, &name, flags).await;
-            running.insert(name, engine.expect("it starts").0);
+        for (before, how) in engines.into_iter().enumerate() {
+            let name = format!("engine-{}", before + 1);
+            let engine = start_engine(place(&postgres, &folder), &name, &name, how).await;
+            running.insert(name, engine.expect("it starts"));
         }
         let setup = Setup {
             postgres: Some(postgres.url()),
             huge_liquidity: true,
             gateway_of: Some(SECRET.to_owned()),
-            flags: gateway.to_vec(),
-            ..Setup::default()
+            ..setup
         };
         let world = World::start(setup).await.expect("it starts");
         let bed = Bed { world, engines: running, gateways: Vec::new(), folder, postgres };
@@ -87,22 +112,58 @@ impl Bed {
         self.world.usable(2).await;
     }
 
+    pub(crate) fn database(&self) -> &Postgres {
+        &self.postgres
+    }
+
     pub(crate) fn restart_database(&self) {
         self.postgres.restart();
     }
 
     /// An engine that reaches the database only over this way.
     pub(crate) async fn start_engine_over(&mut self, name: &str, way: &Way) {
-        let direct = format!(":{}/", self.postgres.port());
-        let url = self.postgres.url().replace(&direct, &format!(":{}/", way.port()));
-        let engine = start_engine(&url, &self.folder, name, name, &[]).await.expect("it starts");
-        self.engines.insert(name.to_owned(), engine.0);
+        self.start_engine_as(name, How { to_database: Some(way.clone()), ..How::default() }).await;
+    }
+
+    /// An engine that the other pods reach only over this way.
+    pub(crate) async fn start_engine_behind(&mut self, name: &str, way: &Way) {
+        self.start_engine_as(name, How { from_pods: Some(way.clone()), ..How::default() }).await;
+    }
+
+    pub(crate) async fn start_engine_as(&mut self, name: &str, how: How) {
+        let started = self.engine_as(name, how).await.expect("it starts");
+        self.is_running(name, started);
+    }
+
+    async fn engine_as(&self, name: &str, how: How) -> Result<Process, String> {
+        start_engine(place(&self.postgres, &self.folder), name, name, how).await
+    }
+
+    /// An engine that is started while other things happen, and again if the database was not there, as whoever
+    /// runs pods does.
+    pub(crate) fn engine_aside(
+        &self,
+        name: &str,
+        how: How,
+    ) -> impl Future<Output = Result<Process, String>> + use<> {
+        let (place, name) = (place(&self.postgres, &self.folder), name.to_owned());
+        async move {
+            loop {
+                match start_engine(place.clone(), &name, &name, how.clone()).await {
+                    Err(said) if said.contains(NOT_NOW) => {}
+                    started => return started,
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_running(&mut self, name: &str, engine: Process) {
+        self.engines.insert(name.to_owned(), engine);
     }
 
     /// A life of an engine in a data folder of its own, whatever its name.
     pub(crate) async fn engine(&self, name: &str, folder: &str) -> Result<Process, String> {
-        let started = start_engine(&self.postgres.url(), &self.folder, name, folder, &[]).await;
-        started.map(|(process, _)| process)
+        start_engine(place(&self.postgres, &self.folder), name, folder, How::default()).await
     }
 
     pub(crate) async fn start_engine(&mut self, name: &str) {
@@ -116,9 +177,14 @@ impl Bed {
     }
 
     pub(crate) async fn another_gateway_with(&mut self, flags: &[String]) -> Channel {
+        self.another_gateway_as(&How { flags: flags.to_vec(), ..How::default() }).await
+    }
+
+    pub(crate) async fn another_gateway_as(&mut self, how: &How) -> Channel {
         let data = self.folder.path().join(format!("gateway-{}", self.gateways.len() + 2));
         let mut command = pod("gateway", &self.postgres.url(), &data);
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(flags);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&how.flags);
+        command.envs(how.environment.clone());
         let ready_file = data.join("ready.json");
         let started = Process::start("gateway", command, self.folder.path(), &ready_file).await;
         let (process, ready) = started.expect("it starts");
@@ -146,6 +212,17 @@ impl Bed {
         timeout(SETTLES_WITHIN, owner).await.expect("somebody takes it")
     }
 
+    /// Which of them the engine owns.
+    pub(crate) async fn owned_by(&self, name: &str, customers: &[Customer]) -> Vec<Customer> {
+        let mut owned = Vec::new();
+        for customer in customers {
+            if self.owner(&customer.org).await.0 == name {
+                owned.push(customer.clone());
+            }
+        }
+        owned
+    }
+
     /// Waits until every shard has an owner and every engine that runs has some.
     pub(crate) async fn settled(&self) {
         let settled = async {
@@ -165,6 +242,15 @@ impl Bed {
         let request = PodsRequest { organisation_id: org.to_owned() };
         let asked = self.world.installation().pods(request).await;
         asked.map(tonic::Response::into_inner).unwrap_or_default()
+    }
+
+    /// The nodes' faults have an end, and their ways are open.
+    pub(crate) async fn nodes_are_well(&self) {
+        for node in ["pool-1", "pool-2"] {
+            let request = ClearFaultsRequest { node: node.to_owned(), fault: String::new() };
+            self.world.outside().clear_faults(request).await.expect("it can be cleared");
+        }
+        self.world.usable(2).await;
     }
 
     pub(crate) fn signal(&mut self, name: &str, signal: &str) {
@@ -195,16 +281,44 @@ fn pod(role: &str, url: &str, data: &PathBuf) -> Command {
     command
 }
 
+/// The database, and the folder for all data folders.
+fn place(postgres: &Postgres, folder: &TempDir) -> (Database, PathBuf) {
+    (Database { url: postgres.url(), port: postgres.port() }, folder.path().to_owned())
+}
+
+#[derive(Clone)]
+struct Database {
+    url: String,
+    port: u16,
+}
+
+impl Database {
+    fn over(&self, way: &Way) -> String {
+        self.url.replace(&format!(":{}/", self.port), &format!(":{}/", way.port()))
+    }
+}
+
 async fn start_engine(
-    url: &str,
-    folder: &TempDir,
+    (database, folder): (Database, PathBuf),
     name: &str,
     data: &str,
-    flags: &[String],
-) -> Result<(Process, Value), String> {
-    let data_folder = folder.path().join(data);
-    let mut command = pod("engine", url, &data_folder);
+    how: How,
+) -> Result<Process, String> {
+    let data_folder = folder.join(data);
+    let url = how.to_database.as_ref().map(|way| database.over(way)).unwrap_or(database.url);
+    let mut command = pod("engine", &url, &data_folder);
     command.args(["--engine-listen", "127.0.0.1:0", "--name", name]);
-    command.args(["--metrics-listen", "127.0.0.1:0"]).args(flags);
-    Process::start(data, command, folder.path(), &data_folder.join("ready.json")).await
+    command.args(["--metrics-listen", "127.0.0.1:0"]).args(&how.flags);
+    if let Some(way) = &how.from_pods {
+        command.args(["--advertise", &way.address()]);
+    }
+    command.envs(how.environment);
+    let ready_file = data_folder.join("ready.json");
+    let (process, ready) = Process::start(data, command, &folder, &ready_file).await?;
+    if let Some(way) = how.from_pods {
+        let address = ready["engine_address"].as_str().expect("it says where it is");
+        let (_, port) = address.rsplit_once(':').expect("it is at a port");
+        way.leads_to(port.parse().expect("a port is a number"));
+    }
+    Ok(process)
 }

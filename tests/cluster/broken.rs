@@ -73,7 +73,8 @@ async fn an_owner_that_is_told_to_stop_hands_over() {
     bed.settled().await;
     load.paid(50).await;
     let seen = load.end().await;
-    assert_eq!(seen.refusals, [], "of {} payments", seen.paid);
+    let said = bed.world.platform().said();
+    assert_eq!(seen.refusals, [""; 0], "of {} payments; the gateway: {said}", seen.paid);
     bed.is_sound().await;
 }
 

@@ -8,16 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proto::v1::{Payment, PaymentStatus};
-use tests::world::{Customer, World, new_id};
+use futures_util::{StreamExt as _, stream};
+use lightning_sim::control_proto::{CreateInvoiceRequest, control_client::ControlClient};
+use proto::v1::{GetPaymentRequest, Payment, PaymentStatus};
+use tests::world::{Customer, Wire, World, new_id};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{Code, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
 const AMOUNT_MSAT: u64 = 5_000;
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+const READS_AT_ONCE: usize = 32;
 /// Longer than a lease, its grace and a retry: what is open must have ended by then.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
 
@@ -34,31 +37,64 @@ pub(crate) struct Seen {
     last: Option<Instant>,
     pub(crate) longest_gap: Duration,
     /// What callers were told instead of an answer.
-    pub(crate) refusals: Vec<Code>,
+    pub(crate) refusals: Vec<String>,
+    /// What callers were told in the end.
+    acknowledged: Vec<(Customer, Payment)>,
+}
+
+/// Whom a caller pays, and whether a node may say that it cannot be done.
+#[derive(Clone)]
+enum Payee {
+    Alice,
+    AliceIfPossible,
+    /// Another customer of the platform.
+    Neighbour(Customer),
 }
 
 impl Load {
     /// As many callers as customers, who go on until they are told to stop.
     pub(crate) fn begin(world: &World, channel: &Channel, customers: &[Customer]) -> Load {
+        let pairs = customers.iter().map(|payer| (payer.clone(), Payee::Alice));
+        Load::among(world, channel, pairs)
+    }
+
+    /// The same where nodes may fail payments.
+    pub(crate) fn if_possible(world: &World, channel: &Channel, customers: &[Customer]) -> Load {
+        let pairs = customers.iter().map(|payer| (payer.clone(), Payee::AliceIfPossible));
+        Load::among(world, channel, pairs)
+    }
+
+    /// The same where each pays the next one.
+    pub(crate) fn inside(world: &World, channel: &Channel, customers: &[Customer]) -> Load {
+        let payees = customers.iter().cycle().skip(1).cloned().map(Payee::Neighbour);
+        Load::among(world, channel, customers.iter().cloned().zip(payees))
+    }
+
+    fn among(
+        world: &World,
+        channel: &Channel,
+        pairs: impl Iterator<Item = (Customer, Payee)>,
+    ) -> Load {
         let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Seen>>::default());
         let mut callers = JoinSet::new();
-        for customer in customers {
+        for (customer, payee) in pairs {
             let (stop, seen) = (stop.clone(), seen.clone());
-            let (customer, channel) = (customer.clone(), channel.clone());
-            let mut outside = world.outside();
+            let (channel, outside) = (channel.clone(), world.outside());
             callers.spawn(async move {
                 while !stop.load(Ordering::Acquire) {
-                    let request = lightning_sim::control_proto::CreateInvoiceRequest {
-                        node: "alice".to_owned(),
-                        amount_msat: AMOUNT_MSAT,
-                        ..Default::default()
+                    let paid = async {
+                        let invoice = match &payee {
+                            Payee::Alice | Payee::AliceIfPossible => of_alice(&outside).await,
+                            Payee::Neighbour(payee) => of_customer(&channel, payee, &seen).await,
+                        };
+                        pay(&channel, &customer, &invoice, &seen).await
                     };
-                    let made = outside.create_invoice(request).await.expect("alice is there");
-                    let invoice = made.into_inner().payment_request;
-                    let paid = pay(&channel, &customer, &invoice, &seen);
                     let payment = timeout(ENDS_WITHIN, paid).await.expect("it ends");
-                    assert_eq!(payment.status(), PaymentStatus::Completed, "{payment:?}");
-                    seen.lock().expect("nobody panics with it").paid_one();
+                    let may_fail = matches!(payee, Payee::AliceIfPossible);
+                    let failed = payment.status() == PaymentStatus::Failed;
+                    let paid = payment.status() == PaymentStatus::Completed;
+                    assert!(paid || failed && may_fail, "{payment:?}");
+                    seen.lock().expect("nobody panics with it").ended(customer.clone(), payment);
                 }
             });
         }
@@ -76,6 +112,18 @@ impl Load {
         timeout(ENDS_WITHIN, paid).await.expect("payments go on");
     }
 
+    /// Waits until so many more calls have come to nothing.
+    pub(crate) async fn refused(&self, more: usize) {
+        let so_many = || self.seen.lock().expect("nobody panics with it").refusals.len();
+        let wanted = so_many() + more;
+        let refused = async {
+            while so_many() < wanted {
+                sleep(ASK_AGAIN).await;
+            }
+        };
+        timeout(ENDS_WITHIN, refused).await.expect("calls are refused");
+    }
+
     /// Everyone has an answer. Answers what they have seen.
     pub(crate) async fn end(mut self) -> Seen {
         self.stop.store(true, Ordering::Release);
@@ -87,11 +135,55 @@ impl Load {
 }
 
 impl Seen {
-    fn paid_one(&mut self) {
+    /// What was told once stays so.
+    pub(crate) async fn are_kept(&self, world: &World) {
+        let channel = world.connect();
+        let read = self.acknowledged.iter().map(|(customer, told)| {
+            let mut payments = customer.payments(channel.clone());
+            async move {
+                let request = GetPaymentRequest { id: told.id.clone() };
+                let read = payments.get_payment(request).await;
+                let read = read.expect("what was acknowledged is there").into_inner();
+                assert_eq!((read.status(), &read.preimage), (told.status(), &told.preimage));
+            }
+        });
+        stream::iter(read).buffer_unordered(READS_AT_ONCE).collect::<()>().await;
+    }
+
+    fn ended(&mut self, customer: Customer, payment: Payment) {
+        let paid = payment.status() == PaymentStatus::Completed;
+        self.acknowledged.push((customer, payment));
+        if !paid {
+            return;
+        }
         let now = Instant::now();
         let gap = self.last.map_or(Duration::ZERO, |last| now - last);
         (self.last, self.longest_gap) = (Some(now), self.longest_gap.max(gap));
         self.paid += 1;
+    }
+}
+
+async fn of_alice(outside: &ControlClient<Wire>) -> String {
+    let request = CreateInvoiceRequest {
+        node: "alice".to_owned(),
+        amount_msat: AMOUNT_MSAT,
+        ..CreateInvoiceRequest::default()
+    };
+    let made = outside.clone().create_invoice(request).await;
+    made.expect("alice is there").into_inner().payment_request
+}
+
+/// Repeats under the same id until there is one.
+async fn of_customer(channel: &Channel, payee: &Customer, seen: &Mutex<Seen>) -> String {
+    let id = new_id();
+    loop {
+        let request = payee.receive(&id, Some(AMOUNT_MSAT));
+        match payee.payments(channel.clone()).receive(request).await {
+            Ok(made) if !made.get_ref().invoice.is_empty() => return made.into_inner().invoice,
+            Ok(made) => assert_eq!(made.get_ref().status(), PaymentStatus::Generating, "{made:?}"),
+            Err(status) => is_repeated(&status, seen),
+        }
+        sleep(ASK_AGAIN).await;
     }
 }
 
@@ -107,11 +199,17 @@ async fn pay(channel: &Channel, customer: &Customer, invoice: &str, seen: &Mutex
                 }
             }
             Err(status) => {
-                seen.lock().expect("nobody panics with it").refusals.push(status.code());
-                let repeats = [Code::Unavailable, Code::DeadlineExceeded, Code::Unknown];
-                assert!(repeats.contains(&status.code()), "{status:?}");
+                is_repeated(&status, seen);
                 sleep(ASK_AGAIN).await;
             }
         }
     }
+}
+
+/// What a caller is told who may ask again.
+fn is_repeated(status: &Status, seen: &Mutex<Seen>) {
+    let told = format!("{:?}: {}", status.code(), status.message());
+    seen.lock().expect("nobody panics with it").refusals.push(told);
+    let repeats = [Code::Unavailable, Code::DeadlineExceeded, Code::Unknown];
+    assert!(repeats.contains(&status.code()), "{status:?}");
 }

@@ -5,9 +5,17 @@
 
 mod bed;
 mod broken;
+mod chaos;
+mod clocks;
+mod full;
 mod hints;
 mod load;
+mod moving;
+mod nodes;
+mod parted;
+mod plan;
 mod restored;
 mod starts;
+mod stopped;
 mod storms;
 mod traced;

@@ -97,6 +97,7 @@ async fn every_engine_is_replaced_under_load() {
     }
     load.paid(50).await;
     let seen = load.end().await;
-    assert_eq!(seen.refusals, [], "of {} payments", seen.paid);
+    let said = bed.world.platform().said();
+    assert_eq!(seen.refusals, [""; 0], "of {} payments; the gateway: {said}", seen.paid);
     bed.is_sound().await;
 }

@@ -16,7 +16,6 @@ mod hazards;
 mod life;
 mod line;
 mod pods;
-mod random;
 mod run;
 mod script;
 mod sim;
@@ -27,6 +26,7 @@ mod world;
 use std::env;
 
 use run::{Outcome, play, play_all};
+use tests::random;
 
 /// How many seeds are played when nothing is said; half as many with several engines.
 const SEEDS: u64 = 2_000;

@@ -2,9 +2,11 @@
 
 pub mod cli;
 pub mod collector;
+mod customer;
 pub mod plain_http;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod reach;
 pub mod redis;
 pub mod way;

@@ -6,6 +6,8 @@
 //! PostgreSQL must not pass without it.
 
 mod backup;
+mod disk;
+mod installed;
 
 pub use backup::{Backup, Recovery};
 
@@ -21,8 +23,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, iter};
 
-/// The oldest major version whose SQL the store may use.
-const VERSION_MIN: u32 = 15;
+pub use self::disk::{SmallDisk, SmallDisks};
+use self::installed::{User, binaries};
 
 /// Recovery after `kill9` replays the journal of the server, which takes a while on a slow disk.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -66,11 +68,15 @@ impl Postgres {
 
     /// Starts a server with further settings, each `name=value`; a later one wins.
     pub fn start_with(settings: &[&str]) -> Postgres {
-        let binaries = binaries();
         let user = User::for_server();
         let folder = folder(user);
-        initdb(&binaries, user, &folder);
+        Postgres::start_in(folder, user, settings)
+    }
+
+    fn start_in(folder: PathBuf, user: Option<User>, settings: &[&str]) -> Postgres {
+        let binaries = binaries();
         let guard = guard(&folder);
+        initdb(&binaries, user, &folder);
         let mut postgres = Postgres {
             folder,
             binaries,
@@ -271,87 +277,29 @@ impl ProcessStat {
     }
 }
 
-/// The account the server runs as when we are root, which it refuses to be.
-#[derive(Clone, Copy)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-impl User {
-    fn for_server() -> Option<User> {
-        let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-        let euid = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1))
-            .expect("each process has an effective user");
-        if euid != "0" {
-            return None;
-        }
-        let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
-        let named = |name: &str| {
-            let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut fields = line.split(':').skip(2);
-            let uid = fields.next()?.parse().ok()?;
-            Some(User { uid, gid: fields.next()?.parse().ok()? })
-        };
-        let user = named("postgres").or_else(|| named("nobody"));
-        Some(user.expect("as root, a user postgres or nobody is needed to run the server"))
-    }
-}
-
-/// The folder of the newest server found.
-fn binaries() -> PathBuf {
-    let asked = Command::new("pg_config").arg("--bindir").output().ok();
-    let configured =
-        asked.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut debian: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
-        .unwrap_or_default();
-    debian.sort();
-    debian.reverse();
-    configured
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .chain(debian)
-        .find(|folder| version(folder).is_some_and(|version| version >= VERSION_MIN))
-        .unwrap_or_else(|| {
-            panic!("no PostgreSQL {VERSION_MIN} or later (Debian: apt-get install postgresql)")
-        })
-}
-
-/// The major version of the server in this folder, if there is a whole one.
-fn version(folder: &Path) -> Option<u32> {
-    if !folder.join("initdb").is_file() {
-        return None;
-    }
-    let output = Command::new(folder.join("postgres")).arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let number = text.split_whitespace().nth(2)?;
-    number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// A new folder that the server's user can reach, with `data` in it that belongs to that user.
+/// A new folder that the server's user can reach, with `data` and `wal` in it that belong to that user.
 fn folder(user: Option<User>) -> PathBuf {
     let folder = tempfile::Builder::new()
         .prefix("switchyard-postgres-")
         .tempdir()
         .expect("the temporary folder can be written")
         .keep();
-    let data = folder.join("data");
-    fs::create_dir(&data).expect("the folder is ours");
-    if let Some(user) = user {
+    for inner in ["data", "wal"].map(|name| folder.join(name)) {
+        fs::create_dir(&inner).expect("the folder is ours");
+        if let Some(user) = user {
+            chown(&inner, Some(user.uid), Some(user.gid)).expect("root may give folders away");
+        }
+    }
+    if user.is_some() {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))
             .expect("the folder is ours");
-        chown(&data, Some(user.uid), Some(user.gid)).expect("root may give folders away");
     }
     folder
 }
 
 fn initdb(binaries: &Path, user: Option<User>, folder: &Path) {
     let mut command = command_as(user, &binaries.join("initdb"), folder);
-    command.arg("-D").arg(folder.join("data"));
+    command.arg("-D").arg(folder.join("data")).arg("-X").arg(folder.join("wal"));
     command.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]);
     run(command);
 }
@@ -366,6 +314,7 @@ fn guard(folder: &Path) -> Child {
             kill -QUIT "$pid"
             for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" && sleep 0.2; done
         fi
+        umount "$0/data" "$0/wal" 2> /dev/null
         rm -rf "$0"
     "#;
     Command::new("sh")

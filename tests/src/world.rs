@@ -9,20 +9,14 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt};
 use lightning_sim::control_proto::{self as sim, control_client::ControlClient};
-use proto::{
-    admin::v1::{
-        self as admin,
-        create_wallet_request::Backing,
-        installation_client::InstallationClient,
-        keys_client::KeysClient,
-        nodes_client::NodesClient,
-        organisations_client::OrganisationsClient,
-        register_node_request::{Owner, Trust},
-    },
-    v1::{
-        self as public, lines_client::LinesClient, payments_client::PaymentsClient,
-        wallets_client::WalletsClient,
-    },
+use proto::admin::v1::{
+    self as admin,
+    create_wallet_request::Backing,
+    installation_client::InstallationClient,
+    keys_client::KeysClient,
+    nodes_client::NodesClient,
+    organisations_client::OrganisationsClient,
+    register_node_request::{Owner, Trust},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -34,9 +28,11 @@ use tonic::{
 };
 use uuid::Uuid;
 
+pub use crate::customer::Customer;
 use crate::{
     process::{Process, switchyard},
     reach::{channel, secret_in},
+    way::Way,
 };
 
 const USABLE_WITHIN: Duration = Duration::from_secs(60);
@@ -51,7 +47,7 @@ pub const LIMIT_MSAT: u64 = 1_000_000_000_000;
 
 /// Puts a secret into each call.
 #[derive(Clone)]
-pub struct Secret(&'static str, MetadataValue<Ascii>);
+pub struct Secret(pub(crate) &'static str, pub(crate) MetadataValue<Ascii>);
 
 impl Interceptor for Secret {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -77,6 +73,8 @@ pub struct Setup {
     pub flags: Vec<String>,
     /// What customers and the operator call is a gateway of the cluster with this secret.
     pub gateway_of: Option<String>,
+    /// Nodes of the network, by their names, that are registered where these ways begin.
+    pub ways_to_nodes: Vec<(&'static str, Way)>,
 }
 
 pub struct World {
@@ -88,16 +86,6 @@ pub struct World {
     outside: Option<Wire>,
     pub network: Value,
     pub ready: Value,
-}
-
-/// An organisation with everything that it needs to pay.
-#[derive(Clone, Debug)]
-pub struct Customer {
-    pub org: String,
-    pub environment: String,
-    pub line: String,
-    pub wallet: String,
-    pub key: String,
 }
 
 impl World {
@@ -287,7 +275,13 @@ impl World {
 
     /// Registers a node of the network and answers with its id.
     pub async fn register(&self, name: &str, owner: Owner) -> String {
-        let papers = papers(self.node(name), owner);
+        let mut papers = papers(self.node(name), owner);
+        let ways = &self.setup.ways_to_nodes;
+        if let Some((_, way)) = ways.iter().find(|(to, _)| *to == name) {
+            let (_, port) = papers.address.rsplit_once(':').expect("a node is at a port");
+            way.leads_to(port.parse().expect("a port is a number"));
+            papers.address = way.address();
+        }
         let id = papers.id.clone();
         self.nodes().register(papers).await.expect("the node is as it should be");
         id
@@ -421,50 +415,6 @@ impl World {
     pub async fn audit(&self) -> admin::AuditResponse {
         let answer = self.installation().audit(admin::AuditRequest {}).await;
         answer.expect("the audit can be made").into_inner()
-    }
-}
-
-impl Customer {
-    pub fn payments(&self, channel: Channel) -> PaymentsClient<Wire> {
-        PaymentsClient::new(self.wire(channel))
-    }
-
-    pub fn wallets(&self, channel: Channel) -> WalletsClient<Wire> {
-        WalletsClient::new(self.wire(channel))
-    }
-
-    pub fn lines(&self, channel: Channel) -> LinesClient<Wire> {
-        LinesClient::new(self.wire(channel))
-    }
-
-    pub fn wire(&self, channel: Channel) -> Wire {
-        let key = self.key.parse().expect("a key is ASCII");
-        InterceptedService::new(channel, Secret("x-api-key", key))
-    }
-
-    /// A send that waits half a minute for its end.
-    pub fn send(&self, id: &str, invoice: &str) -> public::SendRequest {
-        public::SendRequest {
-            id: id.to_owned(),
-            wallet_id: self.wallet.clone(),
-            invoice: invoice.to_owned(),
-            amount_msat: None,
-            fee_limit_msat: None,
-            wait_seconds: 30,
-            ..public::SendRequest::default()
-        }
-    }
-
-    pub fn receive(&self, id: &str, amount_msat: Option<u64>) -> public::ReceiveRequest {
-        public::ReceiveRequest {
-            id: id.to_owned(),
-            wallet_id: self.wallet.clone(),
-            amount_msat,
-            description: String::new(),
-            expiry_seconds: None,
-            wait_seconds: None,
-            ..public::ReceiveRequest::default()
-        }
     }
 }
 

@@ -144,7 +144,10 @@ async fn pay(
                 None => look_up(house, node, job, seen).await,
             }
         }
-        Err(PayError::PermissionLapsed) => Some(Finding::PermissionLapsed),
+        Err(PayError::PermissionLapsed) => {
+            tracing::info!(payment = %job.payment, "a request came too late, and the node refused it");
+            Some(Finding::PermissionLapsed)
+        }
         Err(PayError::Refused(why)) => {
             tracing::info!(payment = %job.payment, %why, "the node refused a request");
             look_up(house, node, job, Seen { refused: true, ..Seen::default() }).await

@@ -9,7 +9,10 @@ use std::{
 };
 
 use domain::{SessionId, Timestamp};
-use ports::{Placement, placement::JoinError};
+use ports::{
+    Clock, Placement,
+    placement::{JoinError, LEASE_MS},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -31,14 +34,16 @@ impl Lease {
     /// With the lease as it is granted.
     pub(crate) async fn begin(
         session: SessionId,
+        clock: &dyn Clock,
         granted: impl Future<Output = Result<Timestamp, JoinError>>,
     ) -> Result<Lease, JoinError> {
-        let started = Instant::now();
+        let (started, asked) = (Instant::now(), clock.now());
         let until = granted.await?;
+        clock.told(asked, granted_at(until), clock.now());
         Ok(Lease {
             session,
             until_millis: AtomicI64::new(until.millis()),
-            ends_after: AtomicI64::new(ports::placement::LEASE_MS),
+            ends_after: AtomicI64::new(LEASE_MS),
             started,
             over: watch::Sender::new(false),
         })
@@ -70,6 +75,7 @@ impl Lease {
     pub(crate) async fn keep(
         self: Arc<Self>,
         placement: Arc<dyn Placement>,
+        clock: Arc<dyn Clock>,
         makes_progress: impl Fn() -> bool,
     ) {
         loop {
@@ -78,11 +84,12 @@ impl Lease {
                 tracing::error!("a journal lane stands still; the lease is not renewed");
                 continue;
             }
-            let asked = self.elapsed_millis();
+            let (asked, asked_at) = (self.elapsed_millis(), clock.now());
             match placement.renew(self.session).await {
                 Ok(Some(until)) => {
+                    clock.told(asked_at, granted_at(until), clock.now());
                     self.until_millis.store(until.millis(), Ordering::Release);
-                    self.ends_after.store(asked + ports::placement::LEASE_MS, Ordering::Release);
+                    self.ends_after.store(asked + LEASE_MS, Ordering::Release);
                 }
                 Ok(None) => {
                     tracing::error!("another process has taken over; this one answers no more");
@@ -106,4 +113,9 @@ impl Lease {
         let elapsed: Duration = self.started.elapsed();
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+/// By the clock of the store.
+fn granted_at(until: Timestamp) -> Timestamp {
+    until.plus_millis(-LEASE_MS)
 }

@@ -86,6 +86,11 @@ pub(crate) const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// How often a node's health is read. Liquidity a few seconds old is good enough to choose by.
 pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
 
+/// How long a node may take to say how it is: as long as a permission lasts, as one that takes longer could not
+/// be sent to anyway. Where nothing comes back, its own calls are given up much later, and until this is over
+/// payments go to a node that nobody hears.
+pub(crate) const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
 /// How far a node's clock may be from ours: permissions last five seconds.
 pub const CLOCK_TOLERANCE_MS: i64 = 1_000;
 

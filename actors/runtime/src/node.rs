@@ -18,7 +18,7 @@ use ports::{
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::Instrument as _;
 
@@ -179,14 +179,11 @@ impl Actor for NodeActor {
 impl NodeActor {
     async fn watch(&self) {
         let id = self.node.record.id;
-        let status = self.node.lightning.status().await.map_err(|error| error.to_string());
-        let seen = match &status {
-            Ok(status) => self.check(status).await,
-            Err(why) => Err(why.clone()),
-        };
+        let seen = timeout(limits::LOOK_WITHIN, self.look()).await;
+        let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         match &seen {
-            Ok(()) if self.node.is_matched() => {}
-            Ok(()) => match reconcile::whole(&self.house, &self.node).await {
+            Ok(_) if self.node.is_matched() => {}
+            Ok(_) => match reconcile::whole(&self.house, &self.node).await {
                 Ok(()) => self.node.now_matches(true),
                 Err(error) => {
                     tracing::warn!(node = %id, %error, "its payments could not be matched");
@@ -197,14 +194,21 @@ impl NodeActor {
         if let Err(why) = &seen {
             tracing::debug!(node = %id, %why, "the node cannot be used now");
         }
-        self.node.now_is(seen.err());
-        match (status, self.node.not_usable()) {
+        self.node.now_is(seen.as_ref().err().cloned());
+        match (seen, self.node.not_usable()) {
             (Ok(status), None) => {
                 self.house.health.usable(id, &status, self.house.place.engines());
             }
             (Ok(_) | Err(_), _) => self.house.health.unusable(id),
         }
         self.node.has_been_looked_at();
+    }
+
+    /// What the node says of itself, if it may be used.
+    async fn look(&self) -> Result<NodeStatus, String> {
+        let status = self.node.lightning.status().await.map_err(|error| error.to_string())?;
+        self.check(&status).await?;
+        Ok(status)
     }
 
     /// Whether the node is itself, serves, and agrees with us on the time.

@@ -179,7 +179,8 @@ impl Platform {
 
 async fn keep_lease(house: Arc<House>) {
     let makes_progress = || !house.lanes.iter().any(LaneHandle::stands_still);
-    house.lease.clone().keep(house.sockets.placement.clone(), makes_progress).await;
+    let (placement, clock) = (house.sockets.placement.clone(), house.sockets.clock.clone());
+    house.lease.clone().keep(placement, clock, makes_progress).await;
 }
 
 async fn begin(
@@ -189,14 +190,14 @@ async fn begin(
 ) -> Result<Lease, StartError> {
     let Some(Membership { cluster, name, address, .. }) = membership else {
         let granted = async { Ok(sockets.placement.begin(session).await?) };
-        return Lease::begin(session, granted).await.map_err(start_error);
+        return Lease::begin(session, &*sockets.clock, granted).await.map_err(start_error);
     };
     let pod = Pod { session, name: name.clone(), address: address.clone() };
     // A life before this one, whose end was not seen, has the name until its lease is over.
     let patience = Duration::from_millis(LEASE_MS.unsigned_abs()) + limits::LEASE_RENEWAL;
     let began = Instant::now();
     loop {
-        match Lease::begin(session, cluster.join(&pod)).await {
+        match Lease::begin(session, &*sockets.clock, cluster.join(&pod)).await {
             Err(JoinError::NameTaken(_)) if began.elapsed() < patience => {
                 sleep(limits::JOIN_POLL).await;
             }

@@ -14,7 +14,7 @@ pub mod telemetry;
 pub mod traces;
 pub mod watch;
 
-pub use clock::SystemClock;
+pub use clock::{AgreedClock, SystemClock};
 pub use config::{Config, ConfigError, Listen, Settings, StoreChoice};
 pub use exit::Exit;
 pub use pod::{Advertised, PodName, RedisUrl};

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
-use ports::{LightningNode, lightning::NodeError};
+use ports::{Clock, LightningNode, lightning::NodeError};
 
 /// Beyond this nobody cares by how much: 34 years.
 const FURTHEST_MS: i64 = 1 << 40;
@@ -34,9 +34,15 @@ pub async fn clock_offset(
     Ok(search.answer())
 }
 
-pub(crate) fn system_now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+/// This machine's, where nobody gives a better one.
+#[derive(Debug)]
+pub(crate) struct OwnClock;
+
+impl Clock for OwnClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// Bounds on the offset, as certain as the answers: each was given between two readings of our clock.

@@ -29,7 +29,7 @@ use domain::{
 };
 use futures_util::FutureExt as _;
 use ports::{
-    LightningNode,
+    Clock, LightningNode,
     directory::NodeRecord,
     lightning::{
         NodeError, NodePayment, NodeStatus, PayError, PayRequest, PayUpdate, Settlement, Stream,
@@ -49,6 +49,7 @@ use tonic_lnd::{
 
 use crate::{
     channel::{self, Line, Trust},
+    clock::OwnClock,
     macaroon::Macaroon,
 };
 
@@ -132,6 +133,7 @@ impl From<ConnectError> for RegisterError {
 #[derive(Clone)]
 pub struct Lnd {
     wire: Arc<Wire>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The connection and what authorises its calls.
@@ -160,7 +162,14 @@ impl Lnd {
         let line = Line::lazy(address, trust).map_err(ConnectError::BadCertificate)?;
         let lasting = header(&macaroon);
         let (lapsing, timing) = (Mutex::new(None), settings.timing);
-        Ok(Lnd { wire: Arc::new(Wire { line, macaroon, lasting, lapsing, timing }) })
+        let wire = Arc::new(Wire { line, macaroon, lasting, lapsing, timing });
+        Ok(Lnd { wire, clock: Arc::new(OwnClock) })
+    }
+
+    /// The same node, asked by another clock than this machine's.
+    #[must_use]
+    pub fn by(self, clock: Arc<dyn Clock>) -> Lnd {
+        Lnd { clock, ..self }
     }
 
     /// Whether the last handshake ended because of another certificate than the pinned ones.
@@ -258,7 +267,8 @@ impl LightningNode for Lnd {
         description: &str,
         expires_at: Timestamp,
     ) -> Result<InvoiceTerms, NodeError> {
-        receive::make(&self.wire, preimage, amount_msat, description, expires_at).await
+        let lasts_ms = expires_at.millis_since(self.clock.now());
+        receive::make(&self.wire, preimage, amount_msat, description, lasts_ms).await
     }
 
     async fn cancel_invoice(&self, hash: PaymentHash) -> Result<InvoiceEnd, NodeError> {

@@ -101,7 +101,10 @@ impl Forward {
             }
         };
         match answer {
-            Ok(answer) => answer.map_err(|status| failure::orgs(&status)),
+            Ok(answer) => answer.map_err(|status| {
+                self.channels.failed(pod, &status, &self.owners);
+                failure::orgs(&status)
+            }),
             Err(_) => Err(Failed::Lost("no answer in time".to_owned())),
         }
     }

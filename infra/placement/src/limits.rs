@@ -23,6 +23,9 @@ pub(crate) const HOLD: Duration = Duration::from_millis(250);
 /// A crash is over by then: the lease ends, and loading takes a second and a half at the most.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(6_500);
 
+/// An attempt that lasted so long was with an owner who was well: a connection is made or refused sooner.
+pub(crate) const IN_HAND_FOR: Duration = Duration::from_secs(1);
+
 /// Between two attempts: the first is shorter than a load, the last as long as nobody notices.
 pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(2);
 pub(crate) const PAUSE_LONGEST: Duration = Duration::from_millis(100);
@@ -33,6 +36,10 @@ pub(crate) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 /// A pod that is paused or cut off is noticed after both, well before its lease is over.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const PONG_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often a pod that is lost is greeted, and how long its answer takes at the most.
+pub(crate) const GREET_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const GREETED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The largest request: the longest invoice and everything that a caller may add to it.
 pub(crate) const REQUEST_BYTES_MAX: usize = 512 * 1_024;

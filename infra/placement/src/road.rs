@@ -24,7 +24,9 @@ use crate::{failure::Failed, limits};
 pub(crate) struct Road {
     /// When the caller wants an answer.
     deadline: Instant,
-    /// When the first attempt failed.
+    /// When the last attempt began.
+    asked: Instant,
+    /// When the first attempt failed since somebody had the request well in hand.
     trouble: Option<Instant>,
     hops: u8,
     pauses: u32,
@@ -42,7 +44,8 @@ pub(crate) enum Next {
 
 impl Road {
     pub(crate) fn new(now: Instant, within: Duration) -> Road {
-        Road { deadline: now + within, trouble: None, hops: 0, pauses: 0, perhaps: false }
+        let deadline = now + within;
+        Road { deadline, asked: now, trouble: None, hops: 0, pauses: 0, perhaps: false }
     }
 
     /// What is left for whoever is asked now.
@@ -78,10 +81,15 @@ impl Road {
                 (OrgsError::Uncertain(why), None)
             }
         };
+        // What was before is over then: one move after another is waited for, each as if it were the first.
+        if now.saturating_duration_since(self.asked) >= limits::IN_HAND_FOR {
+            (self.trouble, self.pauses) = (None, 0);
+        }
         let trouble = *self.trouble.get_or_insert(now);
         match hop {
             Some(owner) if self.hops < limits::HOPS_MAX => {
                 self.hops += 1;
+                self.asked = now;
                 Next::Hop(owner)
             }
             Some(_) | None => self.pause(error, trouble, now, dice),
@@ -97,6 +105,7 @@ impl Road {
         }
         self.pauses += 1;
         self.hops = 0;
+        self.asked = now + pause;
         Next::Pause(pause)
     }
 

@@ -12,11 +12,11 @@ use domain::{
 };
 use lightning_node::{Lnd, Settings as LndSettings};
 use ports::{
-    Clock, Directory, Guard, Idempotency, Journal, LightningNode, Operations, Orgs, Peers,
-    Placement, Reads, Receipts, Wakes, directory::NodeRecord, lightning::NodeError,
+    Clock, Directory, Guard, Idempotency, Journal, Operations, Orgs, Peers, Placement, Reads,
+    Receipts, Wakes, lightning::NodeError,
 };
 pub use runtime::Membership;
-use runtime::{Platform, Settings, Sockets};
+use runtime::{Connect, Platform, Settings, Sockets};
 use tokio::sync::Mutex;
 
 /// One store, seen through every socket that it fills.
@@ -66,7 +66,7 @@ impl Engine {
             placement: store.clone(),
             wakes: config.wakes,
             clock: config.clock.clone(),
-            connect: Arc::new(connect),
+            connect: connect(config.clock.clone()),
             draw_preimage: Arc::new(draw_preimage),
         };
         let settings = Settings {
@@ -123,11 +123,11 @@ impl Engine {
     }
 }
 
-fn connect(record: &NodeRecord) -> Result<Arc<dyn LightningNode>, NodeError> {
-    match Lnd::connect(&LndSettings::from(record)) {
-        Ok(lnd) => Ok(Arc::new(lnd)),
+fn connect(clock: Arc<dyn Clock>) -> Connect {
+    Arc::new(move |record| match Lnd::connect(&LndSettings::from(record)) {
+        Ok(lnd) => Ok(Arc::new(lnd.by(clock.clone()))),
         Err(error) => Err(NodeError::Unreachable(error.to_string())),
-    }
+    })
 }
 
 /// A guessable preimage would let anyone claim to have paid: without randomness there is no invoice.

@@ -10,6 +10,7 @@ mod cluster;
 mod demo;
 mod door;
 mod events;
+mod failpoints;
 mod failure;
 mod installation;
 mod key;
@@ -42,11 +43,7 @@ use clap::Parser as _;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Exit {
-    // `FAILPOINTS` in the environment; without the feature there are none.
-    let _failpoints = fail::FailScenario::setup();
-    if fail::has_failpoints() {
-        die_at_failpoints();
-    }
+    let _failpoints = failpoints::arm();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && std::env::args().any(|flag| flag == "--json") => {
@@ -69,16 +66,4 @@ fn main() -> Exit {
         Ok(exit) => out.end(exit),
         Err(failure) => out.failure(&failure),
     }
-}
-
-/// A failpoint told to panic stops the whole process then and there, as a kill would: nothing is
-/// unwound, flushed or told to anybody.
-fn die_at_failpoints() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        usual(panic);
-        if panic.payload_as_str().is_some_and(|why| why.starts_with("failpoint ")) {
-            std::process::abort();
-        }
-    }));
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bootstrap::{Config, Exit, StoreChoice, SystemClock, Telemetry, files::FolderLock};
+use bootstrap::{
+    AgreedClock, Config, Exit, StoreChoice, SystemClock, Telemetry, files::FolderLock,
+};
 use engine::{Engine, StartError, Store};
 use gateway::{Gateway, RateLimit};
 use placement::Bell;
@@ -90,7 +92,7 @@ async fn start_engine<S: Store + 'static>(
     config: &Config,
     store: Arc<S>,
 ) -> Result<(Engine, Gateway), Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::<AgreedClock>::default();
     let wakes: Arc<dyn Wakes> = Arc::new(Bell::default());
     let settings = engine::Config {
         network: config.network,

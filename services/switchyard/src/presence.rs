@@ -39,17 +39,17 @@ impl Presence {
         Ok(Presence { ready_files, watching, telemetry, _lock: lock })
     }
 
-    /// It serves: says where in the ready files, and how it is to whoever watches.
+    /// It serves: says how it is to whoever watches, and then where in the ready files, so that who has read one
+    /// finds it ready.
     pub(crate) fn serves<T: Serialize>(
         &self,
         ready: &T,
         watched: Arc<dyn Watched>,
     ) -> Result<(), Failure> {
-        self.ready_files.iter().try_for_each(|file| ready::write(file, ready))?;
         if let Some(watching) = &self.watching {
             watching.of(watched);
         }
-        Ok(())
+        self.ready_files.iter().try_for_each(|file| ready::write(file, ready))
     }
 
     /// No more requests should come here.

@@ -1,6 +1,6 @@
 //! Invoices: made once for a preimage, however often that is asked, and cancelled.
 
-use domain::{InvoiceTerms, Msat, PaymentHash, Preimage, Timestamp, org::InvoiceEnd};
+use domain::{InvoiceTerms, Msat, PaymentHash, Preimage, org::InvoiceEnd};
 use ports::lightning::{NodeError, Settlement};
 use tonic::Status;
 use tonic_lnd::{
@@ -14,7 +14,7 @@ use super::{
     status::{Told, node_error, told},
     wire_msat,
 };
-use crate::{bolt11, clock::system_now};
+use crate::bolt11;
 
 /// lnd has no code for it.
 const EXISTS: &str = "already exists";
@@ -24,9 +24,9 @@ pub(super) async fn make(
     preimage: Preimage,
     amount_msat: Option<Msat>,
     description: &str,
-    expires_at: Timestamp,
+    lasts_ms: i64,
 ) -> Result<InvoiceTerms, NodeError> {
-    let seconds = (expires_at.millis_since(system_now()).saturating_add(999)) / 1_000;
+    let seconds = lasts_ms.saturating_add(999) / 1_000;
     let wanted = Wanted { hash: preimage.hash(), amount_msat, description };
     if seconds <= 0 {
         // 0 would mean a day. One that was made in time is still there.

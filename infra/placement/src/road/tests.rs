@@ -67,6 +67,19 @@ fn a_caller_who_waits_is_held_for_a_crash_and_no_longer() {
 }
 
 #[test]
+fn a_caller_who_waits_is_held_through_one_move_after_another() {
+    let mut now = Instant::now();
+    let mut road = Road::new(now, 60 * SECOND);
+    for _ in 0..3 {
+        now += 15 * SECOND;
+        for failed in [lost(), not_owner(None), not_taken()] {
+            let Next::Pause(pause) = road.after(failed, now, 0) else { panic!("it gives up") };
+            now += pause;
+        }
+    }
+}
+
+#[test]
 fn two_hops_at_the_most_then_a_pause() {
     let now = Instant::now();
     let mut road = Road::new(now, 60 * SECOND);

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use domain::{ErrorClass, org::Row};
+use futures_util::future::join_all;
 use ports::{Orgs as _, orgs::Within};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     cluster::{Cluster, ORG, payment, send_terms},
@@ -49,6 +54,33 @@ async fn a_pod_that_is_not_there_certainly_took_nothing() {
     let (sent, ()) = tokio::join!(send, takes_over);
     sent.unwrap();
     assert_eq!(two.engine.asked(), ["send 1"]);
+}
+
+/// However many wait for a pod that has died, it is asked as if by one.
+#[tokio::test]
+async fn a_pod_that_is_lost_is_asked_by_one() {
+    const CALLERS: u128 = 200;
+    let (cluster, one, two) = Cluster::start().await;
+    let dying = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = one.at(dying.local_addr().unwrap().to_string());
+    cluster.owned_by(&[&dead], Some(&dead)).await;
+    let sends = (0..CALLERS).map(|number| {
+        let sent = cluster.forward.send(ORG, payment(number), send_terms(), WITHIN);
+        async { sent.await.unwrap() }
+    });
+    let taken_over = async {
+        let (until, mut asked) = (Instant::now() + Duration::from_secs(1), 0_u128);
+        while let Ok(Ok((connection, _))) = timeout_at(until, dying.accept()).await {
+            drop(connection);
+            asked += 1;
+        }
+        cluster.store_says(&[&two], Some(&two));
+        asked
+    };
+    let (_, asked) = tokio::join!(join_all(sends), taken_over);
+    // All of them at once at first, over one connection; without a bound each, every tenth of a second.
+    assert!((2..CALLERS / 2).contains(&asked), "{asked}");
+    assert_eq!(two.engine.asked().len(), usize::try_from(CALLERS).unwrap());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bootstrap::{
-    Advertised, Config, Exit, PodName, Settings, Signals, SystemClock, Telemetry,
+    Advertised, AgreedClock, Config, Exit, PodName, Settings, Signals, Telemetry,
     files::FolderLock,
     watch::{Check, Watched},
 };
@@ -123,7 +123,7 @@ impl Pod {
     async fn begin(&self) -> Result<Engine, engine::StartError> {
         let settings = engine::Config {
             network: self.network,
-            clock: Arc::new(SystemClock),
+            clock: Arc::<AgreedClock>::default(),
             membership: Some(self.membership.clone()),
             wakes: self.wakes.clone(),
         };
