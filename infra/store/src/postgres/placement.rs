@@ -53,11 +53,14 @@ const PODS: &str = "
 const OWNERS: &str = "
     select session, array_agg(shard) from shard_owner where session is not null group by session";
 
-/// Locked in their order, so that two that claim at once do not wait for each other.
+/// In their order, so that two that claim at once do not wait for each other.
+const LOCK_SHARDS: &str = "select from shard_owner where shard = any($1) order by shard for update";
+
+/// Behind the locks, as a statement of its own: one that has waited for another's claim would judge by what
+/// it saw before, and both would have the shards.
 const CLAIM: &str = "
-    with wanted as (select shard from shard_owner where shard = any($2) order by shard for update)
-    update shard_owner set session = $1 from wanted
-    where shard_owner.shard = wanted.shard
+    update shard_owner set session = $1
+    where shard = any($2)
         and not exists (select from pod where pod.session = shard_owner.session)
         and exists (select from pod where session = $1 and lease_until > clock_timestamp())
     returning shard_owner.shard";
@@ -137,10 +140,15 @@ impl Cluster for Postgres {
     }
 
     async fn claim(&self, session: SessionId, shards: &[Shard]) -> Result<Vec<Shard>, StoreError> {
-        let client = self.keeper().await?;
-        let claim = client.prepare_cached(CLAIM).await.map_err(unavailable)?;
-        let claimed = client.query(&claim, &[session.uuid(), &numbers(shards)]).await;
-        let claimed = claimed.map_err(not_committed)?;
+        let mut client = self.keeper().await?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let shards = numbers(shards);
+        let lock = transaction.prepare_cached(LOCK_SHARDS).await.map_err(unavailable)?;
+        transaction.query(&lock, &[&shards]).await.map_err(unavailable)?;
+        let claim = transaction.prepare_cached(CLAIM).await.map_err(unavailable)?;
+        let claimed = transaction.query(&claim, &[session.uuid(), &shards]).await;
+        let claimed = claimed.map_err(unavailable)?;
+        transaction.commit().await.map_err(not_committed)?;
         let claimed: Result<Vec<i16>, _> = claimed.iter().map(|row| row.try_get(0)).collect();
         self::shards(&claimed.map_err(unavailable)?)
     }
