@@ -3,13 +3,11 @@
 //!
 //! Build the binary first: `cargo build -p switchyard`. Leases run in real time.
 
-mod bed;
 mod broken;
 mod chaos;
 mod clocks;
 mod full;
 mod hints;
-mod load;
 mod moving;
 mod nodes;
 mod parted;
@@ -19,3 +17,5 @@ mod starts;
 mod stopped;
 mod storms;
 mod traced;
+
+use tests::{bed, load};

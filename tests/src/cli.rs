@@ -1,6 +1,6 @@
 //! The product's command line as a script has it: words in, an exit code and a document out.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -18,7 +18,12 @@ pub struct Said {
 
 /// Runs a command with `--json`, and with nothing of ours in its environment but what is given.
 pub async fn run(words: &[&str], environment: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(switchyard());
+    run_binary(&switchyard(), words, environment).await
+}
+
+/// The same with a binary of the caller's.
+pub async fn run_binary(binary: &Path, words: &[&str], environment: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHYARD_")) {
         command.env_remove(name);
     }

@@ -1,8 +1,10 @@
 //! What the suites stand on: real processes, started on ports of their own and stopped with the test.
 
+pub mod bed;
 pub mod cli;
 pub mod collector;
 mod customer;
+pub mod load;
 pub mod plain_http;
 pub mod postgres;
 pub mod process;

@@ -99,6 +99,22 @@ impl Process {
         None
     }
 
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// It does not stop, or not well.
+    pub async fn stop(&mut self, within: Duration) -> Result<(), String> {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        told.map_err(|error| error.to_string())?;
+        match self.ends_within(within).await {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(format!("{status}: {}", self.said())),
+            None => Err(format!("it does not stop: {}", self.said())),
+        }
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill(); // It may have ended by itself.

@@ -1,7 +1,7 @@
 //! A whole world on this machine: a simulated network, the platform, and customers of it.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -69,6 +69,8 @@ pub struct Setup {
     pub huge_liquidity: bool,
     /// Where to stop the process, as the crate `fail` reads it; needs a binary built for it.
     pub failpoints: Option<String>,
+    /// What the platform is; `None`: the binary under test.
+    pub binary: Option<PathBuf>,
     /// More flags for the platform.
     pub flags: Vec<String>,
     /// What customers and the operator call is a gateway of the cluster with this secret.
@@ -161,7 +163,7 @@ impl World {
     pub async fn start_platform(&mut self) -> Result<(), String> {
         let data = self.folder.path().join("platform");
         let ready_file = data.join("ready.json");
-        let mut command = Command::new(switchyard());
+        let mut command = Command::new(self.setup.binary.clone().unwrap_or_else(switchyard));
         let role = self.setup.gateway_of.as_ref().map_or("standalone", |_| "gateway");
         command.args([role, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--data").arg(&data).args(&self.setup.flags);
@@ -199,14 +201,8 @@ impl World {
     /// It does not stop, or not well.
     pub async fn stop_platform(&mut self) -> Result<String, String> {
         let mut platform = self.platform.take().expect("the platform was started");
-        let pid = platform.pid().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status();
-        told.map_err(|error| error.to_string())?;
-        match platform.ends_within(STOPS_WITHIN).await {
-            Some(status) if status.success() => Ok(platform.log()),
-            Some(status) => Err(format!("{status}: {}", platform.said())),
-            None => Err(format!("it does not stop: {}", platform.said())),
-        }
+        platform.stop(STOPS_WITHIN).await?;
+        Ok(platform.log())
     }
 
     /// kill -9 of the network, and its start on what it has left behind.
@@ -227,6 +223,11 @@ impl World {
     /// Gives the platform other flags for the next start.
     pub fn give_flags(&mut self, flags: &[&str]) {
         self.setup.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
+    /// Makes another binary the platform from the next start on.
+    pub fn becomes(&mut self, binary: Option<PathBuf>) {
+        self.setup.binary = binary;
     }
 
     pub fn platform(&mut self) -> &mut Process {

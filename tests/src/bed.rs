@@ -5,17 +5,18 @@ use std::{collections::BTreeMap, path::PathBuf, process::Command};
 use lightning_sim::control_proto::ClearFaultsRequest;
 use proto::admin::v1::PodsRequest;
 use tempfile::TempDir;
-use tests::{
+use tokio::time::{Duration, sleep, timeout};
+use tonic::transport::Channel;
+
+use crate::{
     postgres::{Backup, Postgres, Recovery},
     process::{Process, switchyard},
     reach::channel,
     way::Way,
     world::{Customer, Setup, World},
 };
-use tokio::time::{Duration, sleep, timeout};
-use tonic::transport::Channel;
 
-pub(crate) const SECRET: &str = "the-secret-of-the-cluster-that-is-tested";
+pub const SECRET: &str = "the-secret-of-the-cluster-that-is-tested";
 
 /// How a process ends that may be started again.
 const NOT_NOW: &str = "exit status: 4";
@@ -23,19 +24,21 @@ const NOT_NOW: &str = "exit status: 4";
 const SETTLES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What an engine is started with beside the usual.
+/// What a pod is started with beside the usual.
 #[derive(Clone, Default)]
-pub(crate) struct How {
-    pub(crate) flags: Vec<String>,
-    pub(crate) environment: Vec<(&'static str, String)>,
+pub struct How {
+    /// `None`: the binary under test.
+    pub binary: Option<PathBuf>,
+    pub flags: Vec<String>,
+    pub environment: Vec<(&'static str, String)>,
     /// Over which alone it reaches the database.
-    pub(crate) to_database: Option<Way>,
+    pub to_database: Option<Way>,
     /// Over which alone the other pods reach it.
-    pub(crate) from_pods: Option<Way>,
+    pub from_pods: Option<Way>,
 }
 
-pub(crate) struct Bed {
-    pub(crate) world: World,
+pub struct Bed {
+    pub world: World,
     engines: BTreeMap<String, Process>,
     gateways: Vec<Process>,
     folder: TempDir,
@@ -44,30 +47,30 @@ pub(crate) struct Bed {
 
 impl Bed {
     /// One gateway and so many engines, among which all shards are divided.
-    pub(crate) async fn start(engines: usize) -> Bed {
+    pub async fn start(engines: usize) -> Bed {
         Bed::start_with(engines, &[]).await
     }
 
     /// The same, each process with more flags.
-    pub(crate) async fn start_with(engines: usize, flags: &[String]) -> Bed {
+    pub async fn start_with(engines: usize, flags: &[String]) -> Bed {
         Bed::start_each(engines, flags, flags).await
     }
 
     /// The same, with flags of their own for engines and gateways.
-    pub(crate) async fn start_each(engines: usize, flags: &[String], gateway: &[String]) -> Bed {
+    pub async fn start_each(engines: usize, flags: &[String], gateway: &[String]) -> Bed {
         let setup = Setup { flags: gateway.to_vec(), ..Setup::default() };
         let how = How { flags: flags.to_vec(), ..How::default() };
         Bed::start_on(Postgres::start(), vec![how; engines], setup).await
     }
 
     /// The same, where these nodes are reached over ways.
-    pub(crate) async fn start_over(engines: usize, ways_to_nodes: Vec<(&'static str, Way)>) -> Bed {
+    pub async fn start_over(engines: usize, ways_to_nodes: Vec<(&'static str, Way)>) -> Bed {
         let setup = Setup { ways_to_nodes, ..Setup::default() };
         Bed::start_on(Postgres::start(), vec![How::default(); engines], setup).await
     }
 
     /// The same on a database that is there already.
-    pub(crate) async fn start_on(postgres: Postgres, engines: Vec<How>, setup: Setup) -> Bed {
+    pub async fn start_on(postgres: Postgres, engines: Vec<How>, setup: Setup) -> Bed {
         let folder = TempDir::new().expect("there is room");
         let mut running = BTreeMap::new();
         for (before, how) in engines.into_iter().enumerate() {
@@ -87,20 +90,20 @@ impl Bed {
         bed
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.postgres.url()
     }
 
-    pub(crate) fn database_port(&self) -> u16 {
+    pub fn database_port(&self) -> u16 {
         self.postgres.port()
     }
 
-    pub(crate) fn back_up(&self) -> Backup {
+    pub fn back_up(&self) -> Backup {
         self.postgres.back_up()
     }
 
     /// Every process dies and begins again over the copy.
-    pub(crate) async fn put_back(&mut self, backup: Backup, how: Recovery) {
+    pub async fn put_back(&mut self, backup: Backup, how: Recovery) {
         self.world.kill_platform();
         let names: Vec<_> = std::mem::take(&mut self.engines).into_keys().collect();
         self.postgres.put_back(backup, how);
@@ -112,25 +115,25 @@ impl Bed {
         self.world.usable(2).await;
     }
 
-    pub(crate) fn database(&self) -> &Postgres {
+    pub fn database(&self) -> &Postgres {
         &self.postgres
     }
 
-    pub(crate) fn restart_database(&self) {
+    pub fn restart_database(&self) {
         self.postgres.restart();
     }
 
     /// An engine that reaches the database only over this way.
-    pub(crate) async fn start_engine_over(&mut self, name: &str, way: &Way) {
+    pub async fn start_engine_over(&mut self, name: &str, way: &Way) {
         self.start_engine_as(name, How { to_database: Some(way.clone()), ..How::default() }).await;
     }
 
     /// An engine that the other pods reach only over this way.
-    pub(crate) async fn start_engine_behind(&mut self, name: &str, way: &Way) {
+    pub async fn start_engine_behind(&mut self, name: &str, way: &Way) {
         self.start_engine_as(name, How { from_pods: Some(way.clone()), ..How::default() }).await;
     }
 
-    pub(crate) async fn start_engine_as(&mut self, name: &str, how: How) {
+    pub async fn start_engine_as(&mut self, name: &str, how: How) {
         let started = self.engine_as(name, how).await.expect("it starts");
         self.is_running(name, started);
     }
@@ -141,7 +144,7 @@ impl Bed {
 
     /// An engine that is started while other things happen, and again if the database was not there, as whoever
     /// runs pods does.
-    pub(crate) fn engine_aside(
+    pub fn engine_aside(
         &self,
         name: &str,
         how: How,
@@ -157,47 +160,53 @@ impl Bed {
         }
     }
 
-    pub(crate) fn is_running(&mut self, name: &str, engine: Process) {
+    pub fn is_running(&mut self, name: &str, engine: Process) {
         self.engines.insert(name.to_owned(), engine);
     }
 
     /// A life of an engine in a data folder of its own, whatever its name.
-    pub(crate) async fn engine(&self, name: &str, folder: &str) -> Result<Process, String> {
+    pub async fn engine(&self, name: &str, folder: &str) -> Result<Process, String> {
         start_engine(place(&self.postgres, &self.folder), name, folder, How::default()).await
     }
 
-    pub(crate) async fn start_engine(&mut self, name: &str) {
+    pub async fn start_engine(&mut self, name: &str) {
         let engine = self.engine(name, name).await.expect("it starts");
         self.engines.insert(name.to_owned(), engine);
     }
 
     /// Another gateway, and a connection to it for customers.
-    pub(crate) async fn another_gateway(&mut self) -> Channel {
+    pub async fn another_gateway(&mut self) -> Channel {
         self.another_gateway_with(&[]).await
     }
 
-    pub(crate) async fn another_gateway_with(&mut self, flags: &[String]) -> Channel {
+    pub async fn another_gateway_with(&mut self, flags: &[String]) -> Channel {
         self.another_gateway_as(&How { flags: flags.to_vec(), ..How::default() }).await
     }
 
-    pub(crate) async fn another_gateway_as(&mut self, how: &How) -> Channel {
-        let data = self.folder.path().join(format!("gateway-{}", self.gateways.len() + 2));
-        let mut command = pod("gateway", &self.postgres.url(), &data);
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&how.flags);
-        command.envs(how.environment.clone());
-        let ready_file = data.join("ready.json");
-        let started = Process::start("gateway", command, self.folder.path(), &ready_file).await;
-        let (process, ready) = started.expect("it starts");
+    pub async fn another_gateway_as(&mut self, how: &How) -> Channel {
+        let name = format!("gateway-{}", self.gateways.len() + 2);
+        let (process, address) = self.gateway(&name, how).await;
         self.gateways.push(process);
-        channel(ready["address"].as_str().expect("it says where it is"))
+        channel(&address)
     }
 
-    pub(crate) fn process(&mut self, name: &str) -> &mut Process {
+    /// A life of a gateway, and where customers reach it.
+    pub async fn gateway(&self, name: &str, how: &How) -> (Process, String) {
+        let data = self.folder.path().join(name);
+        let mut command = pod("gateway", how, &self.postgres.url(), &data);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&how.flags);
+        let ready_file = data.join("ready.json");
+        let started = Process::start(name, command, self.folder.path(), &ready_file).await;
+        let (process, ready) = started.expect("it starts");
+        (process, ready["address"].as_str().expect("it says where it is").to_owned())
+    }
+
+    pub fn process(&mut self, name: &str) -> &mut Process {
         self.engines.get_mut(name).expect("it was started")
     }
 
     /// The name of the engine that owns the organisation, and of its life; waits until there is one.
-    pub(crate) async fn owner(&self, org: &str) -> (String, String) {
+    pub async fn owner(&self, org: &str) -> (String, String) {
         let owner = async {
             loop {
                 let placed = self.pods(org).await;
@@ -213,7 +222,7 @@ impl Bed {
     }
 
     /// Which of them the engine owns.
-    pub(crate) async fn owned_by(&self, name: &str, customers: &[Customer]) -> Vec<Customer> {
+    pub async fn owned_by(&self, name: &str, customers: &[Customer]) -> Vec<Customer> {
         let mut owned = Vec::new();
         for customer in customers {
             if self.owner(&customer.org).await.0 == name {
@@ -224,7 +233,7 @@ impl Bed {
     }
 
     /// Waits until every shard has an owner and every engine that runs has some.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         let settled = async {
             loop {
                 let placed = self.pods("").await;
@@ -245,7 +254,7 @@ impl Bed {
     }
 
     /// The nodes' faults have an end, and their ways are open.
-    pub(crate) async fn nodes_are_well(&self) {
+    pub async fn nodes_are_well(&self) {
         for node in ["pool-1", "pool-2"] {
             let request = ClearFaultsRequest { node: node.to_owned(), fault: String::new() };
             self.world.outside().clear_faults(request).await.expect("it can be cleared");
@@ -253,14 +262,14 @@ impl Bed {
         self.world.usable(2).await;
     }
 
-    pub(crate) fn signal(&mut self, name: &str, signal: &str) {
+    pub fn signal(&mut self, name: &str, signal: &str) {
         let pid = self.process(name).pid().to_string();
         let told = Command::new("kill").args([signal, &pid]).status();
         assert!(told.expect("there is a kill").success());
     }
 
     /// The books agree with every node, and nothing was paid twice.
-    pub(crate) async fn is_sound(&self) {
+    pub async fn is_sound(&self) {
         let audit = self.world.audit().await;
         assert_eq!((audit.findings_total, audit.frozen.as_str()), (0, ""), "{audit:?}");
         let request = lightning_sim::control_proto::AuditSettlementsRequest::default();
@@ -272,12 +281,13 @@ impl Bed {
     }
 }
 
-fn pod(role: &str, url: &str, data: &PathBuf) -> Command {
-    let mut command = Command::new(switchyard());
+fn pod(role: &str, how: &How, url: &str, data: &PathBuf) -> Command {
+    let mut command = Command::new(how.binary.clone().unwrap_or_else(switchyard));
     command.arg(role).arg("--data").arg(data);
     command.env("SWITCHYARD_STORE", url).env("SWITCHYARD_CLUSTER_SECRET", SECRET);
     command.env("SWITCHYARD_SEAL_KEYS", format!("test:{}", "5a".repeat(32)));
     command.env("SWITCHYARD_CALLS_PER_SECOND", "1000000").env("RUST_BACKTRACE", "0");
+    command.envs(how.environment.clone());
     command
 }
 
@@ -306,13 +316,12 @@ async fn start_engine(
 ) -> Result<Process, String> {
     let data_folder = folder.join(data);
     let url = how.to_database.as_ref().map(|way| database.over(way)).unwrap_or(database.url);
-    let mut command = pod("engine", &url, &data_folder);
+    let mut command = pod("engine", &how, &url, &data_folder);
     command.args(["--engine-listen", "127.0.0.1:0", "--name", name]);
     command.args(["--metrics-listen", "127.0.0.1:0"]).args(&how.flags);
     if let Some(way) = &how.from_pods {
         command.args(["--advertise", &way.address()]);
     }
-    command.envs(how.environment);
     let ready_file = data_folder.join("ready.json");
     let (process, ready) = Process::start(data, command, &folder, &ready_file).await?;
     if let Some(way) = how.from_pods {
