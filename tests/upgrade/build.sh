@@ -23,6 +23,10 @@ if [[ -x $binary && -f $stamp && $(<"$stamp") == "$base" ]]; then
     echo "$binary"
     exit 0
 fi
+# A clone of the last commits only has its elders where it came from.
+if [[ $(git -C "$root" rev-parse --is-shallow-repository) == true ]]; then
+    git -C "$root" fetch --quiet --unshallow || true
+fi
 if ! git -C "$root" cat-file -e "$base^{commit}" 2>/dev/null; then
     say "commit $base, which tests/upgrade/BASE names, is not in this repository: fetch its whole history"
     exit 1

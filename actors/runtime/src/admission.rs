@@ -165,8 +165,9 @@ impl House {
         Ok((line, wait(line, self.takes(lane))))
     }
 
-    /// Every node that could pay has as much in flight as fits; one of them answers in so many milliseconds.
-    pub(crate) fn refused_by_full_nodes(&self, latency_ms: u32) -> OrgsError {
+    /// Every node that could pay has as much in flight as fits, and one of them answers in so many milliseconds;
+    /// or it is not known yet which could.
+    pub(crate) fn refused_by_nodes(&self, latency_ms: u32) -> OrgsError {
         let soon = Duration::from_millis(u64::from(latency_ms));
         let soon = soon.clamp(limits::RETRY_AFTER_MIN, limits::RETRY_AFTER_MAX);
         self.refused(Refused::Nodes, soon)

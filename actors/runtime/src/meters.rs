@@ -51,7 +51,7 @@ pub(crate) enum Refused {
     Wait,
     /// Too many are before it.
     Queue,
-    /// Every node that could pay is full.
+    /// Every node that could pay is full, or has not been asked yet.
     Nodes,
     /// Its caller's deadline has passed.
     Deadline,

@@ -89,6 +89,10 @@ impl NodeHandle {
         let _ = self.standing.subscribe().wait_for(|standing| standing.looked_at).await;
     }
 
+    pub(crate) fn has_been_asked(&self) -> bool {
+        self.standing.borrow().looked_at
+    }
+
     /// Why the node is not sent to, if it is not.
     pub(crate) fn not_usable(&self) -> Option<String> {
         let standing = self.standing.borrow();

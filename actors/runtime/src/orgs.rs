@@ -227,11 +227,13 @@ impl House {
             let wanted = Wanted { amount_msat, fee_limit_msat };
             facts.plan = self.router().choose(candidates.clone(), wanted).await;
             // What would be refused for good as "no usable node" can be paid a moment later.
-            if facts.plan.is_empty()
-                && facts.payee == Payee::Outside
-                && let Some(latency_ms) = routing::full(&candidates, wanted)
-            {
-                return Err(self.refused_by_full_nodes(latency_ms));
+            if facts.plan.is_empty() && facts.payee == Payee::Outside {
+                if let Some(latency_ms) = routing::full(&candidates, wanted) {
+                    return Err(self.refused_by_nodes(latency_ms));
+                }
+                if self.is_yet_to_look(backing, terms.invoice.payee) {
+                    return Err(self.refused_by_nodes(0));
+                }
             }
         }
         Ok(facts)
@@ -278,6 +280,16 @@ impl House {
                 && !self.is_node(id, payee)
         };
         self.health.snapshot(wanted).into()
+    }
+
+    /// Whether a node of the wallet's rail has not been asked even once: this process has just begun, or
+    /// the node has.
+    fn is_yet_to_look(&self, backing: Backing, payee: PublicKey) -> bool {
+        let mut nodes = self.nodes().into_iter();
+        nodes.any(|node| {
+            let is_of_rail = self.is_of(backing, node.record.id);
+            is_of_rail && node.record.identity != payee && !node.has_been_asked()
+        })
     }
 
     fn is_of(&self, backing: Backing, id: NodeId) -> bool {

@@ -73,7 +73,7 @@ where
     }
 }
 
-pub(super) fn refusal(problem: Problem) -> Response {
+fn refusal(problem: Problem) -> Response {
     Status::from(problem).into_http::<Body>().into_response()
 }
 
