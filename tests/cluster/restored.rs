@@ -99,20 +99,6 @@ async fn repeated(bed: &Bed, customer: &Customer, payment: &Payment) -> Payment 
     timeout(WITHIN, taken).await.expect("sends go on")
 }
 
-/// Every payment that the nodes of the pool have made or tried.
-async fn made(bed: &Bed) -> Vec<sim::PaymentRecord> {
-    let mut made = Vec::new();
-    for node in ["pool-1", "pool-2"] {
-        let request = sim::AuditRequest { node: node.to_owned() };
-        let told = bed.world.outside().audit_payments(request).await;
-        let mut stream = told.expect("the network tells what was paid").into_inner();
-        while let Some(payment) = stream.message().await.expect("it goes on") {
-            made.push(payment);
-        }
-    }
-    made
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn one_engine_restores_for_all() {
     let mut bed = Bed::start(2).await;
@@ -127,7 +113,7 @@ async fn one_engine_restores_for_all() {
         forgotten.push(lives_on(&bed, customer, open).await);
     }
     bed.put_back(backup, Recovery::PointInTime).await;
-    let made_before = made(&bed).await;
+    let made_before = bed.world.payments_of_pool().await;
 
     for (customer, forgotten) in customers.iter().zip(&forgotten) {
         let refused = customer.send(&new_id(), &forgotten.lost.invoice);
@@ -154,7 +140,11 @@ async fn one_engine_restores_for_all() {
             assert_eq!(again.status(), v1::PaymentStatus::Completed, "{again:?}");
         }
     }
-    assert_eq!(made(&bed).await, made_before, "no node was asked for anything new");
+    assert_eq!(
+        bed.world.payments_of_pool().await,
+        made_before,
+        "no node was asked for anything new"
+    );
     assert_eq!(operator(&bed, &["restore"]).await.0, 0);
     bed.is_sound().await;
 }

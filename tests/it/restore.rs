@@ -2,7 +2,6 @@
 //! reconciles what the nodes' records prove, and nothing is paid twice.
 
 use domain::ErrorClass::Unavailable;
-use lightning_sim::control_proto as sim;
 use proto::v1::{Payment, PaymentStatus, SendRequest};
 use serde_json::Value;
 use tests::{
@@ -65,7 +64,7 @@ async fn a_database_put_back_under_open_payments(how: Recovery, cause: &str) {
     let setup = Setup { postgres: Some(postgres.url()), ..Setup::default() };
     let mut bed = Bed::make_as(setup).await;
     let story = lived_and_forgotten(&mut bed, &postgres, how).await;
-    let (paid, made) = (bed.settlements().await, made(&bed).await);
+    let (paid, made) = (bed.settlements().await, bed.world.payments_of_pool().await);
 
     let why = frozen(&bed).await;
     assert!(why.contains(cause), "{why}");
@@ -109,7 +108,7 @@ async fn a_database_put_back_under_open_payments(how: Recovery, cause: &str) {
     assert_eq!(found.len(), left("person").len() - 1, "the receipt is taken as it is: {report}");
     nothing_is_paid_twice(&bed, &story).await;
     assert_eq!(bed.settlements().await, paid);
-    assert_eq!(self::made(&bed).await, made, "no node was asked for anything new");
+    assert_eq!(bed.world.payments_of_pool().await, made, "no node was asked for anything new");
     let open = bed.payment(&bed.acme, &story.open.id).await.expect("it is kept").into_inner();
     release(&bed, &open.attempts[0].node_name, &open, &[]).await;
     ends(&bed, &bed.acme, &open.id).await;
@@ -118,20 +117,6 @@ async fn a_database_put_back_under_open_payments(how: Recovery, cause: &str) {
     bed.books().await;
     let (found, report) = told(&bed, &[], 0).await;
     assert_eq!((found, &report["thaw_is_safe"]), (Vec::new(), &true.into()), "{report}");
-}
-
-/// Every payment that the nodes of the pool have made or tried.
-async fn made(bed: &Bed) -> Vec<sim::PaymentRecord> {
-    let mut made = Vec::new();
-    for node in ["pool-1", "pool-2"] {
-        let request = sim::AuditRequest { node: node.to_owned() };
-        let told = bed.world.outside().audit_payments(request).await;
-        let mut stream = told.expect("the network tells what was paid").into_inner();
-        while let Some(payment) = stream.message().await.expect("it goes on") {
-            made.push(payment);
-        }
-    }
-    made
 }
 
 /// What is neither proven nor over, and what becomes of it.

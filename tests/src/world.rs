@@ -412,6 +412,20 @@ impl World {
         futures_util::stream::iter(made).buffer_unordered(AT_ONCE).collect().await
     }
 
+    /// Every payment that the nodes of the pool have made or tried.
+    pub async fn payments_of_pool(&self) -> Vec<sim::PaymentRecord> {
+        let mut made = Vec::new();
+        for node in ["pool-1", "pool-2"] {
+            let request = sim::AuditRequest { node: node.to_owned() };
+            let told = self.outside().audit_payments(request).await;
+            let mut payments = told.expect("a node tells what it knows").into_inner();
+            while let Some(payment) = payments.message().await.expect("it goes on") {
+                made.push(payment);
+            }
+        }
+        made
+    }
+
     /// Everything compared with everything.
     pub async fn audit(&self) -> admin::AuditResponse {
         let answer = self.installation().audit(admin::AuditRequest {}).await;

@@ -137,32 +137,25 @@ impl Paced {
 impl House {
     /// Refuses what a customer begins if it would wait for too long.
     pub(crate) async fn admit(self: &Arc<Self>, org: OrgId) -> Result<(), OrgsError> {
-        let (line, wait) = self.ahead(org).await?;
-        if line.before() >= limits::LANE_QUEUE_MAX {
-            return Err(self.refused(Refused::Queue, retry_after(wait)));
-        }
+        let wait = self.has_room(org).await?;
         match wait > limits::LANE_WAIT_MAX {
             true => Err(self.refused(Refused::Wait, retry_after(wait))),
             false => Ok(()),
         }
     }
 
-    /// Refuses anything else of a customer only where memory has a bound.
-    pub(crate) async fn has_room(self: &Arc<Self>, org: OrgId) -> Result<(), OrgsError> {
-        let (line, wait) = self.ahead(org).await?;
-        match line.before() >= limits::LANE_QUEUE_MAX {
-            true => Err(self.refused(Refused::Queue, retry_after(wait))),
-            false => Ok(()),
-        }
-    }
-
-    /// What one more of the organisation finds in line, and how long it would wait for that.
-    async fn ahead(self: &Arc<Self>, org: OrgId) -> Result<(Line, Duration), OrgsError> {
+    /// Refuses anything else of a customer only where memory has a bound. Answers how long one more of the
+    /// organisation would wait for those in line.
+    pub(crate) async fn has_room(self: &Arc<Self>, org: OrgId) -> Result<Duration, OrgsError> {
         // How long the line is where it lives is not known anywhere else.
         self.must_own(org).await?;
         let lane = self.lane(org);
         let line = lane.in_line.line(&self.registry.in_line(org));
-        Ok((line, wait(line, self.takes(lane))))
+        let wait = wait(line, self.takes(lane));
+        match line.before() >= limits::LANE_QUEUE_MAX {
+            true => Err(self.refused(Refused::Queue, retry_after(wait))),
+            false => Ok(wait),
+        }
     }
 
     /// Every node that could pay has as much in flight as fits, and one of them answers in so many milliseconds;

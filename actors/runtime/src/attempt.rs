@@ -173,11 +173,9 @@ async fn unless_forgotten(house: &Arc<House>, node: &NodeHandle, job: Job) -> Op
                 tracing::debug!(node = %job.node, %error, "a look-up will be tried again");
             }
         }
-        sleep(pause).await;
-        if !house.place.owns(job.org) {
+        if !asks_again(house, job, &mut pause).await {
             return None;
         }
-        pause = (pause * 2).min(limits::RETRY_LONGEST);
     }
 }
 
@@ -219,13 +217,18 @@ async fn look_up_until_known(
                 tracing::debug!(node = %job.node, %error, "a look-up will be tried again")
             }
         }
-        sleep(pause).await;
-        if !house.place.owns(job.org) {
-            // Whoever runs it now asks as well, and knows what has been asked before.
+        if !asks_again(house, job, &mut pause).await {
             return None;
         }
-        pause = (pause * 2).min(limits::RETRY_LONGEST);
     }
+}
+
+/// After a pause, each longer than the last. `false`: whoever runs the organisation now asks as well, and
+/// knows what has been asked before.
+async fn asks_again(house: &House, job: Job, pause: &mut Duration) -> bool {
+    sleep(*pause).await;
+    *pause = (*pause * 2).min(limits::RETRY_LONGEST);
+    house.place.owns(job.org)
 }
 
 enum Answer {
