@@ -1,21 +1,17 @@
 //! What becomes of the process at its named points, in a build that has them.
 //!
-//! `FAILPOINTS` is the crate `fail`'s own. `STOPS_AT=name:n` stops the process as SIGSTOP does when it comes
-//! to that point after `n` passes, once: a pause of any length in the middle of anything.
+//! `FAILPOINTS` is the crate `fail`'s own. `STOPS_AT` stops the process as SIGSTOP does.
 
-use std::{
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
-};
-
-const STOPS_AT: &str = "STOPS_AT";
+#[cfg(feature = "failpoints")]
+mod stop;
 
 /// Points count until this is dropped.
 pub(crate) fn arm() -> fail::FailScenario<'static> {
     let scenario = fail::FailScenario::setup();
     if fail::has_failpoints() {
         die_where_told();
-        stop_where_told();
+        #[cfg(feature = "failpoints")]
+        stop::where_told();
     }
     scenario
 }
@@ -30,18 +26,4 @@ fn die_where_told() {
             std::process::abort();
         }
     }));
-}
-
-fn stop_where_told() {
-    let Ok(told) = std::env::var(STOPS_AT) else { return };
-    let (point, passes) = told.rsplit_once(':').expect("STOPS_AT is name:n");
-    let passes: u32 = passes.parse().expect("STOPS_AT is name:n");
-    let passed = AtomicU32::new(0);
-    let stop = move || {
-        if passed.fetch_add(1, Ordering::Relaxed) == passes {
-            let own = std::process::id().to_string();
-            Command::new("kill").args(["-STOP", &own]).status().expect("there is a kill");
-        }
-    };
-    fail::cfg_callback(point, stop).expect("any name will do");
 }
