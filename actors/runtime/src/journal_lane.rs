@@ -161,7 +161,7 @@ impl JournalLane {
         if state.queue.is_empty() {
             return;
         }
-        let begin = offered.or_else(|| self.turns.begin(state.queue.len()));
+        let begin = offered.or_else(|| self.turns.begin(state.queue.len(), limits::CROWD));
         let Some(turn) = begin else { return self.ask_for_a_turn(myself, state) };
         let mut batch = Vec::new();
         let mut writing = HashSet::new();

@@ -9,6 +9,10 @@ pub(crate) const BATCH_MAX: usize = 512;
 /// transactions ran side by side at high load and cost a fifth more for each payment (`make bench`, W2).
 pub(crate) const CROWD: usize = 320;
 
+/// So many questions need no turn: a look-up costs far less than a commit and changes nothing, and its callers
+/// have two commits to wait for yet.
+pub(crate) const LOOK_UP_CROWD: usize = 32;
+
 /// Several times what a transaction takes.
 pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
 

@@ -1,7 +1,7 @@
 //! Look-ups before decisions, batched like commits: what gathers while one runs is asked together, in turn
 //! by organisation.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use ports::{
     Journal, StoreError,
@@ -17,7 +17,7 @@ use crate::{
     fair_queue::FairQueue,
     limits,
     meters::{LookUpMeters, counted},
-    turns::Turns,
+    turns::{Turn, Turns},
 };
 
 type Asked = (Question, oneshot::Sender<Result<Known, StoreError>>);
@@ -45,6 +45,28 @@ impl LookUps {
     }
 }
 
+/// Gathers until it is our turn, or enough have gathered to go without one.
+async fn turn(
+    turns: &Turns,
+    waiting: &mut FairQueue<Asked>,
+    questions: &mut mpsc::UnboundedReceiver<Asked>,
+) -> Option<Turn> {
+    let mut next = pin!(turns.next());
+    loop {
+        while let Ok(asked) = questions.try_recv() {
+            waiting.push(asked.0.org, asked);
+        }
+        if let Some(turn) = turns.begin(waiting.len(), limits::LOOK_UP_CROWD) {
+            return turn;
+        }
+        tokio::select! {
+            biased;
+            turn = &mut next => return turn,
+            Some(asked) = questions.recv() => waiting.push(asked.0.org, asked),
+        }
+    }
+}
+
 async fn ask(
     journal: Arc<dyn Journal>,
     turns: Turns,
@@ -53,22 +75,12 @@ async fn ask(
 ) {
     let meters = LookUpMeters::default();
     let mut waiting = FairQueue::default();
-    let gather = |queue: &mut FairQueue<Asked>, questions: &mut mpsc::UnboundedReceiver<Asked>| {
-        while let Ok(asked) = questions.try_recv() {
-            queue.push(asked.0.org, asked);
-        }
-    };
     loop {
         if waiting.is_empty() {
             let Some(asked) = questions.recv().await else { return };
             waiting.push(asked.0.org, asked);
         }
-        gather(&mut waiting, &mut questions);
-        let turn = match turns.begin(waiting.len()) {
-            Some(turn) => turn,
-            None => turns.next().await,
-        };
-        gather(&mut waiting, &mut questions);
+        let turn = turn(&turns, &mut waiting, &mut questions).await;
         let began = Instant::now();
         let asked = waiting.draw(limits::LOOK_UP_BATCH_MAX, pace.share(), began);
         let asked: Vec<Asked> = asked.into_iter().map(|(_, asked)| asked).collect();

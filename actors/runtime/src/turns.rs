@@ -25,10 +25,10 @@ impl Default for Turns {
 
 impl Turns {
     /// Whether to begin now with as many as wait: with a turn, or without one because they are a crowd.
-    pub(crate) fn begin(&self, waiting: usize) -> Option<Option<Turn>> {
+    pub(crate) fn begin(&self, waiting: usize, crowd: usize) -> Option<Option<Turn>> {
         match self.0.clone().try_acquire_owned() {
             Ok(turn) => Some(Some(turn)),
-            Err(_) => (waiting >= limits::CROWD).then_some(None),
+            Err(_) => (waiting >= crowd).then_some(None),
         }
     }
 
