@@ -14,7 +14,7 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    placement::{JoinError, PlacementMap, Pod, Shard},
+    placement::{JoinError, LeaseLength, PlacementMap, Pod, Shard},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -213,6 +213,10 @@ impl Journal for Store {
 
 #[async_trait]
 impl Placement for Store {
+    fn lease_length(&self) -> LeaseLength {
+        self.rest.lease_length()
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         self.around("begin", self.rest.begin(session)).await
     }

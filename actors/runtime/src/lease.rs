@@ -11,18 +11,17 @@ use std::{
 use domain::{SessionId, Timestamp};
 use ports::{
     Clock, Placement,
-    placement::{JoinError, LEASE_MS},
+    placement::{JoinError, LeaseLength},
 };
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
 
-use crate::limits;
-
 /// The lease as granted at its last renewal.
 pub(crate) struct Lease {
     pub(crate) session: SessionId,
+    pub(crate) length: LeaseLength,
     until_millis: AtomicI64,
     /// When it ends by our own monotonic clock, counted from before the renewal was asked for.
     ends_after: AtomicI64,
@@ -34,16 +33,18 @@ impl Lease {
     /// With the lease as it is granted.
     pub(crate) async fn begin(
         session: SessionId,
+        length: LeaseLength,
         clock: &dyn Clock,
         granted: impl Future<Output = Result<Timestamp, JoinError>>,
     ) -> Result<Lease, JoinError> {
         let (started, asked) = (Instant::now(), clock.now());
         let until = granted.await?;
-        clock.told(asked, granted_at(until), clock.now());
+        clock.told(asked, granted_at(until, length), clock.now());
         Ok(Lease {
             session,
+            length,
             until_millis: AtomicI64::new(until.millis()),
-            ends_after: AtomicI64::new(LEASE_MS),
+            ends_after: AtomicI64::new(length.millis()),
             started,
             over: watch::Sender::new(false),
         })
@@ -79,7 +80,7 @@ impl Lease {
         makes_progress: impl Fn() -> bool,
     ) {
         loop {
-            sleep(limits::LEASE_RENEWAL).await;
+            sleep(self.length.renewal()).await;
             if !makes_progress() {
                 tracing::error!("a journal lane stands still; the lease is not renewed");
                 continue;
@@ -87,9 +88,9 @@ impl Lease {
             let (asked, asked_at) = (self.elapsed_millis(), clock.now());
             match placement.renew(self.session).await {
                 Ok(Some(until)) => {
-                    clock.told(asked_at, granted_at(until), clock.now());
+                    clock.told(asked_at, granted_at(until, self.length), clock.now());
                     self.until_millis.store(until.millis(), Ordering::Release);
-                    self.ends_after.store(asked + LEASE_MS, Ordering::Release);
+                    self.ends_after.store(asked + self.length.millis(), Ordering::Release);
                 }
                 Ok(None) => {
                     tracing::error!("another process has taken over; this one answers no more");
@@ -116,6 +117,6 @@ impl Lease {
 }
 
 /// By the clock of the store.
-fn granted_at(until: Timestamp) -> Timestamp {
-    until.plus_millis(-LEASE_MS)
+fn granted_at(until: Timestamp, length: LeaseLength) -> Timestamp {
+    until.plus_millis(-length.millis())
 }

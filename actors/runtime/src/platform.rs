@@ -9,7 +9,7 @@ use ports::{
     guard::{Foreign, Generation},
     lightning::NodeError,
     operations::NodeState,
-    placement::{JoinError, LEASE_MS, Pod},
+    placement::{JoinError, Pod},
 };
 use ractor::{Actor, SpawnErr};
 use tokio::time::{Instant, sleep, timeout};
@@ -188,16 +188,17 @@ async fn begin(
     session: SessionId,
     membership: Option<&Membership>,
 ) -> Result<Lease, StartError> {
+    let length = sockets.placement.lease_length();
     let Some(Membership { cluster, name, address, .. }) = membership else {
         let granted = async { Ok(sockets.placement.begin(session).await?) };
-        return Lease::begin(session, &*sockets.clock, granted).await.map_err(start_error);
+        return Lease::begin(session, length, &*sockets.clock, granted).await.map_err(start_error);
     };
     let pod = Pod { session, name: name.clone(), address: address.clone() };
     // A life before this one, whose end was not seen, has the name until its lease is over.
-    let patience = Duration::from_millis(LEASE_MS.unsigned_abs()) + limits::LEASE_RENEWAL;
+    let patience = length.duration() + length.renewal();
     let began = Instant::now();
     loop {
-        match Lease::begin(session, &*sockets.clock, cluster.join(&pod)).await {
+        match Lease::begin(session, length, &*sockets.clock, cluster.join(&pod)).await {
             Err(JoinError::NameTaken(_)) if began.elapsed() < patience => {
                 sleep(limits::JOIN_POLL).await;
             }

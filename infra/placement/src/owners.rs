@@ -5,12 +5,12 @@ use std::sync::Arc;
 use domain::{OrgId, SessionId};
 use ports::{
     Placement,
-    placement::{PlacementMap, Pod},
+    placement::{LeaseLength, PlacementMap, Pod},
 };
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Duration, Instant, sleep, timeout},
 };
 
 use crate::limits;
@@ -20,6 +20,7 @@ pub struct Owners {
     seen: watch::Receiver<Seen>,
     wrong: Arc<Notify>,
     keeper: JoinHandle<()>,
+    lease: LeaseLength,
 }
 
 #[derive(Default)]
@@ -33,9 +34,9 @@ impl Owners {
     /// Begins to read the map. Needs a runtime, in which it is kept up to date.
     pub fn begin(placement: Arc<dyn Placement>) -> Arc<Owners> {
         let (seen, wrong) = (watch::Sender::new(Seen::default()), Arc::<Notify>::default());
-        let receiver = seen.subscribe();
+        let (receiver, lease) = (seen.subscribe(), placement.lease_length());
         let keeper = tokio::spawn(keep(placement, seen, wrong.clone()));
-        Arc::new(Owners { seen: receiver, wrong, keeper })
+        Arc::new(Owners { seen: receiver, wrong, keeper, lease })
     }
 
     /// Returns when the map has been read for the first time, or cannot be for now.
@@ -57,6 +58,11 @@ impl Owners {
             Some(_) => Some("it does not answer"),
             None => Some("it has not answered yet"),
         }
+    }
+
+    /// How long a crash takes until somebody else has taken over.
+    pub(crate) fn patience(&self) -> Duration {
+        self.lease.duration() + limits::SERVED_AGAIN_WITHIN
     }
 
     /// The map has led somebody astray.

@@ -27,7 +27,7 @@ use ports::{
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    placement::PlacementMap,
+    placement::{LeaseLength, PlacementMap},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -203,6 +203,10 @@ impl<S: Journal + ?Sized> Journal for Faulty<S> {
 
 #[async_trait]
 impl<S: Placement + ?Sized> Placement for Faulty<S> {
+    fn lease_length(&self) -> LeaseLength {
+        self.inner.lease_length()
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         self.change(Call::Begin(session), self.inner.begin(session)).await
     }

@@ -15,7 +15,7 @@ use placement::{ClusterSecret, Forward, Owners, Served, serve};
 use ports::{
     Placement, Reads, StoreError,
     journal::Seq,
-    placement::{PlacementMap, Pod, SHARDS},
+    placement::{LeaseLength, PlacementMap, Pod, SHARDS},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -164,6 +164,10 @@ impl Store {
 
 #[async_trait]
 impl Placement for Store {
+    fn lease_length(&self) -> LeaseLength {
+        LeaseLength::USUAL
+    }
+
     async fn begin(&self, _: SessionId) -> Result<Timestamp, StoreError> {
         unreachable!("a gateway has no life of its own")
     }

@@ -33,7 +33,7 @@ use domain::{SessionId, Timestamp};
 use ports::{
     Clock, Placement, StoreError,
     guard::Generation,
-    placement::{LEASE_MS, PlacementMap, Pod, SHARDS},
+    placement::{LeaseLength, PlacementMap, Pod, SHARDS},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -86,6 +86,7 @@ pub struct Sqlite {
     writer: Workers,
     keys: Arc<SealKeys>,
     clock: Arc<dyn Clock>,
+    lease: LeaseLength,
     folder: PathBuf,
     generation: Mutex<Generation>,
     _lock: File,
@@ -98,6 +99,7 @@ impl Sqlite {
         folder: &Path,
         seal_keys: Option<&str>,
         clock: Arc<dyn Clock>,
+        lease: LeaseLength,
     ) -> Result<Arc<Sqlite>, OpenError> {
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
@@ -114,6 +116,7 @@ impl Sqlite {
             readers: Workers::start("store-reader", readers?).map_err(OpenError::Folder)?,
             keys: Arc::new(keys),
             clock,
+            lease,
             folder: folder.to_owned(),
             generation: Mutex::new(generation),
             _lock: lock,
@@ -160,8 +163,12 @@ fn is_empty(connection: &Connection) -> Result<bool, OpenError> {
 
 #[async_trait]
 impl Placement for Sqlite {
+    fn lease_length(&self) -> LeaseLength {
+        self.lease
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
+        let until = self.clock.now().plus_millis(self.lease.millis());
         self.change(move |open| {
             // We hold the folder's lock, so every other life is over.
             open.execute("delete from pod", [])?;
@@ -173,7 +180,7 @@ impl Placement for Sqlite {
     }
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
+        let until = self.clock.now().plus_millis(self.lease.millis());
         self.change(move |open| {
             let sql = "update pod set lease_until = ?2 where session_id = ?1 returning 1";
             let mut renew = open.prepare_cached(sql)?;
