@@ -21,7 +21,7 @@ use ports::{
     journal::Seq,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
     orgs::{Answered, OrgsError, Within},
-    placement::PlacementMap,
+    placement::Pods,
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -327,8 +327,8 @@ impl Idempotency for Stub {
 
 #[tonic::async_trait]
 impl Operations for Stub {
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        Ok(PlacementMap::default())
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        Ok(Pods::default())
     }
 
     async fn register_node(&self, _: NewNode) -> Result<NodeRecord, RegisterError> {

@@ -22,6 +22,7 @@ async fn each_engine_is_taken_over_when_its_own_lease_is_over() {
     let environment = vec![("SWITCHYARD_LEASE_MS", "8000".to_owned())];
     bed.start_engine_as("engine-3", How { environment, ..How::default() }).await;
     bed.settled().await;
+    are_shown(&bed).await;
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
     let gateway = bed.world.connect();
     let mut gaps = Vec::new();
@@ -37,6 +38,19 @@ async fn each_engine_is_taken_over_when_its_own_lease_is_over() {
     }
     assert!(gaps[0] < USUAL_LEFT && gaps[1] > LONG_LEFT, "{gaps:?}");
     bed.is_sound().await;
+}
+
+/// As they are granted, by the clock of the database.
+async fn are_shown(bed: &Bed) {
+    let said = bed.world.cli("", &["pods"]).await;
+    let pods = said.document["pods"].as_array().expect("they are listed");
+    let left = pods.iter().map(|pod| pod["lease_left_ms"].as_i64().expect("it has a lease"));
+    let longest = [5_000, 2_000, 8_000];
+    let left: Vec<i64> = left.collect();
+    assert_eq!(left.len(), longest.len(), "{said:?}");
+    for (left, longest) in left.into_iter().zip(longest) {
+        assert!(left <= longest && left > longest / 2, "{said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

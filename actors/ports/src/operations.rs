@@ -8,7 +8,7 @@ use domain::{ErrorClass, Network, NodeId, OrgId, PaymentId, PublicKey};
 use crate::{
     StoreError,
     directory::NodeRecord,
-    placement::PlacementMap,
+    placement::Pods,
     restore::{RestoreReport, Restoring},
 };
 
@@ -166,8 +166,8 @@ pub trait Operations: Send + Sync {
     /// Lets sends go on after a person has looked, and takes the store found now as the one on record.
     async fn thaw(&self) -> Result<(), StoreError>;
 
-    /// Which engines are alive and own what, as far as is known here.
-    async fn pods(&self) -> Result<PlacementMap, StoreError>;
+    /// Which engines are alive and own what, as far as is known here, and how long their leases are good.
+    async fn pods(&self) -> Result<Pods, StoreError>;
 
     /// Reads what every node has and tells where the ledger differs, as after a database or a node was
     /// restored. Told to apply, it reconciles what the nodes' records prove; the rest it puts on record, so

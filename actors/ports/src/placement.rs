@@ -3,7 +3,7 @@
 //! Leases and owners say who *should* load an organisation; who can write is the epoch's to say, which
 //! loading moves ([`crate::Journal::load`]). So whatever anyone believes here, nothing is written twice.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{OrgId, SessionId, Timestamp};
@@ -130,6 +130,22 @@ impl PlacementMap {
     }
 }
 
+/// A pod's lease as it was renewed last, by the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub until: Timestamp,
+    /// Below zero: it is over, and nobody has taken over yet.
+    pub left_ms: i64,
+}
+
+/// What an operator is shown of the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    pub map: PlacementMap,
+    /// Read after the map: one that is missing has left meanwhile.
+    pub leases: BTreeMap<SessionId, Granted>,
+}
+
 #[async_trait]
 pub trait Placement: Send + Sync {
     /// How long the leases last that are granted here, by the store's clock.
@@ -144,6 +160,9 @@ pub trait Placement: Send + Sync {
 
     /// Only pods whose lease is good are in it.
     async fn map(&self) -> Result<PlacementMap, StoreError>;
+
+    /// Of every pod that nobody has taken over. Not in the map, which stays the same while they are renewed.
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError>;
 }
 
 /// Why an engine could not join.

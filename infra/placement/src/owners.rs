@@ -1,11 +1,11 @@
 //! Who owns what, as the store said a moment ago. It may be wrong at any time: it only says whom to ask.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{OrgId, SessionId};
 use ports::{
-    Placement,
-    placement::{LeaseLength, PlacementMap, Pod},
+    Placement, StoreError,
+    placement::{Granted, PlacementMap, Pod},
 };
 use tokio::{
     sync::{Notify, watch},
@@ -20,7 +20,7 @@ pub struct Owners {
     seen: watch::Receiver<Seen>,
     wrong: Arc<Notify>,
     keeper: JoinHandle<()>,
-    lease: LeaseLength,
+    placement: Arc<dyn Placement>,
 }
 
 #[derive(Default)]
@@ -34,9 +34,9 @@ impl Owners {
     /// Begins to read the map. Needs a runtime, in which it is kept up to date.
     pub fn begin(placement: Arc<dyn Placement>) -> Arc<Owners> {
         let (seen, wrong) = (watch::Sender::new(Seen::default()), Arc::<Notify>::default());
-        let (receiver, lease) = (seen.subscribe(), placement.lease_length());
-        let keeper = tokio::spawn(keep(placement, seen, wrong.clone()));
-        Arc::new(Owners { seen: receiver, wrong, keeper, lease })
+        let receiver = seen.subscribe();
+        let keeper = tokio::spawn(keep(placement.clone(), seen, wrong.clone()));
+        Arc::new(Owners { seen: receiver, wrong, keeper, placement })
     }
 
     /// Returns when the map has been read for the first time, or cannot be for now.
@@ -62,7 +62,14 @@ impl Owners {
 
     /// How long a crash takes until somebody else has taken over.
     pub(crate) fn patience(&self) -> Duration {
-        self.lease.duration() + limits::SERVED_AGAIN_WITHIN
+        self.placement.lease_length().duration() + limits::SERVED_AGAIN_WITHIN
+    }
+
+    /// As the store says now: they are renewed all the time.
+    pub(crate) async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let late = || StoreError::Unavailable("it does not answer".to_owned());
+        let leases = timeout(limits::MAP_WITHIN, self.placement.leases()).await;
+        leases.unwrap_or_else(|_| Err(late()))
     }
 
     /// The map has led somebody astray.

@@ -9,7 +9,7 @@ use ports::{
     Clock, Directory, Guard, Operations, Placement, StoreError,
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
-    placement::PlacementMap,
+    placement::Pods,
     restore::{RestoreReport, Restoring},
 };
 use runtime::{Platform, ReconcileError};
@@ -78,8 +78,9 @@ impl Operations for Operator {
         self.platform.thaw().await
     }
 
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        self.placement.map().await
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        let map = self.placement.map().await?;
+        Ok(Pods { map, leases: self.placement.leases().await? })
     }
 
     async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {

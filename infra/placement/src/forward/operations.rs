@@ -12,7 +12,7 @@ use ports::{
     Operations, StoreError,
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
-    placement::{PlacementMap, Pod},
+    placement::{PlacementMap, Pod, Pods},
     restore::{RestoreReport, Restoring},
 };
 use proto::{
@@ -99,11 +99,12 @@ impl Operations for Forward {
     }
 
     /// As whoever forwards from here sees it.
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        match self.owners.failure() {
-            None => Ok(PlacementMap::clone(&self.owners.map())),
-            Some(why) => Err(StoreError::Unavailable(why.to_owned())),
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        if let Some(why) = self.owners.failure() {
+            return Err(StoreError::Unavailable(why.to_owned()));
         }
+        let map = PlacementMap::clone(&self.owners.map());
+        Ok(Pods { map, leases: self.owners.leases().await? })
     }
 
     /// By one engine for all: organisations that live in others are ended and booked there.

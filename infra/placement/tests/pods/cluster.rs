@@ -1,6 +1,7 @@
 //! Engines on ports of their own, a store that says who owns what, and a gateway's way to them.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -15,7 +16,7 @@ use placement::{ClusterSecret, Forward, Owners, Served, serve};
 use ports::{
     Placement, Reads, StoreError,
     journal::Seq,
-    placement::{LeaseLength, PlacementMap, Pod, SHARDS},
+    placement::{Granted, LeaseLength, PlacementMap, Pod, SHARDS},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -179,6 +180,14 @@ impl Placement for Store {
     async fn map(&self) -> Result<PlacementMap, StoreError> {
         self.is_there()?;
         Ok(self.map.lock().unwrap().clone())
+    }
+
+    /// Each has a second.
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        self.is_there()?;
+        let granted = Granted { until: Timestamp::from_millis(1_000), left_ms: 1_000 };
+        let map = self.map.lock().unwrap();
+        Ok(map.pods.iter().map(|pod| (pod.session, granted)).collect())
     }
 }
 

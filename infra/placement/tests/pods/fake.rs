@@ -19,7 +19,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError},
     orgs::{Answered, OrgsError, Within},
-    placement::PlacementMap,
+    placement::Pods,
     receipts::OpenReceipt,
     restore::{RestoreReport, Restoring},
 };
@@ -221,7 +221,7 @@ impl Operations for Engine {
         Ok(())
     }
 
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+    async fn pods(&self) -> Result<Pods, StoreError> {
         unreachable!("whoever forwards knows it by itself")
     }
 

@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{SessionId, Timestamp};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
 };
 
 use super::{Memory, Tables};
@@ -68,6 +68,15 @@ impl Placement for Memory {
         let mut pods: Vec<Pod> = living.map(|life| life.pod.clone()).collect();
         pods.sort_by(|a, b| (&a.name, a.session).cmp(&(&b.name, b.session)));
         Ok(PlacementMap { pods, owners: tables.shard_owner.clone() })
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let (now, tables) = (self.clock.now(), self.tables());
+        let granted = |life: &Life| Granted {
+            until: life.lease_until,
+            left_ms: life.lease_until.millis_since(now),
+        };
+        Ok(tables.pod.iter().map(|(session, life)| (*session, granted(life))).collect())
     }
 }
 

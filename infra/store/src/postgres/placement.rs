@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use deadpool_postgres::Client;
 use domain::{SessionId, Timestamp};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
 };
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -49,6 +49,11 @@ const BURY: &str = "delete from pod where lease_until < clock_timestamp() return
 const PODS: &str = "
     select session, name, address from pod
     where lease_until > clock_timestamp() order by name, session";
+
+const LEASES: &str = "
+    select session, floor(extract(epoch from lease_until) * 1000)::bigint,
+        floor(extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint
+    from pod";
 
 const OWNERS: &str = "
     select session, array_agg(shard) from shard_owner where session is not null group by session";
@@ -112,6 +117,15 @@ impl Placement for Postgres {
             }
         }
         Ok(PlacementMap { pods, owners: Arc::new(by_shard) })
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let rows = self.read(LEASES, &[]).await?;
+        let leases = rows.iter().map(|row| {
+            let until = Timestamp::from_millis(row.try_get(1)?);
+            Ok((SessionId::new(row.try_get(0)?), Granted { until, left_ms: row.try_get(2)? }))
+        });
+        leases.collect::<Result<_, tokio_postgres::Error>>().map_err(unavailable)
     }
 }
 

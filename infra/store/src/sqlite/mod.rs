@@ -21,6 +21,7 @@ mod tests;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
@@ -33,7 +34,7 @@ use domain::{SessionId, Timestamp};
 use ports::{
     Clock, Placement, StoreError,
     guard::Generation,
-    placement::{LeaseLength, PlacementMap, Pod, SHARDS},
+    placement::{Granted, LeaseLength, PlacementMap, Pod, SHARDS},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -200,5 +201,19 @@ impl Placement for Sqlite {
         let pod = |session| Pod { session, name: String::new(), address: String::new() };
         let pods = session.map(pod).into_iter().collect();
         Ok(PlacementMap { pods, owners: Arc::new(vec![session; usize::from(SHARDS)]) })
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let now = self.clock.now();
+        self.read(move |open| {
+            let mut lives = open.prepare_cached("select session_id, lease_until from pod")?;
+            let lives = lives.query_map([], |row| {
+                let until = Timestamp::from_millis(row.get(1)?);
+                let left_ms = until.millis_since(now);
+                Ok((sql::id(row.get(0)?), Granted { until, left_ms }))
+            })?;
+            Ok(lives.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
