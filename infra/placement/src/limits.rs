@@ -50,6 +50,10 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Of a request: secret, version and trace. Of an answer: the details of a refusal.
 pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 32 * 1_024;
 
+/// Connections to an engine: each pod has one, and another while that one is being replaced. More pods than
+/// half of this would want more connections of the database than it has.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+
 /// Calls in flight on the one connection of a pod, each of which may wait a minute: more than the callers
 /// of one gateway.
 pub(crate) const STREAMS_MAX: u32 = 50_000;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use cork::Corked;
-use futures_util::TryStreamExt as _;
 use ports::{
     Operations, Orgs, Peers, StoreError,
     orgs::{OrgsError, Within},
@@ -76,7 +74,8 @@ pub async fn serve(
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .add_service(InterceptedService::new(orgs, guard.clone()))
         .add_service(InterceptedService::new(operations, guard));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Corked::new);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
     let stop = watch::Sender::new(false);
     let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {

@@ -50,17 +50,20 @@ pub(crate) struct Cluster {
 }
 
 /// An engine, and where it is.
+#[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) engine: Arc<Engine>,
     pub(crate) pod: Pod,
     pub(crate) life: watch::Sender<Option<Served>>,
+    /// Where it takes connections itself, behind its address.
+    pub(crate) listens: SocketAddr,
 }
 
 impl Member {
     /// The same pod, as the store has it, at another address.
     pub(crate) fn at(&self, address: String) -> Member {
         let pod = Pod { address, ..self.pod.clone() };
-        Member { engine: self.engine.clone(), pod, life: self.life.clone() }
+        Member { pod, ..self.clone() }
     }
 
     /// The same pod, where nobody listens any more.
@@ -108,7 +111,8 @@ impl Cluster {
         let address = front.local_addr().unwrap().to_string();
         self.servers.spawn(carry(front, behind, engine.clone()));
         let session = SessionId::new(Uuid::from_u128(number));
-        Member { engine, pod: Pod { session, name: format!("engine-{number}"), address }, life }
+        let pod = Pod { session, name: format!("engine-{number}"), address };
+        Member { engine, pod, life, listens: behind }
     }
 
     /// Who is alive and owns every shard, as the store says and the gateway knows.
