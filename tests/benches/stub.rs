@@ -19,7 +19,7 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::Seq,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
     placement::Pods,
     reads::{
@@ -351,7 +351,7 @@ impl Operations for Stub {
         Err(not_here())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         Err(not_here())
     }
 

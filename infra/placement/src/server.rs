@@ -26,7 +26,7 @@ use tonic::{
 };
 
 use crate::{
-    failure::{of_orgs, of_register, of_store, unreadable},
+    failure::{of_orgs, of_register, of_store, of_thaw, unreadable},
     limits, nodes, restored,
     secret::{ClusterSecret, Guard},
     trace::TraceLayer,
@@ -218,7 +218,7 @@ impl operations_server::Operations for Door {
     }
 
     async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::Done> {
-        self.operations()?.thaw().await.map_err(|error| of_store(&error))?;
+        self.operations()?.thaw().await.map_err(|error| of_thaw(&error))?;
         taken(v1::Done {})
     }
 

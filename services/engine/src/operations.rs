@@ -8,7 +8,7 @@ use domain::{Network, NodeId};
 use ports::{
     Clock, Directory, Guard, Operations, Placement, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     placement::Pods,
     restore::{RestoreReport, Restoring},
 };
@@ -74,7 +74,7 @@ impl Operations for Operator {
         self.guard.frozen().await
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.platform.thaw().await
     }
 

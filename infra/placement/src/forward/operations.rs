@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use ports::{
     Operations, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     placement::{PlacementMap, Pod, Pods},
     restore::{RestoreReport, Restoring},
 };
@@ -92,10 +92,14 @@ impl Operations for Forward {
         Ok(self.any(limits::OPERATION_WITHIN, call).await?.why)
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        let v1::Done {} = self.change(failure::store, call).await.map_err(change_failed)?;
-        Ok(())
+        match self.change(failure::thaw, call).await {
+            Ok(v1::Done {}) => Ok(()),
+            Err(Failed::Answered(error)) => Err(error),
+            Err(Failed::NotTaken(why)) => Err(StoreError::Unavailable(why).into()),
+            Err(Failed::Lost(why)) => Err(StoreError::Unknown(why).into()),
+        }
     }
 
     /// As whoever forwards from here sees it.

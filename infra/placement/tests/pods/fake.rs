@@ -17,7 +17,7 @@ use domain::{
 use ports::{
     Operations, Orgs, Peers, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
     placement::Pods,
     receipts::OpenReceipt,
@@ -216,7 +216,7 @@ impl Operations for Engine {
         Ok(Some("a restored node".to_owned()))
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.note("thaw".to_owned());
         Ok(())
     }

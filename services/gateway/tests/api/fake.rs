@@ -24,7 +24,7 @@ use ports::{
     Clock, Directory, Operations, Orgs, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
-    operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
     placement::{Granted, PlacementMap, Pod, Pods, SHARDS},
     reads::Recorded,
@@ -426,7 +426,7 @@ impl Operations for Fake {
         Ok(self.state().frozen.clone())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.state().frozen = None;
         Ok(())
     }
