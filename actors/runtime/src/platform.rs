@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use crate::{
     house::{House, Settings, Sockets},
     journal_lane::LaneHandle,
-    lease::Lease,
+    lease::{End, Lease},
     limits,
     node::{self, NodeHandle},
     org::OrgMessage,
@@ -162,6 +162,7 @@ impl Platform {
     /// goes to the other pods, if there are any.
     pub async fn stop(&self) {
         if !self.house.lease.is_over() {
+            self.house.lease.give_up();
             place::leave(&self.house).await;
         }
         self.house.close();
@@ -180,7 +181,12 @@ impl Platform {
 async fn keep_lease(house: Arc<House>) {
     let makes_progress = || !house.lanes.iter().any(LaneHandle::stands_still);
     let (placement, clock) = (house.sockets.placement.clone(), house.sockets.clock.clone());
-    house.lease.clone().keep(placement, clock, makes_progress).await;
+    match house.lease.clone().keep(placement, clock, makes_progress).await {
+        End::GivenUp => tracing::debug!("the lease was given up"),
+        End::TakenOver => {
+            tracing::error!("another process has taken over; this one answers no more");
+        }
+    }
 }
 
 async fn begin(
