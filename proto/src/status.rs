@@ -167,6 +167,10 @@ impl Detail for engine::v1::StoreFailure {
     const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.StoreFailure";
 }
 
+impl Detail for engine::v1::ThawFailure {
+    const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.ThawFailure";
+}
+
 impl Detail for engine::v1::RegisterFailure {
     const TYPE_URL: &'static str = "type.googleapis.com/switchyard.engine.v1.RegisterFailure";
 }

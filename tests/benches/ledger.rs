@@ -12,7 +12,7 @@ use domain::{
 };
 use domain::{SessionId, SignedMsat, id::Id};
 use ports::journal::{Append, lane_of};
-use ports::{Directory, Journal, Placement, directory::OrgRecord};
+use ports::{Directory, Journal, Placement, directory::OrgRecord, placement::LeaseLength};
 use store::Postgres;
 use tests::writer::Writer;
 use tokio::runtime::Builder;
@@ -63,7 +63,7 @@ fn on_threads_of_its_own(
 
 async fn post(bench: &Bench, id: &'static str, organisations: usize) -> Outcome<Workload> {
     let url = bench.postgres.url_to(&bench.postgres.new_database());
-    let store = Postgres::connect(&url, Some(KEYS)).await?;
+    let store = Postgres::connect(&url, Some(KEYS), LeaseLength::USUAL).await?;
     store.begin(SESSION).await?;
     let mut lanes: Vec<Lane> = (0..store.lanes()).map(|_| Lane::default()).collect();
     for number in 0..organisations {

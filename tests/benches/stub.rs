@@ -19,9 +19,9 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::Seq,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
-    placement::PlacementMap,
+    placement::Pods,
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -327,8 +327,8 @@ impl Idempotency for Stub {
 
 #[tonic::async_trait]
 impl Operations for Stub {
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        Ok(PlacementMap::default())
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        Ok(Pods::default())
     }
 
     async fn register_node(&self, _: NewNode) -> Result<NodeRecord, RegisterError> {
@@ -351,7 +351,7 @@ impl Operations for Stub {
         Err(not_here())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         Err(not_here())
     }
 

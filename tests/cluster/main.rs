@@ -8,6 +8,7 @@ mod chaos;
 mod clocks;
 mod full;
 mod hints;
+mod leases;
 mod moving;
 mod nodes;
 mod parted;

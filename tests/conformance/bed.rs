@@ -15,7 +15,7 @@ use domain::{
 };
 use ports::{
     Clock, Cluster, Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts,
-    directory::OrgRecord,
+    directory::OrgRecord, placement::LeaseLength,
 };
 use store::{Faulty, Memory, Postgres, Sqlite};
 use tempfile::TempDir;
@@ -103,7 +103,7 @@ impl Kind<'_> {
         let mut cluster: Option<Arc<dyn Cluster>> = None;
         let store: Arc<dyn Store> = match (self, &folder) {
             (Kind::Sqlite, Some(folder)) => {
-                Sqlite::open(folder.path(), Some(KEYS), clock.clone()).unwrap()
+                Sqlite::open(folder.path(), Some(KEYS), clock.clone(), LeaseLength::USUAL).unwrap()
             }
             (Kind::Memory | Kind::Sqlite, _) => {
                 let memory = Arc::new(Memory::new(clock.clone()));
@@ -115,7 +115,8 @@ impl Kind<'_> {
             }
             (Kind::Postgres(server), _) => {
                 let url = server.url_to(&server.new_database());
-                let postgres = Postgres::connect(&url, Some(KEYS)).await.unwrap();
+                let postgres =
+                    Postgres::connect(&url, Some(KEYS), LeaseLength::USUAL).await.unwrap();
                 cluster = Some(postgres.clone());
                 postgres
             }

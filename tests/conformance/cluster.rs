@@ -6,7 +6,7 @@ use domain::{SessionId, Timestamp};
 use ports::{
     Cluster,
     journal::LoadError,
-    placement::{JoinError, LEASE_MS, PlacementMap, Pod, Shard},
+    placement::{JoinError, LeaseLength, PlacementMap, Pod, Shard},
 };
 use tokio::time::sleep;
 
@@ -111,9 +111,9 @@ async fn a_pod_that_is_gone_leaves_its_shards_free(bed: Bed) {
 /// By the store's own clock, which only the memory store lets a test move.
 async fn lease_is_over(bed: &Bed, until: Timestamp) {
     if bed.clock.is_the_stores(until) {
-        bed.clock.advance(LEASE_MS + 1);
+        bed.clock.advance(LeaseLength::USUAL.millis() + 1);
     } else {
-        sleep(Duration::from_millis(LEASE_MS.unsigned_abs() + 50)).await;
+        sleep(LeaseLength::USUAL.duration() + Duration::from_millis(50)).await;
     }
 }
 

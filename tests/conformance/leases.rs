@@ -1,7 +1,7 @@
 //! Whose turn it is.
 
 use domain::SessionId;
-use ports::{Placement, journal::LoadError};
+use ports::{Placement, journal::LoadError, placement::LeaseLength};
 
 use crate::{
     Case,
@@ -12,6 +12,7 @@ use crate::{
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(a_lease_is_renewed_and_never_shortened),
+        case(each_lease_is_shown_as_it_was_granted),
         case(a_lease_that_was_taken_over_is_never_brought_back),
     ]
 }
@@ -26,6 +27,18 @@ async fn a_lease_is_renewed_and_never_shortened(bed: Bed) {
     let second = bed.store.renew(session).await.unwrap().unwrap();
     assert!(second >= first);
     assert!(second.millis_since(begun) < 2_000);
+}
+
+async fn each_lease_is_shown_as_it_was_granted(bed: Bed) {
+    let session: SessionId = id(1);
+    Placement::begin(bed.store.as_ref(), session).await.unwrap();
+    bed.clock.tick();
+    let until = bed.store.renew(session).await.unwrap().unwrap();
+    let leases = bed.store.leases().await.unwrap();
+    let granted = leases[&session];
+    assert_eq!((leases.len(), granted.until), (1, until));
+    let whole = LeaseLength::USUAL.millis();
+    assert!((whole - 2_000..=whole).contains(&granted.left_ms), "{granted:?}");
 }
 
 async fn a_lease_that_was_taken_over_is_never_brought_back(bed: Bed) {

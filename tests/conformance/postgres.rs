@@ -12,6 +12,7 @@ use ports::{
     guard::Generation,
     journal::{AppendError, Seq, lane_of},
     lightning::Settlement,
+    placement::LeaseLength,
     reads::{PaymentFilter, PaymentOrder},
     receipts::Unknown,
 };
@@ -62,7 +63,7 @@ impl Scene {
 }
 
 async fn bed(url: &str) -> Bed {
-    let store = Postgres::connect(url, Some(KEYS)).await.unwrap();
+    let store = Postgres::connect(url, Some(KEYS), LeaseLength::USUAL).await.unwrap();
     Bed::new(store, ManualClock::new(), None).await
 }
 
@@ -296,7 +297,7 @@ async fn rule_31_the_keys_that_have_sealed_must_be_there() {
 
     const OTHER: &str = "other:0202020202020202020202020202020202020202020202020202020202020202";
     let refused = |keys: Option<String>| async move {
-        let refused = Postgres::connect(url, keys.as_deref()).await.err();
+        let refused = Postgres::connect(url, keys.as_deref(), LeaseLength::USUAL).await.err();
         let Some(OpenError::Seal(why)) = refused else { panic!("{refused:?}") };
         why
     };
@@ -304,7 +305,8 @@ async fn rule_31_the_keys_that_have_sealed_must_be_there() {
     assert!(matches!(refused(Some(OTHER.to_owned())).await, SealError::Unknown(_)));
     let imposter = OTHER.replace("other", "first");
     assert!(matches!(refused(Some(imposter)).await, SealError::DoesNotOpen(_)));
-    let both = Postgres::connect(url, Some(&format!("{OTHER},{KEYS}"))).await.unwrap();
+    let both =
+        Postgres::connect(url, Some(&format!("{OTHER},{KEYS}")), LeaseLength::USUAL).await.unwrap();
     assert_eq!(both.nodes().await, Ok(vec![node]));
 }
 
@@ -314,13 +316,15 @@ async fn a_newer_schema_is_left_alone() {
     let Scene { url, client, .. } = &Scene::new().await;
     let connecting = (0..8).map(|_| {
         let url = url.clone();
-        tokio::spawn(async move { Postgres::connect(&url, Some(KEYS)).await.is_ok() })
+        tokio::spawn(async move {
+            Postgres::connect(&url, Some(KEYS), LeaseLength::USUAL).await.is_ok()
+        })
     });
     for connected in connecting.collect::<Vec<_>>() {
         assert!(connected.await.unwrap());
     }
     client.batch_execute("insert into schema_version values (99)").await.unwrap();
-    let refused = Postgres::connect(url, Some(KEYS)).await.err();
+    let refused = Postgres::connect(url, Some(KEYS), LeaseLength::USUAL).await.err();
     assert!(matches!(refused, Some(OpenError::NewerSchema { found: 99, .. })), "{refused:?}");
 }
 
@@ -373,7 +377,7 @@ async fn what_was_stored_before_the_lists_is_listed() {
         client.execute(write, &[&of, &kind, &key, &body]).await.unwrap();
     }
     for _ in 0..2 {
-        let store = Postgres::connect(url, Some(KEYS)).await.unwrap();
+        let store = Postgres::connect(url, Some(KEYS), LeaseLength::USUAL).await.unwrap();
         assert_eq!(told(store.as_ref(), org).await, before);
         let wallets = store.standing(other.id()).await.unwrap();
         assert_eq!(wallets, other.org.rows());
@@ -411,7 +415,7 @@ async fn rule_30_whoever_takes_over_ends_the_lanes_of_the_old() {
         )
     };
     assert_eq!(scene.ask(&connections(old)).await, 2);
-    let other = Postgres::connect(url, Some(KEYS)).await.unwrap();
+    let other = Postgres::connect(url, Some(KEYS), LeaseLength::USUAL).await.unwrap();
     let new: SessionId = id(2);
     other.begin(new).await.unwrap();
     let ended = format!("select 1 - ({})", connections(old));

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use domain::{Network, PaymentId, PublicKey};
-use ports::{Directory, directory::NodeRecord, guard::Generation};
+use ports::{Directory, directory::NodeRecord, guard::Generation, placement::LeaseLength};
 use store::{OpenError, SealError, Sqlite};
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ const OTHER_KEYS: &str = "other:020202020202020202020202020202020202020202020202
 const PAYMENT: PaymentId = id(1);
 
 fn open(folder: &Path, keys: Option<&str>) -> Result<Arc<Sqlite>, OpenError> {
-    Sqlite::open(folder, keys, ManualClock::new())
+    Sqlite::open(folder, keys, ManualClock::new(), LeaseLength::USUAL)
 }
 
 async fn bed(folder: &Path) -> Bed {

@@ -250,6 +250,27 @@ async fn what_is_found_while_sends_go_on() {
     bed.pay(&bed.acme, AMOUNT_MSAT).await;
 }
 
+/// What it has paid, the other one would pay again.
+#[tokio::test]
+async fn a_thaw_waits_for_every_node_of_the_pool() {
+    let bed = Bed::make().await;
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
+    assert_eq!(pay_from(&bed, "pool-2", invoice).await.status, "SUCCEEDED");
+    until_quiet(&bed, &[]).await;
+    told(&bed, &["--apply"], 8).await;
+    bed.fault("pool-2", "node_down").await;
+    for _ in 0..2 {
+        let refused = operator(&bed, &["thaw"], 4).await;
+        assert_eq!(refused["error"]["code"], "node_not_read", "{refused}");
+        assert!(refused.to_string().contains("node pool-2 of the pool"), "{refused}");
+    }
+    operator(&bed, &["frozen"], 8).await;
+    bed.mend("pool-2").await;
+    bed.world.usable(2).await;
+    operator(&bed, &["thaw"], 0).await;
+    bed.pay(&bed.acme, AMOUNT_MSAT).await;
+}
+
 /// A node that was put back numbers its settlements anew: what it is paid while nobody follows it is behind
 /// the cursor.
 #[tokio::test]

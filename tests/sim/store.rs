@@ -2,7 +2,7 @@
 
 mod guard;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -14,7 +14,7 @@ use ports::{
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    placement::{JoinError, PlacementMap, Pod, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, Shard},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -213,6 +213,10 @@ impl Journal for Store {
 
 #[async_trait]
 impl Placement for Store {
+    fn lease_length(&self) -> LeaseLength {
+        self.rest.lease_length()
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         self.around("begin", self.rest.begin(session)).await
     }
@@ -223,6 +227,10 @@ impl Placement for Store {
 
     async fn map(&self) -> Result<PlacementMap, StoreError> {
         self.around("map", self.rest.map()).await
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        self.around("leases", self.rest.leases()).await
     }
 }
 

@@ -8,7 +8,7 @@ use domain::{ErrorClass, Network, NodeId, OrgId, PaymentId, PublicKey};
 use crate::{
     StoreError,
     directory::NodeRecord,
-    placement::PlacementMap,
+    placement::Pods,
     restore::{RestoreReport, Restoring},
 };
 
@@ -114,6 +114,35 @@ impl RegisterError {
     }
 }
 
+/// Why sends stay frozen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ThawError {
+    /// By its name.
+    #[error(
+        "node {node} of the pool cannot be read, and what it has paid another would pay again: {why}"
+    )]
+    NodeNotRead { node: String, why: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ThawError {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NodeNotRead { .. } => ErrorClass::Unavailable,
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// A stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NodeNotRead { .. } => "node_not_read",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
 /// A registered node, and whether it may be used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
@@ -164,10 +193,11 @@ pub trait Operations: Send + Sync {
     async fn frozen(&self) -> Result<Option<String>, StoreError>;
 
     /// Lets sends go on after a person has looked, and takes the store found now as the one on record.
-    async fn thaw(&self) -> Result<(), StoreError>;
+    /// Refused while a node of the pool cannot be read: sends are as frozen as before then.
+    async fn thaw(&self) -> Result<(), ThawError>;
 
-    /// Which engines are alive and own what, as far as is known here.
-    async fn pods(&self) -> Result<PlacementMap, StoreError>;
+    /// Which engines are alive and own what, as far as is known here, and how long their leases are good.
+    async fn pods(&self) -> Result<Pods, StoreError>;
 
     /// Reads what every node has and tells where the ledger differs, as after a database or a node was
     /// restored. Told to apply, it reconciles what the nodes' records prove; the rest it puts on record, so

@@ -3,15 +3,61 @@
 //! Leases and owners say who *should* load an organisation; who can write is the epoch's to say, which
 //! loading moves ([`crate::Journal::load`]). So whatever anyone believes here, nothing is written twice.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{OrgId, SessionId, Timestamp};
 
 use crate::StoreError;
 
-/// How long a lease lasts: long enough to renew five times, short enough to wait for.
-pub const LEASE_MS: i64 = 5_000;
+/// How long a lease lasts from when it was granted. All pods of one database are meant to have the same.
+/// Where they differ each is judged by its own all the same: what it was granted is in its row, and in every
+/// permission that it gave. What it may still have under way unseen counts for [`LeaseLength::LONGEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseLength(u32);
+
+impl LeaseLength {
+    /// A request is on its way for a moment, and the clock of its node may be a second ahead.
+    pub const SHORTEST: LeaseLength = LeaseLength(2_000);
+    /// Long enough to renew five times, short enough to wait for.
+    pub const USUAL: LeaseLength = LeaseLength(5_000);
+    /// Longer, and nobody would wait until a dead pod is taken over; and a restore has to wait for so long.
+    pub const LONGEST: LeaseLength = LeaseLength(10_000);
+
+    /// `None`: too short or too long.
+    pub fn from_millis(millis: i64) -> Option<LeaseLength> {
+        let possible = Self::SHORTEST.0..=Self::LONGEST.0;
+        u32::try_from(millis).ok().filter(|millis| possible.contains(millis)).map(LeaseLength)
+    }
+
+    pub fn millis(self) -> i64 {
+        i64::from(self.0)
+    }
+
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(u64::from(self.0))
+    }
+
+    /// How often it is renewed: five times before it ends.
+    pub fn renewal(self) -> Duration {
+        self.duration() / 5
+    }
+}
+
+impl Default for LeaseLength {
+    fn default() -> LeaseLength {
+        LeaseLength::USUAL
+    }
+}
+
+impl FromStr for LeaseLength {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<LeaseLength, &'static str> {
+        let wrong = "must be a whole number of milliseconds from 2000 to 10000";
+        text.parse().ok().and_then(LeaseLength::from_millis).ok_or(wrong)
+    }
+}
 
 /// Into so many parts the organisations are divided. It never changes: the numbers are in the store.
 pub const SHARDS: u16 = 4_096;
@@ -84,10 +130,28 @@ impl PlacementMap {
     }
 }
 
+/// A pod's lease as it was renewed last, by the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub until: Timestamp,
+    /// Below zero: it is over, and nobody has taken over yet.
+    pub left_ms: i64,
+}
+
+/// What an operator is shown of the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    pub map: PlacementMap,
+    /// Read after the map: one that is missing has left meanwhile.
+    pub leases: BTreeMap<SessionId, Granted>,
+}
+
 #[async_trait]
 pub trait Placement: Send + Sync {
-    /// Begins the life of the only process: it owns every shard, and every other life is over. The
-    /// lease lasts for [`LEASE_MS`] by the store's clock.
+    /// How long the leases last that are granted here, by the store's clock.
+    fn lease_length(&self) -> LeaseLength;
+
+    /// Begins the life of the only process: it owns every shard, and every other life is over.
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError>;
 
     /// Renews the lease and answers until when it is good. `None`: the row is gone, another has taken
@@ -96,6 +160,9 @@ pub trait Placement: Send + Sync {
 
     /// Only pods whose lease is good are in it.
     async fn map(&self) -> Result<PlacementMap, StoreError>;
+
+    /// Of every pod that nobody has taken over. Not in the map, which stays the same while they are renewed.
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError>;
 }
 
 /// Why an engine could not join.
@@ -151,6 +218,17 @@ mod tests {
         assert_eq!(shard("ffffffff-ffff-ffff-ffff-ffffffffffff"), 4_095);
         assert_eq!(Shard::all().count(), 4_096);
         assert_eq!(Shard::new(4_096), None);
+    }
+
+    #[test]
+    fn a_lease_is_neither_too_short_nor_too_long() {
+        for (good, millis) in [("2000", 2_000), ("5000", 5_000), ("10000", 10_000)] {
+            assert_eq!(good.parse::<LeaseLength>().unwrap().millis(), millis);
+        }
+        for bad in ["1999", "10001", "-5000", "0", "", "5s", "5000.0", "99999999999999999999"] {
+            bad.parse::<LeaseLength>().unwrap_err();
+        }
+        assert_eq!(LeaseLength::default().renewal(), Duration::from_secs(1));
     }
 
     #[test]

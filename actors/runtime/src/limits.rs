@@ -50,11 +50,8 @@ pub(crate) const LANE_STANDS_STILL_AFTER: Duration = Duration::from_secs(15);
 /// Questions answered by one look-up.
 pub(crate) const LOOK_UP_BATCH_MAX: usize = 512;
 
-/// How often a lease is renewed: five times before it ends.
-pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(1);
-
-/// How often a pod looks at its place among the others: with a lease of five seconds and this, what a dead
-/// pod ran is served again within six.
+/// How often a pod looks at its place among the others: with this, what a dead pod ran is served again within
+/// a second after its lease.
 pub(crate) const PLACE_EVERY: Duration = Duration::from_millis(500);
 
 /// How old the map may be when somebody asks for an organisation that is not known to be here.
@@ -80,7 +77,7 @@ pub(crate) const PERMISSION_MARGIN_MS: i64 = 500;
 pub(crate) const LAPSE_GRACE_MS: i64 = 1_000;
 pub(crate) const LAPSE_GRACE: Duration = Duration::from_millis(LAPSE_GRACE_MS.unsigned_abs());
 
-/// How often a node is asked whether a permission is over: about a fifth of a lease.
+/// How often a node is asked whether a permission is over: a small part of a lease.
 pub(crate) const LAPSE_POLL: Duration = Duration::from_millis(500);
 
 /// First and longest pause between two tries to reach a node.
@@ -90,12 +87,12 @@ pub(crate) const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// How often a node's health is read. Liquidity a few seconds old is good enough to choose by.
 pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
 
-/// How long a node may take to say how it is: as long as a permission lasts, as one that takes longer could not
-/// be sent to anyway. Where nothing comes back, its own calls are given up much later, and until this is over
+/// How long a node may take to say how it is, at the most: as long as the usual permission lasts, or ours if
+/// that is shorter, as one that takes longer could not be sent to anyway. Where nothing comes back, its own calls are given up much later, and until this is over
 /// payments go to a node that nobody hears.
 pub(crate) const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
-/// How far a node's clock may be from ours: permissions last five seconds.
+/// How far a node's clock may be from ours: permissions last two seconds at the least.
 pub const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
 /// How often an organisation looks for payments without news, and for how long they must have had none.
@@ -160,8 +157,8 @@ pub(crate) const SIGHTING_TRIES: u32 = 3;
 /// Open payments read at once when a person lets a restored node go on.
 pub(crate) const OPEN_PAGE: u32 = 500;
 
-/// How long a restore waits for permissions to end and for payments to be ended by their organisations: a
-/// lease, the grace after it, and the longest pause between two looks at a node.
+/// How long a restore waits for permissions to end and for payments to be ended by their organisations: the
+/// longest lease, the grace after it, and the longest pause between two looks at a node.
 pub(crate) const RESTORED_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const RESTORE_POLL: Duration = Duration::from_millis(100);
 

@@ -183,7 +183,8 @@ impl Actor for NodeActor {
 impl NodeActor {
     async fn watch(&self) {
         let id = self.node.record.id;
-        let seen = timeout(limits::LOOK_WITHIN, self.look()).await;
+        let within = limits::LOOK_WITHIN.min(self.house.lease.length.duration());
+        let seen = timeout(within, self.look()).await;
         let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         match &seen {
             Ok(_) if self.node.is_matched() => {}

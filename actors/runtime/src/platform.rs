@@ -9,7 +9,7 @@ use ports::{
     guard::{Foreign, Generation},
     lightning::NodeError,
     operations::NodeState,
-    placement::{JoinError, LEASE_MS, Pod},
+    placement::{JoinError, Pod},
 };
 use ractor::{Actor, SpawnErr};
 use tokio::time::{Instant, sleep, timeout};
@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use crate::{
     house::{House, Settings, Sockets},
     journal_lane::LaneHandle,
-    lease::Lease,
+    lease::{End, Lease},
     limits,
     node::{self, NodeHandle},
     org::OrgMessage,
@@ -162,6 +162,7 @@ impl Platform {
     /// goes to the other pods, if there are any.
     pub async fn stop(&self) {
         if !self.house.lease.is_over() {
+            self.house.lease.give_up();
             place::leave(&self.house).await;
         }
         self.house.close();
@@ -180,7 +181,12 @@ impl Platform {
 async fn keep_lease(house: Arc<House>) {
     let makes_progress = || !house.lanes.iter().any(LaneHandle::stands_still);
     let (placement, clock) = (house.sockets.placement.clone(), house.sockets.clock.clone());
-    house.lease.clone().keep(placement, clock, makes_progress).await;
+    match house.lease.clone().keep(placement, clock, makes_progress).await {
+        End::GivenUp => tracing::debug!("the lease was given up"),
+        End::TakenOver => {
+            tracing::error!("another process has taken over; this one answers no more");
+        }
+    }
 }
 
 async fn begin(
@@ -188,16 +194,17 @@ async fn begin(
     session: SessionId,
     membership: Option<&Membership>,
 ) -> Result<Lease, StartError> {
+    let length = sockets.placement.lease_length();
     let Some(Membership { cluster, name, address, .. }) = membership else {
         let granted = async { Ok(sockets.placement.begin(session).await?) };
-        return Lease::begin(session, &*sockets.clock, granted).await.map_err(start_error);
+        return Lease::begin(session, length, &*sockets.clock, granted).await.map_err(start_error);
     };
     let pod = Pod { session, name: name.clone(), address: address.clone() };
     // A life before this one, whose end was not seen, has the name until its lease is over.
-    let patience = Duration::from_millis(LEASE_MS.unsigned_abs()) + limits::LEASE_RENEWAL;
+    let patience = length.duration() + length.renewal();
     let began = Instant::now();
     loop {
-        match Lease::begin(session, &*sockets.clock, cluster.join(&pod)).await {
+        match Lease::begin(session, length, &*sockets.clock, cluster.join(&pod)).await {
             Err(JoinError::NameTaken(_)) if began.elapsed() < patience => {
                 sleep(limits::JOIN_POLL).await;
             }

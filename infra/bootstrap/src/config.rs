@@ -13,6 +13,7 @@ use std::{
 };
 
 use domain::Network;
+use ports::placement::LeaseLength;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
@@ -38,6 +39,8 @@ pub struct Settings {
     pub network: Option<Network>,
     #[serde(default, deserialize_with = "rate")]
     pub calls_per_second: Option<NonZeroU32>,
+    #[serde(default, deserialize_with = "lease")]
+    pub lease_ms: Option<LeaseLength>,
     pub log: Option<String>,
     pub log_format: Option<log::Format>,
     pub metrics_listen: Option<SocketAddr>,
@@ -67,6 +70,8 @@ pub struct Config {
     pub network: Network,
     /// What one API key may call in the long run.
     pub calls_per_second: NonZeroU32,
+    /// How long a pod may be silent before others take over, and what it permits its nodes lasts.
+    pub lease_ms: LeaseLength,
     pub log: String,
     pub log_format: log::Format,
     /// For whoever watches the process; `None`: nobody does.
@@ -190,6 +195,7 @@ impl Settings {
             store: self.store.or(under.store),
             network: self.network.or(under.network),
             calls_per_second: self.calls_per_second.or(under.calls_per_second),
+            lease_ms: self.lease_ms.or(under.lease_ms),
             log: self.log.or(under.log),
             log_format: self.log_format.or(under.log_format),
             metrics_listen: self.metrics_listen.or(under.metrics_listen),
@@ -212,6 +218,7 @@ impl Settings {
             store: self.store.unwrap_or(StoreChoice::Sqlite),
             network: self.network.unwrap_or(Network::Regtest),
             calls_per_second: self.calls_per_second.unwrap_or(CALLS_PER_SECOND),
+            lease_ms: self.lease_ms.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| log::FOR_SERVERS.to_owned()),
             log_format: self.log_format.unwrap_or_default(),
             metrics_listen: self.metrics_listen,
@@ -269,8 +276,17 @@ fn network<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Network>, D::Err
     parse_network(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
-/// A number, also as the text that it is in the environment.
 fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU32>, D::Error> {
+    let rate = number(from)?.parse().map(Some);
+    rate.map_err(|_| D::Error::custom("must be a whole number of calls, at least 1"))
+}
+
+fn lease<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LeaseLength>, D::Error> {
+    number(from)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// A number in the file is a text in the environment, and as a flag.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Given {
@@ -278,11 +294,10 @@ fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU32>, D::Err
         Text(String),
     }
 
-    let number = match Given::deserialize(from)? {
-        Given::Number(number) => NonZeroU32::new(u32::try_from(number).unwrap_or(0)),
-        Given::Text(text) => text.parse().ok(),
-    };
-    number.map(Some).ok_or_else(|| D::Error::custom("must be a whole number of calls, at least 1"))
+    Ok(match Given::deserialize(from)? {
+        Given::Number(number) => number.to_string(),
+        Given::Text(text) => text,
+    })
 }
 
 /// Kubernetes puts the addresses of services named `switchyard…` into the environment of pods.
@@ -355,6 +370,25 @@ mod tests {
             let error = load(&file, &[], Settings::default()).unwrap_err();
             assert!(error.contains("at least 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_lease_is_as_long_as_it_may_be() {
+        let none = load("data = 'd'", &[], Settings::default()).unwrap();
+        assert_eq!(none.lease_ms, LeaseLength::USUAL);
+        let file = "data = 'd'\nlease_ms = 2000\n";
+        let config = load(file, &[], Settings::default()).unwrap();
+        assert_eq!(config.lease_ms, LeaseLength::SHORTEST);
+        let pairs = [("SWITCHYARD_LEASE_MS", "10000")];
+        let config = load(file, &pairs, Settings::default()).unwrap();
+        assert_eq!(config.lease_ms, LeaseLength::LONGEST);
+        let wrong = [("SWITCHYARD_LEASE_MS", "10001")];
+        let error = load(file, &wrong, Settings::default()).unwrap_err();
+        let says = "the environment variable SWITCHYARD_LEASE_MS: \
+                    must be a whole number of milliseconds from 2000 to 10000";
+        assert_eq!(error, says);
+        let error = load("data = 'd'\nlease_ms = 1", &[], Settings::default()).unwrap_err();
+        assert!(error.starts_with("switchyard.toml line 2: must be a whole number"), "{error}");
     }
 
     #[test]

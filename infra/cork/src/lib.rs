@@ -8,6 +8,10 @@
 //!
 //! A connection whose peer begins with HTTP/1 carries one call at a time. There is nothing to gather, and
 //! the way through the task would be its dearest part: it writes by itself.
+//!
+//! A listener takes so many of them and no more: [`bounded`].
+
+mod places;
 
 use std::{
     io::{self, IoSlice},
@@ -26,6 +30,8 @@ use tokio::{
     task::yield_now,
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+pub use places::{Placed, bounded};
 
 /// What is kept at the most: more than one socket takes at once, and little beside the windows of the
 /// streams above.

@@ -3,7 +3,11 @@
 use std::{fmt::Display, time::Duration};
 
 use domain::{ErrorClass, PublicKey};
-use ports::{StoreError, operations::RegisterError, orgs::OrgsError};
+use ports::{
+    StoreError,
+    operations::{RegisterError, ThawError},
+    orgs::OrgsError,
+};
 use proto::{
     Problem,
     convert::{
@@ -11,9 +15,9 @@ use proto::{
         engine::{id, id_bytes, network, network_number, optional_id, public_key},
     },
     engine::v1::{
-        NotOwner, Nothing, OrgsFailure, Permissions, RegisterFailure, StoreFailure, WrongIdentity,
-        WrongNodeNetwork, orgs_failure as orgs, register_failure as register,
-        store_failure as store,
+        NodeNotRead, NotOwner, Nothing, OrgsFailure, Permissions, RegisterFailure, StoreFailure,
+        ThawFailure, WrongIdentity, WrongNodeNetwork, orgs_failure as orgs,
+        register_failure as register, store_failure as store, thaw_failure as thaw,
     },
     status::{Detail as _, shortened},
 };
@@ -126,6 +130,34 @@ fn read_store(failure: StoreFailure) -> Result<StoreError, WireError> {
         Why::Unknown(why) => StoreError::Unknown(why),
         Why::Corrupt(why) => StoreError::Corrupt(why),
         Why::AlreadyThere(Nothing {}) => StoreError::AlreadyThere,
+    })
+}
+
+pub(crate) fn of_thaw(error: &ThawError) -> Status {
+    use thaw::Why;
+
+    let why = match error {
+        ThawError::NodeNotRead { node, why } => {
+            Why::NodeNotRead(NodeNotRead { node: cut(node), why: cut(why) })
+        }
+        ThawError::Store(error) => Why::Store(store_failure(error)),
+    };
+    problem(error.class(), error.code(), error).with_detail(&ThawFailure { why: Some(why) })
+}
+
+pub(crate) fn thaw(status: &Status) -> Failed<ThawError> {
+    match ThawFailure::of(status).map(read_thaw) {
+        Some(Ok(error)) => Failed::Answered(error),
+        Some(Err(_)) | None => Failed::of_transport(status),
+    }
+}
+
+fn read_thaw(failure: ThawFailure) -> Result<ThawError, WireError> {
+    use thaw::Why;
+
+    Ok(match failure.why.ok_or(WireError::Missing("why"))? {
+        Why::NodeNotRead(NodeNotRead { node, why }) => ThawError::NodeNotRead { node, why },
+        Why::Store(failure) => ThawError::Store(read_store(failure)?),
     })
 }
 

@@ -57,7 +57,7 @@ impl Forward {
     where
         Call: Future<Output = Result<Response<T>, Status>>,
     {
-        let mut road = Road::new(Instant::now(), within);
+        let mut road = Road::new(Instant::now(), within, self.owners.patience());
         let mut hinted = None;
         loop {
             let owner = hinted.take().or_else(|| self.owners.owner(org));
@@ -212,7 +212,7 @@ impl Orgs for Forward {
             let why = "only the engine that owns an organisation gives it this command";
             return Err(OrgsError::Unavailable(why.to_owned()));
         };
-        self.ask(org, limits::PATIENCE, |mut client, _| {
+        self.ask(org, self.owners.patience(), |mut client, _| {
             let request = request.clone();
             async move { client.administer(request).await }
         })

@@ -20,8 +20,8 @@ pub(crate) const HOPS_MAX: u8 = 2;
 /// A planned move is over by then, so that a caller who does not wait at all is held for so long.
 pub(crate) const HOLD: Duration = Duration::from_millis(250);
 
-/// A crash is over by then: the lease ends, and loading takes a second and a half at the most.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(6_500);
+/// A crash is over so long after the lease of who crashed: loading takes a second and a half at the most.
+pub(crate) const SERVED_AGAIN_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// An attempt that lasted so long was with an owner who was well: a connection is made or refused sooner.
 pub(crate) const IN_HAND_FOR: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(crate) const PAUSE_LONGEST: Duration = Duration::from_millis(100);
 /// A pod in the same data centre answers at once, or not at all.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 
-/// A pod that is paused or cut off is noticed after both, well before its lease is over.
+/// A pod that is paused or cut off is noticed after both, well before the usual lease is over.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const PONG_WITHIN: Duration = Duration::from_secs(2);
 
@@ -49,6 +49,10 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 /// Of a request: secret, version and trace. Of an answer: the details of a refusal.
 pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 32 * 1_024;
+
+/// Connections to an engine: each pod has one, and another while that one is being replaced. More pods than
+/// half of this would want more connections of the database than it has.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
 
 /// Calls in flight on the one connection of a pod, each of which may wait a minute: more than the callers
 /// of one gateway.

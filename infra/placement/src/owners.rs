@@ -1,16 +1,16 @@
 //! Who owns what, as the store said a moment ago. It may be wrong at any time: it only says whom to ask.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{OrgId, SessionId};
 use ports::{
-    Placement,
-    placement::{PlacementMap, Pod},
+    Placement, StoreError,
+    placement::{Granted, PlacementMap, Pod},
 };
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Duration, Instant, sleep, timeout},
 };
 
 use crate::limits;
@@ -20,6 +20,7 @@ pub struct Owners {
     seen: watch::Receiver<Seen>,
     wrong: Arc<Notify>,
     keeper: JoinHandle<()>,
+    placement: Arc<dyn Placement>,
 }
 
 #[derive(Default)]
@@ -34,8 +35,8 @@ impl Owners {
     pub fn begin(placement: Arc<dyn Placement>) -> Arc<Owners> {
         let (seen, wrong) = (watch::Sender::new(Seen::default()), Arc::<Notify>::default());
         let receiver = seen.subscribe();
-        let keeper = tokio::spawn(keep(placement, seen, wrong.clone()));
-        Arc::new(Owners { seen: receiver, wrong, keeper })
+        let keeper = tokio::spawn(keep(placement.clone(), seen, wrong.clone()));
+        Arc::new(Owners { seen: receiver, wrong, keeper, placement })
     }
 
     /// Returns when the map has been read for the first time, or cannot be for now.
@@ -57,6 +58,18 @@ impl Owners {
             Some(_) => Some("it does not answer"),
             None => Some("it has not answered yet"),
         }
+    }
+
+    /// How long a crash takes until somebody else has taken over.
+    pub(crate) fn patience(&self) -> Duration {
+        self.placement.lease_length().duration() + limits::SERVED_AGAIN_WITHIN
+    }
+
+    /// As the store says now: they are renewed all the time.
+    pub(crate) async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let late = || StoreError::Unavailable("it does not answer".to_owned());
+        let leases = timeout(limits::MAP_WITHIN, self.placement.leases()).await;
+        leases.unwrap_or_else(|_| Err(late()))
     }
 
     /// The map has led somebody astray.

@@ -22,6 +22,8 @@ use crate::{failure::Failed, limits};
 
 #[derive(Debug)]
 pub(crate) struct Road {
+    /// How long a crash takes until somebody else has taken over.
+    patience: Duration,
     /// When the caller wants an answer.
     deadline: Instant,
     /// When the last attempt began.
@@ -43,9 +45,9 @@ pub(crate) enum Next {
 }
 
 impl Road {
-    pub(crate) fn new(now: Instant, within: Duration) -> Road {
+    pub(crate) fn new(now: Instant, within: Duration, patience: Duration) -> Road {
         let deadline = now + within;
-        Road { deadline, asked: now, trouble: None, hops: 0, pauses: 0, perhaps: false }
+        Road { patience, deadline, asked: now, trouble: None, hops: 0, pauses: 0, perhaps: false }
     }
 
     /// What is left for whoever is asked now.
@@ -55,7 +57,7 @@ impl Road {
 
     /// Nobody waits for an answer beyond this: an owner who is well gives it by the deadline.
     pub(crate) fn end(&self) -> Instant {
-        self.deadline + limits::PATIENCE
+        self.deadline + self.patience
     }
 
     /// `dice` shortens a pause, by a half at the most, so that not all come back at once.
@@ -111,7 +113,7 @@ impl Road {
 
     /// A planned move is waited for whatever the caller's deadline, a crash as far as it goes.
     fn until(&self, trouble: Instant) -> Instant {
-        let crash = (trouble + limits::PATIENCE).min(self.deadline);
+        let crash = (trouble + self.patience).min(self.deadline);
         crash.max(trouble + limits::HOLD).min(self.end())
     }
 

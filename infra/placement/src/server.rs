@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use cork::Corked;
-use futures_util::TryStreamExt as _;
 use ports::{
     Operations, Orgs, Peers, StoreError,
     orgs::{OrgsError, Within},
@@ -28,7 +26,7 @@ use tonic::{
 };
 
 use crate::{
-    failure::{of_orgs, of_register, of_store, unreadable},
+    failure::{of_orgs, of_register, of_store, of_thaw, unreadable},
     limits, nodes, restored,
     secret::{ClusterSecret, Guard},
     trace::TraceLayer,
@@ -76,7 +74,8 @@ pub async fn serve(
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .add_service(InterceptedService::new(orgs, guard.clone()))
         .add_service(InterceptedService::new(operations, guard));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Corked::new);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
     let stop = watch::Sender::new(false);
     let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
@@ -219,7 +218,7 @@ impl operations_server::Operations for Door {
     }
 
     async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::Done> {
-        self.operations()?.thaw().await.map_err(|error| of_store(&error))?;
+        self.operations()?.thaw().await.map_err(|error| of_thaw(&error))?;
         taken(v1::Done {})
     }
 

@@ -8,6 +8,7 @@ use ports::{
     directory::OrgRecord,
     journal::{Append, AppendError, Question, Seq, Taken},
     lightning::Settlement,
+    placement::LeaseLength,
     reads::{Direction, LedgerFilter, PaymentFilter, PaymentOrder},
     receipts::Unknown,
 };
@@ -97,7 +98,7 @@ impl Both {
     async fn begin() -> Both {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Still::default()));
         let memory = Memory::new(clock.clone());
-        let sqlite = Sqlite::open(folder.path(), None, clock.clone()).unwrap();
+        let sqlite = Sqlite::open(folder.path(), None, clock.clone(), LeaseLength::USUAL).unwrap();
         let (writers, pending) = (Vec::new(), Vec::new());
         let mut both = Both { memory, sqlite, clock, writers, pending, _folder: folder };
         both.memory.begin(session()).await.unwrap();

@@ -13,7 +13,7 @@
 //! A call that only reads has no "perhaps": losing it is refusing it. What the store itself refuses
 //! is told as it is: a COMMIT that was never sent cannot be lost.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{
@@ -27,7 +27,7 @@ use ports::{
     idempotency::{Begun, IdempotencyScope, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    placement::PlacementMap,
+    placement::{Granted, LeaseLength, PlacementMap},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -203,6 +203,10 @@ impl<S: Journal + ?Sized> Journal for Faulty<S> {
 
 #[async_trait]
 impl<S: Placement + ?Sized> Placement for Faulty<S> {
+    fn lease_length(&self) -> LeaseLength {
+        self.inner.lease_length()
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         self.change(Call::Begin(session), self.inner.begin(session)).await
     }
@@ -213,6 +217,10 @@ impl<S: Placement + ?Sized> Placement for Faulty<S> {
 
     async fn map(&self) -> Result<PlacementMap, StoreError> {
         self.read(Call::Map, self.inner.map()).await
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        self.read(Call::Read, self.inner.leases()).await
     }
 }
 

@@ -16,6 +16,7 @@ use ports::{
     directory::OrgRecord,
     journal::{Append, AppendError, LoadError, Loaded, Seq},
     lightning::Settlement,
+    placement::LeaseLength,
     receipts::Unknown,
 };
 use store::Sqlite;
@@ -50,7 +51,7 @@ impl Bed {
         static ALONE: Mutex<()> = Mutex::const_new(());
         let alone = ALONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(folder.path(), None, Arc::new(Zero)).unwrap();
+        let store = Sqlite::open(folder.path(), None, Arc::new(Zero), LeaseLength::USUAL).unwrap();
         store.begin(id(SESSION)).await.unwrap();
         let created_at = Timestamp::default();
         let record = OrgRecord { id: id(ORG), name: "one".to_owned(), created_at };

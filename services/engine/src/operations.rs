@@ -8,8 +8,8 @@ use domain::{Network, NodeId};
 use ports::{
     Clock, Directory, Guard, Operations, Placement, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
-    placement::PlacementMap,
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
+    placement::Pods,
     restore::{RestoreReport, Restoring},
 };
 use runtime::{Platform, ReconcileError};
@@ -74,12 +74,13 @@ impl Operations for Operator {
         self.guard.frozen().await
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.platform.thaw().await
     }
 
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        self.placement.map().await
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        let map = self.placement.map().await?;
+        Ok(Pods { map, leases: self.placement.leases().await? })
     }
 
     async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {

@@ -14,7 +14,6 @@ mod estimate;
 mod feed;
 mod limits;
 mod lines;
-mod places;
 mod problem;
 mod public;
 mod rate;

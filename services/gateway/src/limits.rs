@@ -15,9 +15,6 @@ pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 16 * 1_024;
 /// descriptor and about 40 kB each. More belong on more gateways.
 pub(crate) const CONNECTIONS_MAX: usize = 16_000;
 
-/// A connection that could not be taken leaves the system so long to find room for the next.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
 /// Calls in flight on one connection. Each may wait a minute, so a busy caller needs many.
 pub(crate) const STREAMS_PER_CONNECTION_MAX: u32 = 2_000;
 

@@ -120,7 +120,11 @@ pub(crate) mod customer {
 
 /// For the operator: everything.
 pub(crate) mod operator {
-    use ports::{StoreError, operations::RegisterError, orgs::OrgsError};
+    use ports::{
+        StoreError,
+        operations::{RegisterError, ThawError},
+        orgs::OrgsError,
+    };
     use proto::Problem;
 
     pub(crate) fn orgs(error: OrgsError) -> Problem {
@@ -137,6 +141,10 @@ pub(crate) mod operator {
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {
+        Problem::new(error.class(), error.code(), error)
+    }
+
+    pub(crate) fn thaw(error: ThawError) -> Problem {
         Problem::new(error.class(), error.code(), error)
     }
 

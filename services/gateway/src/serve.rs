@@ -29,7 +29,7 @@ use crate::{
     Gateway, admin,
     auth::{AdminToken, TokenGuard},
     edge::Edge,
-    limits, places, public, rest, share,
+    limits, public, rest, share,
     typed::Typed,
     watch::WatchLayer,
 };
@@ -155,7 +155,7 @@ async fn run(
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits::KEEPALIVE_EVERY));
-    let incoming = Box::pin(places::bounded(incoming, limits::CONNECTIONS_MAX));
+    let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
     let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         shutdown.await;

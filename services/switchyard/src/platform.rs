@@ -78,11 +78,16 @@ async fn open_store(config: &Config) -> Result<(Engine, Gateway), Failure> {
     match &config.store {
         StoreChoice::Sqlite => {
             let keys = stores::given_keys();
-            let store = Sqlite::open(&config.data, keys.as_deref(), Arc::new(SystemClock))?;
+            let store = Sqlite::open(
+                &config.data,
+                keys.as_deref(),
+                Arc::new(SystemClock),
+                config.lease_ms,
+            )?;
             start_engine(config, store).await
         }
         StoreChoice::Postgres(url) => {
-            let store = stores::connect(url, &config.data).await?;
+            let store = stores::connect(config, url).await?;
             start_engine(config, store).await
         }
     }

@@ -1,4 +1,4 @@
-//! `switchyard pods`: which engines are alive and own how much, for the operator.
+//! `switchyard pods`: which engines are alive, for how long, and own how much, for the operator.
 
 use bootstrap::Exit;
 use clap::Args;
@@ -36,6 +36,8 @@ impl Pods {
                 "name": pod.name,
                 "address": some(&pod.address),
                 "shards": pod.shards,
+                "lease_until_ms": pod.lease_until_ms,
+                "lease_left_ms": pod.lease_left_ms,
             })
         });
         let document = json!({
@@ -59,10 +61,12 @@ pub(crate) async fn ask(
 fn text(placed: &admin::PodsResponse, org: Option<&str>) -> String {
     let rows = placed.pods.iter().map(|pod| {
         let owns = (pod.session_id == placed.owner_session_id).then_some(org).flatten();
-        let shards = pod.shards.to_string();
-        vec![pod.name.clone(), pod.address.clone(), shards, owns.unwrap_or_default().to_owned()]
+        let lease = pod.lease_left_ms.map(|left| format!("{left} ms left")).unwrap_or_default();
+        let owns = owns.unwrap_or_default().to_owned();
+        vec![pod.name.clone(), pod.address.clone(), pod.shards.to_string(), lease, owns]
     });
-    let mut text = table(&["pod", "address", "shards", "owns"], &rows.collect::<Vec<_>>());
+    let head = ["pod", "address", "shards", "lease", "owns"];
+    let mut text = table(&head, &rows.collect::<Vec<_>>());
     if placed.shards_without_owner > 0 {
         text += &format!("{} shards have no owner now\n", placed.shards_without_owner);
     }

@@ -92,15 +92,8 @@ pub(crate) struct Platform {
     /// For the operator's calls.
     pub(crate) admin_address: SocketAddr,
     pub(crate) admin_token_file: PathBuf,
-    /// For whoever watches: metrics, health and readiness, if anybody does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) metrics_address: Option<SocketAddr>,
-    pub(crate) data: PathBuf,
-    pub(crate) pid: u32,
-    pub(crate) network: String,
-    /// sqlite or postgres.
-    pub(crate) store: String,
-    pub(crate) version: String,
+    #[serde(flatten)]
+    pub(crate) process: Process,
 }
 
 impl Platform {
@@ -116,12 +109,7 @@ impl Platform {
             address: listeners::local_address(public)?,
             admin_address: listeners::local_address(admin)?,
             admin_token_file,
-            metrics_address: listeners::metrics_address(metrics)?,
-            data: config.data.clone(),
-            pid: std::process::id(),
-            network: config.network.name().to_owned(),
-            store: stores::name(&config.store).to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: Process::of(config, metrics)?,
         })
     }
 }
@@ -134,11 +122,33 @@ pub(crate) struct Engine {
     /// Where they reach it.
     pub(crate) advertised: String,
     pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) process: Process,
+}
+
+/// What a process that serves over a store says of itself, whatever else it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Process {
+    /// For whoever watches: metrics, health and readiness, if anybody does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_address: Option<SocketAddr>,
     pub(crate) data: PathBuf,
     pub(crate) pid: u32,
     pub(crate) network: String,
+    /// sqlite or postgres.
     pub(crate) store: String,
     pub(crate) version: String,
+}
+
+impl Process {
+    pub(crate) fn of(config: &Config, metrics: Option<&TcpListener>) -> Result<Process, Failure> {
+        Ok(Process {
+            metrics_address: listeners::metrics_address(metrics)?,
+            data: config.data.clone(),
+            pid: std::process::id(),
+            network: config.network.name().to_owned(),
+            store: stores::name(&config.store).to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use bootstrap::{Config, RedisUrl, Settings, StoreChoice, Telemetry, config, files, log, traces};
 use clap::Args;
 use domain::Network;
+use ports::placement::LeaseLength;
 
 use crate::{failure::Failure, leash::Leash};
 
@@ -25,6 +26,12 @@ pub(crate) struct Common {
     /// redis://…, for hints between the pods of a cluster [default: they do without].
     #[arg(long, value_name = "URL")]
     redis: Option<RedisUrl>,
+    /// How long a process is waited for that says nothing before another takes over; what it permits its nodes
+    /// lasts as long. From 2000 to 10000, the same for all pods of a database. Where they differ no payment is
+    /// lost or made twice: each engine is taken over after its own time, and a gateway holds calls for its own
+    /// [default: 5000].
+    #[arg(long, value_name = "MS", allow_hyphen_values = true)]
+    lease_ms: Option<LeaseLength>,
     /// What the log on stderr says, as in RUST_LOG.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -66,6 +73,7 @@ impl Common {
             store: self.store,
             network: self.network,
             redis: self.redis,
+            lease_ms: self.lease_ms,
             log: self.log,
             log_format: self.log_format,
             metrics_listen: self.metrics_listen,

@@ -1,6 +1,6 @@
 //! Opening the store, and what may be wrong with it.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use bootstrap::{Config, Exit, StoreChoice, files};
 use ports::StoreError;
@@ -24,15 +24,15 @@ pub(crate) fn name(choice: &StoreChoice) -> &'static str {
 
 /// A database elsewhere is sealed with the keys given, or with those of the data folder, which are
 /// made for a database that has none yet.
-pub(crate) async fn connect(url: &str, data: &Path) -> Result<Arc<Postgres>, Failure> {
+pub(crate) async fn connect(config: &Config, url: &str) -> Result<Arc<Postgres>, Failure> {
     if let Some(keys) = given_keys() {
-        return Ok(Postgres::connect(url, Some(&keys)).await?);
+        return Ok(Postgres::connect(url, Some(&keys), config.lease_ms).await?);
     }
-    let file = data.join(store::seal::KEYS_FILE);
+    let file = config.data.join(store::seal::KEYS_FILE);
     let made = !file.exists();
-    SealKeys::find(None, data, made).map_err(|error| sealed(&error))?;
+    SealKeys::find(None, &config.data, made).map_err(|error| sealed(&error))?;
     let keys = files::read_secret(&file)?;
-    let connected = Postgres::connect(url, Some(&keys)).await;
+    let connected = Postgres::connect(url, Some(&keys), config.lease_ms).await;
     if made && matches!(connected, Err(postgres::OpenError::Seal(_))) {
         // The database was sealed with another key: one that never sealed must not lie about.
         files::remove(&file)?;
@@ -48,7 +48,7 @@ pub(crate) async fn shared(config: &Config) -> Result<Arc<Postgres>, Failure> {
                        or SWITCHYARD_STORE";
         return Err(Failure::invalid(message));
     };
-    Ok(Postgres::connect(url, given_keys().as_deref()).await?)
+    Ok(Postgres::connect(url, given_keys().as_deref(), config.lease_ms).await?)
 }
 
 fn sealed(error: &store::SealError) -> Failure {

@@ -17,7 +17,7 @@ mod registering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lightning_node::macaroon;
-use ports::placement::LEASE_MS;
+use ports::placement::LeaseLength;
 use proto::admin::v1::{
     CreditPool, ListNodesRequest, NodeState, RegisterNodeRequest, SetNodeFundsRequest,
     create_wallet_request::Backing,
@@ -300,7 +300,7 @@ async fn registration(node: &Node, owner: Owner) -> RegisterNodeRequest {
 
 /// Waits until every request so far of the payment is over, by the clock of this machine.
 async fn has_lapsed(payment: &Payment) {
-    let over_ms = payment.updated_at_ms + LEASE_MS;
+    let over_ms = payment.updated_at_ms + LeaseLength::USUAL.millis();
     passed("a permission to lapse", over_ms).await;
 }
 

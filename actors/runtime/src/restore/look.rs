@@ -11,7 +11,7 @@ use ports::{
     guard::Sighting,
     lightning::{NodeError, PayUpdate},
     operations::AuditFinding,
-    placement::LEASE_MS,
+    placement::LeaseLength,
     restore::{Difference, RestoreReport, Step},
 };
 use tokio::time::timeout;
@@ -96,9 +96,10 @@ async fn read(
 }
 
 /// A request of a life that the database has forgotten may still make a payment, until its permission is
-/// over by the node's own clock, and for a moment more.
+/// over by the node's own clock, and for a moment more. How long that life's leases were, nobody knows.
 pub(super) async fn is_quiet(house: &House, node: &NodeHandle) -> Result<bool, NodeError> {
-    node.lightning.has_lapsed(house.began.plus_millis(LEASE_MS + limits::LAPSE_GRACE_MS)).await
+    let longest_ms = LeaseLength::LONGEST.millis() + limits::LAPSE_GRACE_MS;
+    node.lightning.has_lapsed(house.began.plus_millis(longest_ms)).await
 }
 
 async fn permissions(house: &House, seen: &Seen, report: &mut RestoreReport) {

@@ -23,6 +23,7 @@ use ports::{
     StoreError,
     guard::Foreign,
     lightning::{NodeError, Settlement},
+    operations::ThawError,
     receipts::Unknown,
     restore::{Difference, RestoreReport, Restoring, Step},
 };
@@ -56,9 +57,13 @@ impl Platform {
 
     /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
     /// nothing of what a restored node had under way: it stays held.
-    pub async fn thaw(&self) -> Result<(), StoreError> {
+    pub async fn thaw(&self) -> Result<(), ThawError> {
         let (house, guard) = (&self.house, &self.house.sockets.guard);
-        excuse_suspects(house).await?;
+        // Before anything is taken as right: a thaw that is refused has changed nothing.
+        pool_is_read(house).await?;
+        for (node, error) in excuse_suspects(house).await? {
+            later(&node, &error)?;
+        }
         for node in house.nodes() {
             house.sockets.receipts.excuse_receipts(node.record.id).await?;
             let lightning = node.lightning.as_ref();
@@ -66,8 +71,8 @@ impl Platform {
                 reconcile::accept(&house.sockets, &node.record, lightning, Foreign::Lost).await;
             match accepted {
                 Ok(()) => {}
-                Err(ReconcileError::Store(error)) => return Err(error),
-                Err(ReconcileError::Node(error)) => later(&node, &error),
+                Err(ReconcileError::Store(error)) => return Err(error.into()),
+                Err(ReconcileError::Node(error)) => later(&node, &error)?,
             }
         }
         guard.accept_generation().await?;
@@ -77,7 +82,35 @@ impl Platform {
     }
 }
 
-fn later(node: &NodeHandle, error: &NodeError) {
+/// Every node of the pool says what it has paid, also one that could not be used since the start.
+async fn pool_is_read(house: &House) -> Result<(), ThawError> {
+    let records = house.sockets.directory.nodes().await?;
+    for record in records.iter().filter(|record| record.owner.is_none()) {
+        let Some(node) = house.node(record.id) else {
+            let why = "its connection could not be set up".to_owned();
+            return Err(ThawError::NodeNotRead { node: record.name.clone(), why });
+        };
+        node.lightning.payments(0).await.map_err(|error| not_read(&node, &error))?;
+    }
+    Ok(())
+}
+
+fn not_read(node: &NodeHandle, error: &NodeError) -> ThawError {
+    ThawError::NodeNotRead { node: node.record.name.clone(), why: error.to_string() }
+}
+
+/// What a node of the pool has paid another one would pay again. A customer's own stands in for no other.
+fn later(node: &NodeHandle, error: &NodeError) -> Result<(), ThawError> {
+    match node.record.owner {
+        None => Err(not_read(node, error)),
+        Some(_) => {
+            matched_later(node, error);
+            Ok(())
+        }
+    }
+}
+
+fn matched_later(node: &NodeHandle, error: &NodeError) {
     tracing::warn!(node = %node.record.id, %error, "it will be matched later");
     node.now_matches(false);
 }
@@ -87,8 +120,10 @@ fn is_same(one: &Difference, other: &Difference) -> bool {
     of(one) == of(other)
 }
 
-/// Before anything else is put on record, as that is what makes the database look whole again.
-async fn excuse_suspects(house: &Arc<House>) -> Result<(), StoreError> {
+/// Before anything else is put on record, as that is what makes the database look whole again. Answers with
+/// the nodes that cannot be read.
+async fn excuse_suspects(house: &Arc<House>) -> Result<Vec<(NodeHandle, NodeError)>, StoreError> {
+    let mut not_read = Vec::new();
     let database_is_older = foreign::database_is_older(house).await?;
     for node in house.nodes() {
         match reconcile::is_suspect(house, &node, database_is_older).await {
@@ -98,10 +133,10 @@ async fn excuse_suspects(house: &Arc<House>) -> Result<(), StoreError> {
             }
             Ok(false) => {}
             Err(ReconcileError::Store(error)) => return Err(error),
-            Err(ReconcileError::Node(error)) => later(&node, &error),
+            Err(ReconcileError::Node(error)) => not_read.push((node, error)),
         }
     }
-    Ok(())
+    Ok(not_read)
 }
 
 /// What is on its way to a node must not be taken for lost. Most often sends are frozen already.
@@ -119,7 +154,9 @@ async fn apply(house: &Arc<House>, differences: &[Difference]) -> Result<(), Sto
             until_quiet(house, &node).await;
         }
     }
-    excuse_suspects(house).await?;
+    for (node, error) in excuse_suspects(house).await? {
+        matched_later(&node, &error);
+    }
     for node in house.nodes().iter().filter(|node| node.record.owner.is_none()) {
         // What cannot be read is a difference that stays.
         let Ok(shown) = audit::payments_of(node).await else { continue };

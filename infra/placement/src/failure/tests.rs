@@ -63,6 +63,15 @@ fn after_register(error: &RegisterError) -> Option<RegisterError> {
     })
 }
 
+fn after_thaw(error: &ThawError) -> Option<ThawError> {
+    Some(match error {
+        ThawError::NodeNotRead { .. } => {
+            ThawError::Store(StoreError::Unavailable("away".to_owned()))
+        }
+        ThawError::Store(error) => ThawError::Store(after_store(error)?),
+    })
+}
+
 /// Through headers and back, as a call brings it.
 fn travelled(status: &Status) -> Status {
     let mut headers = tonic::codegen::http::HeaderMap::new();
@@ -93,10 +102,13 @@ fn every_error_survives_with_its_values() {
     let orgs = all_survive(expired, after_orgs, of_orgs, orgs, OrgsError::class);
     let away = StoreError::Unavailable("away".to_owned());
     let store = all_survive(away, after_store, of_store, store, StoreError::class);
+    let (node, why) = ("pool-1".to_owned(), "refused".to_owned());
+    let not_read = ThawError::NodeNotRead { node, why };
+    let thaw = all_survive(not_read, after_thaw, of_thaw, thaw, ThawError::class);
     let address = RegisterError::BadAddress("x".to_owned());
     let class = RegisterError::class;
     let register = all_survive(address, after_register, of_register, register, class);
-    assert_eq!((orgs, store, register), (9, 4, 16));
+    assert_eq!((orgs, store, thaw, register), (9, 4, 5, 16));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use ports::{
     Operations, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
-    placement::{PlacementMap, Pod},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
+    placement::{PlacementMap, Pod, Pods},
     restore::{RestoreReport, Restoring},
 };
 use proto::{
@@ -92,18 +92,23 @@ impl Operations for Forward {
         Ok(self.any(limits::OPERATION_WITHIN, call).await?.why)
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        let v1::Done {} = self.change(failure::store, call).await.map_err(change_failed)?;
-        Ok(())
+        match self.change(failure::thaw, call).await {
+            Ok(v1::Done {}) => Ok(()),
+            Err(Failed::Answered(error)) => Err(error),
+            Err(Failed::NotTaken(why)) => Err(StoreError::Unavailable(why).into()),
+            Err(Failed::Lost(why)) => Err(StoreError::Unknown(why).into()),
+        }
     }
 
     /// As whoever forwards from here sees it.
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
-        match self.owners.failure() {
-            None => Ok(PlacementMap::clone(&self.owners.map())),
-            Some(why) => Err(StoreError::Unavailable(why.to_owned())),
+    async fn pods(&self) -> Result<Pods, StoreError> {
+        if let Some(why) = self.owners.failure() {
+            return Err(StoreError::Unavailable(why.to_owned()));
         }
+        let map = PlacementMap::clone(&self.owners.map());
+        Ok(Pods { map, leases: self.owners.leases().await? })
     }
 
     /// By one engine for all: organisations that live in others are ended and booked there.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(6_500);
 
 fn session(number: u128) -> SessionId {
     SessionId::new(Uuid::from_u128(number))
@@ -29,7 +30,7 @@ fn until_it_gives_up(
     fails: impl Fn() -> Failed<OrgsError>,
 ) -> (Duration, u32, OrgsError) {
     let began = Instant::now();
-    let mut road = Road::new(began, within);
+    let mut road = Road::new(began, within, PATIENCE);
     let (mut now, mut asked) = (began + healthy_for, 1);
     loop {
         match road.after(fails(), now, 0) {
@@ -52,10 +53,10 @@ fn a_caller_who_does_not_wait_is_held_for_a_planned_move() {
 #[test]
 fn a_caller_who_waits_is_held_for_a_crash_and_no_longer() {
     for (within, healthy_for, wanted) in [
-        (60 * SECOND, Duration::ZERO, limits::PATIENCE),
+        (60 * SECOND, Duration::ZERO, PATIENCE),
         (3 * SECOND, Duration::ZERO, 3 * SECOND),
         // The trouble begins late: from then on it counts.
-        (60 * SECOND, 20 * SECOND, 20 * SECOND + limits::PATIENCE),
+        (60 * SECOND, 20 * SECOND, 20 * SECOND + PATIENCE),
         (60 * SECOND, 58 * SECOND, 60 * SECOND),
         (60 * SECOND, 60 * SECOND, 60 * SECOND + limits::HOLD),
     ] {
@@ -69,7 +70,7 @@ fn a_caller_who_waits_is_held_for_a_crash_and_no_longer() {
 #[test]
 fn a_caller_who_waits_is_held_through_one_move_after_another() {
     let mut now = Instant::now();
-    let mut road = Road::new(now, 60 * SECOND);
+    let mut road = Road::new(now, 60 * SECOND, PATIENCE);
     for _ in 0..3 {
         now += 15 * SECOND;
         for failed in [lost(), not_owner(None), not_taken()] {
@@ -82,7 +83,7 @@ fn a_caller_who_waits_is_held_through_one_move_after_another() {
 #[test]
 fn two_hops_at_the_most_then_a_pause() {
     let now = Instant::now();
-    let mut road = Road::new(now, 60 * SECOND);
+    let mut road = Road::new(now, 60 * SECOND, PATIENCE);
     for _ in 0..3 {
         for owner in [1, 2] {
             let next = road.after(not_owner(Some(owner)), now, 0);
@@ -97,7 +98,7 @@ fn two_hops_at_the_most_then_a_pause() {
 #[test]
 fn pauses_double_to_a_bound() {
     let now = Instant::now();
-    let mut road = Road::new(now, 60 * SECOND);
+    let mut road = Road::new(now, 60 * SECOND, PATIENCE);
     let mut micros = |dice| match road.after(not_taken(), now, dice) {
         Next::Pause(pause) => pause.as_micros(),
         next @ (Next::Hop(_) | Next::GiveUp(_)) => panic!("{next:?}"),
@@ -117,7 +118,7 @@ fn a_refusal_is_the_answer() {
         OrgsError::Busy { retry_after: SECOND },
         OrgsError::Frozen("a restored node".to_owned()),
     ] {
-        let mut road = Road::new(now, 60 * SECOND);
+        let mut road = Road::new(now, 60 * SECOND, PATIENCE);
         let next = road.after(Failed::Answered(error.clone()), now, 0);
         assert_eq!(next, Next::GiveUp(error));
     }
@@ -137,14 +138,14 @@ fn what_was_perhaps_taken_stays_so() {
             (OrgsError::Frozen("a restored node".to_owned()), ErrorClass::Uncertain),
             (OrgsError::NotFound(OrgId::new(Uuid::nil())), ErrorClass::Uncertain),
         ] {
-            let mut road = Road::new(now, 60 * SECOND);
+            let mut road = Road::new(now, 60 * SECOND, PATIENCE);
             assert!(matches!(road.after(first(), now, 0), Next::Pause(_)));
             match road.after(Failed::Answered(error), now, 0) {
                 Next::GiveUp(told) => assert_eq!(told.class(), class, "{told}"),
                 next @ (Next::Hop(_) | Next::Pause(_)) => panic!("{next:?}"),
             }
         }
-        let mut road = Road::new(now, Duration::ZERO);
+        let mut road = Road::new(now, Duration::ZERO, PATIENCE);
         assert!(matches!(road.after(first(), now, 0), Next::Pause(_)));
         match road.after(not_owner(None), now + SECOND, 0) {
             Next::GiveUp(told) => assert_eq!(told.class(), ErrorClass::Uncertain),

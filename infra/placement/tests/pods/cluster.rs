@@ -1,6 +1,7 @@
 //! Engines on ports of their own, a store that says who owns what, and a gateway's way to them.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -15,7 +16,7 @@ use placement::{ClusterSecret, Forward, Owners, Served, serve};
 use ports::{
     Placement, Reads, StoreError,
     journal::Seq,
-    placement::{PlacementMap, Pod, SHARDS},
+    placement::{Granted, LeaseLength, PlacementMap, Pod, SHARDS},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -49,17 +50,20 @@ pub(crate) struct Cluster {
 }
 
 /// An engine, and where it is.
+#[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) engine: Arc<Engine>,
     pub(crate) pod: Pod,
     pub(crate) life: watch::Sender<Option<Served>>,
+    /// Where it takes connections itself, behind its address.
+    pub(crate) listens: SocketAddr,
 }
 
 impl Member {
     /// The same pod, as the store has it, at another address.
     pub(crate) fn at(&self, address: String) -> Member {
         let pod = Pod { address, ..self.pod.clone() };
-        Member { engine: self.engine.clone(), pod, life: self.life.clone() }
+        Member { pod, ..self.clone() }
     }
 
     /// The same pod, where nobody listens any more.
@@ -107,7 +111,8 @@ impl Cluster {
         let address = front.local_addr().unwrap().to_string();
         self.servers.spawn(carry(front, behind, engine.clone()));
         let session = SessionId::new(Uuid::from_u128(number));
-        Member { engine, pod: Pod { session, name: format!("engine-{number}"), address }, life }
+        let pod = Pod { session, name: format!("engine-{number}"), address };
+        Member { engine, pod, life, listens: behind }
     }
 
     /// Who is alive and owns every shard, as the store says and the gateway knows.
@@ -164,6 +169,10 @@ impl Store {
 
 #[async_trait]
 impl Placement for Store {
+    fn lease_length(&self) -> LeaseLength {
+        LeaseLength::USUAL
+    }
+
     async fn begin(&self, _: SessionId) -> Result<Timestamp, StoreError> {
         unreachable!("a gateway has no life of its own")
     }
@@ -175,6 +184,14 @@ impl Placement for Store {
     async fn map(&self) -> Result<PlacementMap, StoreError> {
         self.is_there()?;
         Ok(self.map.lock().unwrap().clone())
+    }
+
+    /// Each has a second.
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        self.is_there()?;
+        let granted = Granted { until: Timestamp::from_millis(1_000), left_ms: 1_000 };
+        let map = self.map.lock().unwrap();
+        Ok(map.pods.iter().map(|pod| (pod.session, granted)).collect())
     }
 }
 

@@ -17,9 +17,9 @@ use domain::{
 use ports::{
     Operations, Orgs, Peers, StoreError,
     directory::NodeRecord,
-    operations::{AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
-    placement::PlacementMap,
+    placement::Pods,
     receipts::OpenReceipt,
     restore::{RestoreReport, Restoring},
 };
@@ -216,12 +216,12 @@ impl Operations for Engine {
         Ok(Some("a restored node".to_owned()))
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.note("thaw".to_owned());
         Ok(())
     }
 
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+    async fn pods(&self) -> Result<Pods, StoreError> {
         unreachable!("whoever forwards knows it by itself")
     }
 

@@ -8,6 +8,11 @@ use proto::{
     Problem,
     engine::v1::{self, orgs_client::OrgsClient},
 };
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 use tonic::{Code, Request, Status, transport::Endpoint};
 
 use crate::cluster::{Cluster, Member, ORG, SECRET, payment, send_terms};
@@ -48,6 +53,46 @@ async fn nobody_is_served_without_the_secret_or_with_another_version() {
     let large = v1::WaitRequest { payment_id: vec![0; 600_000], ..wait() };
     let status = raw(&one, large, &good).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert_eq!(one.engine.asked(), [""; 0]);
+}
+
+/// Nothing is read from one too many, whoever it is, and those that have a place keep it.
+#[tokio::test]
+async fn one_connection_too_many_is_closed() {
+    const MOST: usize = 256;
+    let (_cluster, one, _) = Cluster::start().await;
+    let connect = async || TcpStream::connect(one.listens).await.unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..MOST {
+        let mut connection = connect().await;
+        // How every connection of HTTP/2 begins; what the engine says then shows that it was let in.
+        connection
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .await
+            .unwrap();
+        connection.read_exact(&mut [0; 9]).await.unwrap();
+        taken.push(connection);
+    }
+    let ended = connect().await.read(&mut [0; 1]).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    taken[0].write_all(b"\0\0\x08\x06\0\0\0\0\0pingpong").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"pingpong") {
+        heard.push(taken[0].read_u8().await.unwrap());
+    }
+    drop(taken);
+    // A place is free as soon as the engine has seen that whoever had it has gone.
+    let waited = async {
+        loop {
+            let mut connection = connect().await;
+            // Written to what is closed already, it is lost.
+            let _ = connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+            if connection.read_exact(&mut [0; 9]).await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), waited).await.unwrap();
     assert_eq!(one.engine.asked(), [""; 0]);
 }
 

@@ -5,6 +5,7 @@ use ports::{
     Operations as _, StoreError,
     directory::NodeRecord,
     operations::{NewNode, NodeState, RegisterError},
+    placement::Pods,
     restore::Restoring,
 };
 use uuid::Uuid;
@@ -133,6 +134,7 @@ async fn a_gateway_is_ready_once_the_store_answers_and_there_is_an_engine() {
     let one = cluster.join(1).await;
     cluster.owned_by(&[&one], None).await;
     assert!(cluster.forward.is_ready().await);
-    let map = cluster.forward.pods().await.unwrap();
+    let Pods { map, leases } = cluster.forward.pods().await.unwrap();
     assert_eq!((map.pods, map.owners[0]), (vec![one.pod.clone()], None));
+    assert_eq!(leases[&one.pod.session].left_ms, 1_000);
 }

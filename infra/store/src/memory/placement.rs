@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{SessionId, Timestamp};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{JoinError, LEASE_MS, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
 };
 
 use super::{Memory, Tables};
@@ -39,8 +39,12 @@ impl Tables {
 
 #[async_trait]
 impl Placement for Memory {
+    fn lease_length(&self) -> LeaseLength {
+        LeaseLength::USUAL
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
-        let lease_until = self.clock.now().plus_millis(LEASE_MS);
+        let lease_until = self.clock.now().plus_millis(self.lease_length().millis());
         let pod = Pod { session, name: String::new(), address: String::new() };
         let tables = &mut *self.tables();
         tables.pod.clear();
@@ -50,7 +54,7 @@ impl Placement for Memory {
     }
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
+        let until = self.clock.now().plus_millis(self.lease_length().millis());
         let pod = &mut self.tables().pod;
         Ok(pod.get_mut(&session).map(|life| {
             life.lease_until = until;
@@ -65,6 +69,15 @@ impl Placement for Memory {
         pods.sort_by(|a, b| (&a.name, a.session).cmp(&(&b.name, b.session)));
         Ok(PlacementMap { pods, owners: tables.shard_owner.clone() })
     }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let (now, tables) = (self.clock.now(), self.tables());
+        let granted = |life: &Life| Granted {
+            until: life.lease_until,
+            left_ms: life.lease_until.millis_since(now),
+        };
+        Ok(tables.pod.iter().map(|(session, life)| (*session, granted(life))).collect())
+    }
 }
 
 #[async_trait]
@@ -78,7 +91,7 @@ impl Cluster for Memory {
         if tables.pod.contains_key(&pod.session) {
             return Err(StoreError::AlreadyThere.into());
         }
-        let lease_until = now.plus_millis(LEASE_MS);
+        let lease_until = now.plus_millis(self.lease_length().millis());
         tables.pod.insert(pod.session, Life { pod: pod.clone(), lease_until });
         Ok(lease_until)
     }

@@ -27,6 +27,7 @@ use domain::{OrgId, PaymentHash, Preimage, SessionId};
 use ports::{
     Journal, StoreError,
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, lane_of},
+    placement::LeaseLength,
 };
 use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 
@@ -64,11 +65,16 @@ pub struct Postgres {
     readers: Pool,
     lease_keepers: Pool,
     keys: SealKeys,
+    lease: LeaseLength,
 }
 
 impl Postgres {
     /// Connects, brings the schema up to date, and checks that every key in use was given.
-    pub async fn connect(url: &str, keys: Option<&str>) -> Result<Arc<Postgres>, OpenError> {
+    pub async fn connect(
+        url: &str,
+        keys: Option<&str>,
+        lease: LeaseLength,
+    ) -> Result<Arc<Postgres>, OpenError> {
         let keys = SealKeys::parse(keys.ok_or(SealError::NoneGiven)?)?;
         let config = session::config(url)?;
         migrate::migrate(&config).await?;
@@ -79,6 +85,7 @@ impl Postgres {
             readers: pool(&config, READERS),
             lease_keepers: pool(&config, LEASE_KEEPERS),
             keys,
+            lease,
         }))
     }
 

@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use deadpool_postgres::Client;
 use domain::{SessionId, Timestamp};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{JoinError, LEASE_MS, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
 };
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -50,6 +50,11 @@ const PODS: &str = "
     select session, name, address from pod
     where lease_until > clock_timestamp() order by name, session";
 
+const LEASES: &str = "
+    select session, floor(extract(epoch from lease_until) * 1000)::bigint,
+        floor(extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint
+    from pod";
+
 const OWNERS: &str = "
     select session, array_agg(shard) from shard_owner where session is not null group by session";
 
@@ -74,13 +79,18 @@ const LEAVE: &str = "delete from pod where session = $1";
 /// All by the clock of the database.
 #[async_trait]
 impl Placement for Postgres {
+    fn lease_length(&self) -> LeaseLength {
+        self.lease
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
         let client = self.keeper().await?;
         let old = client.query(TAKE_OVER, &[session.uuid()]).await.map_err(not_committed)?;
         end_lanes(&client, &old).await?;
         self.name_lanes(session).await?;
         let (name, address) = ("", "");
-        let values: [&(dyn ToSql + Sync); 4] = [session.uuid(), &LEASE_MS, &name, &address];
+        let values: [&(dyn ToSql + Sync); 4] =
+            [session.uuid(), &self.lease.millis(), &name, &address];
         let lease = client.query_opt(BEGIN, &values).await;
         let lease = lease.map_err(not_committed)?.ok_or(StoreError::AlreadyThere)?;
         client.execute(OWN_ALL, &[session.uuid()]).await.map_err(not_committed)?;
@@ -90,7 +100,7 @@ impl Placement for Postgres {
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
         let client = self.keeper().await?;
         let renew = client.prepare_cached(RENEW).await.map_err(unavailable)?;
-        let lease = client.query_opt(&renew, &[session.uuid(), &LEASE_MS]).await;
+        let lease = client.query_opt(&renew, &[session.uuid(), &self.lease.millis()]).await;
         lease.map_err(not_committed)?.as_ref().map(until).transpose()
     }
 
@@ -108,6 +118,15 @@ impl Placement for Postgres {
         }
         Ok(PlacementMap { pods, owners: Arc::new(by_shard) })
     }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let rows = self.read(LEASES, &[]).await?;
+        let leases = rows.iter().map(|row| {
+            let until = Timestamp::from_millis(row.try_get(1)?);
+            Ok((SessionId::new(row.try_get(0)?), Granted { until, left_ms: row.try_get(2)? }))
+        });
+        leases.collect::<Result<_, tokio_postgres::Error>>().map_err(unavailable)
+    }
 }
 
 #[async_trait]
@@ -121,7 +140,7 @@ impl Cluster for Postgres {
             return Err(JoinError::NameTaken(pod.name.clone()));
         }
         let values: [&(dyn ToSql + Sync); 4] =
-            [pod.session.uuid(), &LEASE_MS, &pod.name, &pod.address];
+            [pod.session.uuid(), &self.lease.millis(), &pod.name, &pod.address];
         let lease = transaction.query_opt(BEGIN, &values).await.map_err(unavailable)?;
         let lease = until(&lease.ok_or(StoreError::AlreadyThere)?)?;
         transaction.commit().await.map_err(not_committed)?;

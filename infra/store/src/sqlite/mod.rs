@@ -21,6 +21,7 @@ mod tests;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
@@ -33,7 +34,7 @@ use domain::{SessionId, Timestamp};
 use ports::{
     Clock, Placement, StoreError,
     guard::Generation,
-    placement::{LEASE_MS, PlacementMap, Pod, SHARDS},
+    placement::{Granted, LeaseLength, PlacementMap, Pod, SHARDS},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -86,6 +87,7 @@ pub struct Sqlite {
     writer: Workers,
     keys: Arc<SealKeys>,
     clock: Arc<dyn Clock>,
+    lease: LeaseLength,
     folder: PathBuf,
     generation: Mutex<Generation>,
     _lock: File,
@@ -98,6 +100,7 @@ impl Sqlite {
         folder: &Path,
         seal_keys: Option<&str>,
         clock: Arc<dyn Clock>,
+        lease: LeaseLength,
     ) -> Result<Arc<Sqlite>, OpenError> {
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
@@ -114,6 +117,7 @@ impl Sqlite {
             readers: Workers::start("store-reader", readers?).map_err(OpenError::Folder)?,
             keys: Arc::new(keys),
             clock,
+            lease,
             folder: folder.to_owned(),
             generation: Mutex::new(generation),
             _lock: lock,
@@ -160,8 +164,12 @@ fn is_empty(connection: &Connection) -> Result<bool, OpenError> {
 
 #[async_trait]
 impl Placement for Sqlite {
+    fn lease_length(&self) -> LeaseLength {
+        self.lease
+    }
+
     async fn begin(&self, session: SessionId) -> Result<Timestamp, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
+        let until = self.clock.now().plus_millis(self.lease.millis());
         self.change(move |open| {
             // We hold the folder's lock, so every other life is over.
             open.execute("delete from pod", [])?;
@@ -173,7 +181,7 @@ impl Placement for Sqlite {
     }
 
     async fn renew(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
-        let until = self.clock.now().plus_millis(LEASE_MS);
+        let until = self.clock.now().plus_millis(self.lease.millis());
         self.change(move |open| {
             let sql = "update pod set lease_until = ?2 where session_id = ?1 returning 1";
             let mut renew = open.prepare_cached(sql)?;
@@ -193,5 +201,19 @@ impl Placement for Sqlite {
         let pod = |session| Pod { session, name: String::new(), address: String::new() };
         let pods = session.map(pod).into_iter().collect();
         Ok(PlacementMap { pods, owners: Arc::new(vec![session; usize::from(SHARDS)]) })
+    }
+
+    async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
+        let now = self.clock.now();
+        self.read(move |open| {
+            let mut lives = open.prepare_cached("select session_id, lease_until from pod")?;
+            let lives = lives.query_map([], |row| {
+                let until = Timestamp::from_millis(row.get(1)?);
+                let left_ms = until.millis_since(now);
+                Ok((sql::id(row.get(0)?), Granted { until, left_ms }))
+            })?;
+            Ok(lives.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }

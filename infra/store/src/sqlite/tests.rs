@@ -26,7 +26,7 @@ const OTHER: &str = "b:020202020202020202020202020202020202020202020202020202020
 const FALSE: &str = "a:0303030303030303030303030303030303030303030303030303030303030303";
 
 fn open(folder: &TempDir, keys: Option<&str>) -> Result<Arc<Sqlite>, OpenError> {
-    Sqlite::open(folder.path(), keys, Arc::new(Still::default()))
+    Sqlite::open(folder.path(), keys, Arc::new(Still::default()), LeaseLength::USUAL)
 }
 
 fn pool_node() -> NodeRecord {

@@ -1,7 +1,7 @@
 use domain::{OrgId, SessionId};
 use ports::{
     operations::{AuditFinding, AuditReport},
-    placement::{PlacementMap, Shard},
+    placement::{Pods, Shard},
     restore::Restoring,
 };
 use proto::{
@@ -39,13 +39,13 @@ impl Installation {
     async fn thawed(&self) -> Result<v1::ThawResponse, Problem> {
         let operations = &self.0.operations;
         let was_frozen = operations.frozen().await.map_err(operator::store)?.unwrap_or_default();
-        operations.thaw().await.map_err(operator::store)?;
+        operations.thaw().await.map_err(operator::thaw)?;
         Ok(v1::ThawResponse { was_frozen })
     }
 }
 
 /// Counted, as four thousand lines say less.
-fn pods(map: &PlacementMap, org: Option<OrgId>) -> v1::PodsResponse {
+fn pods(Pods { map, leases }: &Pods, org: Option<OrgId>) -> v1::PodsResponse {
     let owned = |owner: Option<SessionId>| {
         let shards = Shard::all().filter(|shard| map.owner(*shard) == owner).count();
         u32::try_from(shards).unwrap_or(u32::MAX)
@@ -55,6 +55,8 @@ fn pods(map: &PlacementMap, org: Option<OrgId>) -> v1::PodsResponse {
         name: pod.name.clone(),
         address: pod.address.clone(),
         shards: owned(Some(pod.session)),
+        lease_until_ms: leases.get(&pod.session).map(|lease| lease.until.millis()),
+        lease_left_ms: leases.get(&pod.session).map(|lease| lease.left_ms),
     });
     let owner = org.and_then(|org| map.owner_of(org));
     v1::PodsResponse {

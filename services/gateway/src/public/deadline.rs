@@ -27,10 +27,14 @@ tokio::task_local! {
     static UNTIL: Instant;
 }
 
-/// How long the caller of the call that is being answered still waits. `None`: it has named no deadline.
+/// Until when the caller of the call that is being answered waits. `None`: it has named no deadline.
+pub(crate) fn until() -> Option<Instant> {
+    UNTIL.try_with(|until| *until).ok()
+}
+
+/// How long that still is.
 pub(crate) fn left() -> Option<Duration> {
-    let until = UNTIL.try_with(|until| *until).ok()?;
-    Some(until.saturating_duration_since(Instant::now()))
+    Some(until()?.saturating_duration_since(Instant::now()))
 }
 
 /// Until when a call's caller waits.

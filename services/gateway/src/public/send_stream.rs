@@ -9,6 +9,9 @@
 //!
 //! Whatever was read is answered before the stream ends from our side, so that what was not answered was
 //! not taken. Where the connection breaks nobody can tell, and the caller repeats under the same ids.
+//!
+//! A deadline is that of the stream, as nothing on it waits for an end: when it passes nothing more is told,
+//! what was taken goes on, and what was read but not begun by then is not begun any more.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -26,12 +29,12 @@ use proto::{
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
-    time::{Duration, sleep, timeout},
+    time::{Duration, Instant, sleep, timeout},
 };
 use tonic::{Status, Streaming};
 use tracing::Instrument as _;
 
-use super::bolt11;
+use super::{bolt11, deadline};
 use crate::{
     auth::Caller,
     edge::Edge,
@@ -53,6 +56,8 @@ struct Shared {
     edge: Arc<Edge>,
     caller: Caller,
     tell: mpsc::Sender<v1::SendAnswer>,
+    /// When the stream ends that its caller has given a deadline.
+    until: Option<Instant>,
     /// Nobody follows any more: the stream ends, or its reader takes nothing.
     over: watch::Sender<bool>,
 }
@@ -66,9 +71,11 @@ pub(super) fn begin(
         let why = "too many streams of sends; send one by one, or elsewhere";
         Problem::new(ErrorClass::Unavailable, "too_many_streams", why)
     })?;
+    // What is told is made by a task of its own, which knows no call.
+    let until = deadline::until();
     let answers = told(limits::UNREAD_MAX, async move |tell| {
         let over = watch::Sender::new(false);
-        let end = run(Arc::new(Shared { edge, caller, tell, over }), sends).await;
+        let end = run(Arc::new(Shared { edge, caller, tell, until, over }), sends).await;
         drop(permit);
         end.inspect_err(|problem| report(CALL, problem))
     });
@@ -142,8 +149,8 @@ impl Shared {
         let send = Sending::on_stream(request)?;
         edge.check_wallet(*caller, send.wallet).await?;
         let terms = send.terms(bolt11::parse(&send.invoice)?);
-        // The stream's own deadline ends what is told of it, not what it has taken.
-        let at_once = Within::from(Duration::ZERO);
+        let begin = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let at_once = Within { end: Duration::ZERO, begin };
         let sent = edge.gateway.orgs.send(caller.org, send.payment, terms, at_once).await;
         sent.map(|sent| sent.payment).map_err(customer::orgs)
     }

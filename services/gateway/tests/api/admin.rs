@@ -341,6 +341,7 @@ async fn the_installation_is_shown_audited_and_thawed() {
     let pod = &placed.pods[0];
     let told = (pod.name.as_str(), pod.address.as_str(), pod.shards);
     assert_eq!((placed.pods.len(), told), (1, ("engine-1", "engine-1:7402", 4_095)));
+    assert_eq!((pod.lease_until_ms, pod.lease_left_ms), (Some(9_000), Some(4_000)));
     let asked = installation.pods(admin::PodsRequest { organisation_id: id(1) }).await;
     assert_eq!(asked.unwrap().into_inner().owner_session_id, pod.session_id);
     let nameless = admin::PodsRequest { organisation_id: "acme".to_owned() };

@@ -24,9 +24,9 @@ use ports::{
     Clock, Directory, Operations, Orgs, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::Seq,
-    operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError},
+    operations::{AuditFinding, AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
-    placement::{PlacementMap, Pod, SHARDS},
+    placement::{Granted, PlacementMap, Pod, Pods, SHARDS},
     reads::Recorded,
     restore::{Difference, RestoreReport, Restoring, Step},
 };
@@ -426,19 +426,23 @@ impl Operations for Fake {
         Ok(self.state().frozen.clone())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
+    async fn thaw(&self) -> Result<(), ThawError> {
         self.state().frozen = None;
         Ok(())
     }
 
     /// One engine that owns every shard but the last.
-    async fn pods(&self) -> Result<PlacementMap, StoreError> {
+    async fn pods(&self) -> Result<Pods, StoreError> {
         let session = SessionId::new(Uuid::from_u128(0x5e));
         let address = "engine-1:7402".to_owned();
         let pod = Pod { session, name: "engine-1".to_owned(), address };
         let mut owners = vec![Some(session); usize::from(SHARDS)];
         *owners.last_mut().unwrap() = None;
-        Ok(PlacementMap { pods: vec![pod], owners: Arc::new(owners) })
+        let granted = Granted { until: Timestamp::from_millis(9_000), left_ms: 4_000 };
+        Ok(Pods {
+            map: PlacementMap { pods: vec![pod], owners: Arc::new(owners) },
+            leases: [(session, granted)].into(),
+        })
     }
 
     async fn restore(&self, how: Restoring) -> Result<RestoreReport, StoreError> {

@@ -250,6 +250,13 @@ async fn a_deadline_ends_the_stream_and_not_its_payments() {
     let last = answers.next().await.unwrap().map(tonic::Response::new);
     assert_eq!(refusal(last), (Code::DeadlineExceeded, "outcome_unknown".to_owned()));
     assert!(world.fake.has_payment(world.book.org, payment(1)));
+    // The organisation would not have begun it later than that.
+    let begin = world.fake.state().begin;
+    assert!(begin.is_some_and(|left| left < Duration::from_millis(800)), "{begin:?}");
+    let mut pipe = Pipe::open(&world, &world.book).await;
+    pipe.send(world.book.send(payment(2), &invoice(2, Some(20_000)))).await;
+    pipe.accepted().await;
+    assert_eq!(world.fake.state().begin, None);
 }
 
 /// A message that nobody can read ends the stream, once what came before it is answered.

@@ -189,12 +189,7 @@ fn describe(
         engine_address: address,
         name: config.name.as_ref().map_or(advertised.clone(), |name| name.text().to_owned()),
         advertised,
-        metrics_address: listeners::metrics_address(metrics)?,
-        data: config.data.clone(),
-        pid: std::process::id(),
-        network: config.network.name().to_owned(),
-        store: stores::name(&config.store).to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        process: ready::Process::of(config, metrics)?,
     })
 }
 

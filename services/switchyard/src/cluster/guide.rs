@@ -31,7 +31,7 @@ pub(super) fn show(
     out: &Output,
 ) {
     let Some(gateway) = gateways.first() else { return };
-    let key_file = gateway.data.join(ready::DEMO_KEY_FILE);
+    let key_file = gateway.process.data.join(ready::DEMO_KEY_FILE);
     let owner = owner(processes, placed);
     let pods = processes.iter().map(|process| {
         let pod = placed.pods.iter().find(|pod| pod.name == process.name);
@@ -118,7 +118,7 @@ fn more(gateway: &ready::Platform, data: &Path) -> String {
   switchyard audit
 ",
         bin = quoted(bin),
-        gateway = quoted(&gateway.data),
+        gateway = quoted(&gateway.process.data),
         network = quoted(&ready::network_folder(data)),
     )
 }

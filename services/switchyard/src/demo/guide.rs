@@ -17,7 +17,7 @@ pub(crate) struct FirstPayment {
 
 pub(super) fn show(platform: &ready::Platform, house: &House, pay: &FirstPayment, out: &Output) {
     let invoice = &pay.invoice;
-    let key_file = platform.data.join(ready::DEMO_KEY_FILE);
+    let key_file = platform.process.data.join(ready::DEMO_KEY_FILE);
     let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
     let first = first_payment(platform, pay);
     let by_rest = by_rest(platform, house, pay, &quoted(&key_file));
@@ -39,14 +39,14 @@ pub(super) fn show(platform: &ready::Platform, house: &House, pay: &FirstPayment
              {more}\n\
              Ctrl-C stops everything; started again, everything is still there.",
             where_it_is = where_it_is(platform, &quoted(&key_file)),
-            more = more(&own_binary, &platform.data),
+            more = more(&own_binary, &platform.process.data),
         )
     });
 }
 
 /// The line that makes it.
 pub(crate) fn first_payment(platform: &ready::Platform, pay: &FirstPayment) -> String {
-    let (data, invoice) = (quoted(&platform.data), &pay.invoice);
+    let (data, invoice) = (quoted(&platform.process.data), &pay.invoice);
     let own_binary = std::env::current_exe().unwrap_or_else(|_| "switchyard".into());
     let binary = quoted(&own_binary);
     format!("{binary} pay --data {data} --wallet {CREDIT_WALLET} {invoice}")
@@ -96,7 +96,7 @@ Switchyard is running beside a simulated Lightning network of six nodes.
         address = platform.address,
         admin = platform.admin_address,
         metrics = metrics(platform),
-        data = quoted(&platform.data),
+        data = quoted(&platform.process.data),
         token = quoted(&platform.admin_token_file),
         credit = sat(CREDIT_WALLET_MSAT),
         line = sat(LINE_MSAT),
@@ -105,7 +105,7 @@ Switchyard is running beside a simulated Lightning network of six nodes.
 }
 
 fn metrics(platform: &ready::Platform) -> String {
-    match platform.metrics_address {
+    match platform.process.metrics_address {
         Some(address) => format!("http://{address}/metrics, /healthz, /readyz"),
         None => "not kept".to_owned(),
     }

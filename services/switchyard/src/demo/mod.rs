@@ -73,8 +73,8 @@ async fn invite(
     network: &network::Child,
     out: &Output,
 ) -> Result<Option<()>, Failure> {
-    let to = Connection::of(platform.data.clone());
-    let house = onboard::onboard(&to, &platform.data, &network.ready()?, out).await?;
+    let to = Connection::of(platform.process.data.clone());
+    let house = onboard::onboard(&to, &platform.process.data, &network.ready()?, out).await?;
     let (id, invoice) = (names::id_or_new(None)?, network.invoice().await?);
     guide::show(platform, &house, &guide::FirstPayment { id, invoice }, out);
     Ok(Some(()))

@@ -5,9 +5,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use cork::Corked;
 use futures_util::{Stream, StreamExt as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -17,17 +17,21 @@ use tokio::{
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::limits;
+use crate::Corked;
+
+/// A connection that could not be taken leaves the system so long to find room for the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection with its place, which is free again when it is gone.
-pub(crate) struct Placed {
+#[derive(Debug)]
+pub struct Placed {
     io: Corked,
     _place: OwnedSemaphorePermit,
 }
 
 /// At most so many of the connections at once. Nobody waits: whoever is closed certainly has done nothing,
 /// and may be let in elsewhere.
-pub(crate) fn bounded(
+pub fn bounded(
     incoming: impl Stream<Item = io::Result<TcpStream>>,
     most: usize,
 ) -> impl Stream<Item = io::Result<Placed>> {
@@ -44,7 +48,7 @@ pub(crate) fn bounded(
                 // Out of file descriptors, as a rule: the next one would fail as well.
                 (Err(error), _) => {
                     tracing::warn!(%error, "a connection could not be taken");
-                    sleep(limits::ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                     Some(Err(error))
                 }
             }
