@@ -57,6 +57,19 @@ enum Named {
     Id(Uuid),
 }
 
+impl Named {
+    fn read(text: &str) -> Result<Named, Refusal> {
+        // As nearly everybody writes them.
+        if let Ok(id) = text.parse() {
+            return Ok(Named::Id(id));
+        }
+        let text = percent_decode_str(text)
+            .decode_utf8()
+            .map_err(|_| Refusal::invalid("invalid_request", "the path is not UTF-8"))?;
+        Ok(text.parse().map_or(Named::NoId, Named::Id))
+    }
+}
+
 impl FromRequestParts<Asked> for Ids {
     type Rejection = Infallible;
 
@@ -71,11 +84,8 @@ impl Ids {
     ) -> Result<Ids, Refusal> {
         let mut ids = Ids::default();
         for (name, text) in named {
-            let text = percent_decode_str(text)
-                .decode_utf8()
-                .map_err(|_| Refusal::invalid("invalid_request", "the path is not UTF-8"))?;
             if let Some(place) = place(name) {
-                ids.0[place] = text.parse().map_or(Named::NoId, Named::Id);
+                ids.0[place] = Named::read(text)?;
             }
         }
         Ok(ids)
