@@ -12,7 +12,7 @@ pub struct PaymentHash(pub [u8; 32]);
 
 impl fmt::Display for PaymentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0)
     }
 }
 
@@ -45,7 +45,7 @@ pub struct PublicKey(pub [u8; 33]);
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0)
     }
 }
 
@@ -53,6 +53,15 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// In lower case and at once: asked for one byte after the other, the formatter costs more than all the rest of
+/// telling somebody a payment.
+fn write_hex<const N: usize>(f: &mut fmt::Formatter<'_>, bytes: &[u8; N]) -> fmt::Result {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+    let digits = bytes.map(|byte| [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]));
+    f.write_str(str::from_utf8(digits.as_flattened()).expect("digits are ASCII"))
 }
 
 /// A bitcoin network.

@@ -170,13 +170,10 @@ fn preimage(field: &'static str, text: &str) -> Result<Preimage, WireError> {
 
 /// In lower case.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()
 }
 
 /// `None` unless the text is exactly `N` bytes in hex.

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use domain::{EnvironmentId, ErrorClass, KeyId, OrgId, Permission, Timestamp};
 use ports::{Clock, Directory, directory::KeyRecord};
 use proto::Problem;
@@ -20,7 +20,7 @@ use tonic::{Request, Status, service::Interceptor};
 use crate::{limits, problem::customer};
 use lookups::KeyLookUps;
 
-const API_KEY: &str = "x-api-key";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Begins every secret, so that one that leaked is recognised.
 const SECRET_PREFIX: &str = "switchyard_";
@@ -251,22 +251,33 @@ impl Interceptor for TokenGuard {
 }
 
 fn secret(headers: &HeaderMap) -> Result<&str, Problem> {
-    for name in [API_KEY, AUTHORIZATION.as_str()] {
-        // Which of two would count is not for us to guess.
-        if headers.get_all(name).iter().nth(1).is_some() {
-            let message = format!("the header {name} must be given once");
-            return Err(Problem::new(ErrorClass::Invalid, "duplicate_credentials", message));
-        }
-    }
-    match headers.get(API_KEY) {
+    let (key, authorization) = (only(headers, &API_KEY)?, only(headers, &AUTHORIZATION)?);
+    match key {
         Some(key) => key.to_str().map_err(|_| wrong()),
-        None => bearer(headers)
+        None => authorization
+            .and_then(of_bearer)
             .ok_or_else(|| missing("an API key", "x-api-key, or authorization: Bearer")),
     }
 }
 
+/// Which of two would count is not for us to guess.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut given = headers.get_all(name).iter();
+    match (given.next(), given.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => {
+            let message = format!("the header {name} must be given once");
+            Err(Problem::new(ErrorClass::Invalid, "duplicate_credentials", message))
+        }
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    of_bearer(headers.get(AUTHORIZATION)?)
+}
+
+fn of_bearer(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

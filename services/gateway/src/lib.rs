@@ -11,6 +11,7 @@ mod cancel;
 mod cursor;
 mod edge;
 mod estimate;
+mod faces;
 mod feed;
 mod limits;
 mod lines;

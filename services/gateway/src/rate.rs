@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write as _,
     num::NonZeroU32,
     sync::{
         Mutex, PoisonError,
@@ -46,6 +47,8 @@ type Limiter =
 pub(crate) struct Rates {
     limiter: Limiter,
     limit: RateLimit,
+    /// The limit in the words of its header.
+    policy: HeaderValue,
     taken: AtomicUsize,
     /// `None` where there are no other gateways.
     others: Option<Mutex<HashMap<KeyId, Shared>>>,
@@ -67,7 +70,7 @@ impl Rates {
         let limiter: RateLimiter<_, _, _> = RateLimiter::new(quota, store, MonotonicClock);
         let limiter = limiter.with_middleware();
         let others = shared.then(Mutex::default);
-        Rates { limiter, limit, taken: AtomicUsize::new(0), others }
+        Rates { limiter, limit, policy: policy(limit), taken: AtomicUsize::new(0), others }
     }
 
     pub(crate) fn limit(&self) -> RateLimit {
@@ -107,22 +110,22 @@ impl Rates {
     }
 
     /// Takes one call of the key, if it has one left.
-    pub(crate) fn take(&self, key: KeyId) -> Result<Allowance, Exceeded> {
+    pub(crate) fn take(&self, key: KeyId) -> Result<Allowance<'_>, Exceeded<'_>> {
         // Keys that have not called for a while have their full quota, and need no memory.
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         if taken.is_multiple_of(limits::RATES_SWEPT_EVERY) {
             self.limiter.retain_recent();
         }
-        let limit = self.limit;
+        let Rates { limit, ref policy, .. } = *self;
         self.settle(key);
         match self.limiter.check_key(&key) {
             Ok(state) => {
                 self.with(key, |it| it.untold += 1);
-                Ok(Allowance { limit, left: left(&state) })
+                Ok(Allowance { limit, policy, left: left(&state) })
             }
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
-                Err(Exceeded { limit, wait })
+                Err(Exceeded { policy, wait })
             }
         }
     }
@@ -134,29 +137,30 @@ fn left(state: &StateSnapshot) -> u32 {
 
 /// A call that was let in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance {
+pub(crate) struct Allowance<'a> {
     limit: RateLimit,
+    policy: &'a HeaderValue,
     left: u32,
 }
 
 /// A call that was not.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Exceeded {
-    limit: RateLimit,
+pub(crate) struct Exceeded<'a> {
+    policy: &'a HeaderValue,
     wait: Duration,
 }
 
-impl Allowance {
+impl Allowance<'_> {
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let used = self.limit.burst.get().saturating_sub(self.left);
         let full_in_s = used.div_ceil(self.limit.per_second.get());
-        write(headers, self.limit, self.left, u64::from(full_in_s));
+        write(headers, self.policy, self.left, u64::from(full_in_s));
     }
 }
 
-impl Exceeded {
+impl Exceeded<'_> {
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        write(headers, self.limit, 0, self.wait_s());
+        write(headers, self.policy, 0, self.wait_s());
     }
 
     pub(crate) fn problem(self) -> Problem {
@@ -171,15 +175,21 @@ impl Exceeded {
 }
 
 /// The headers of the IETF draft: the policy, and what is left of it.
-fn write(headers: &mut HeaderMap, limit: RateLimit, left: u32, reset_s: u64) {
-    let RateLimit { per_second, burst } = limit;
+fn write(headers: &mut HeaderMap, policy: &HeaderValue, left: u32, reset_s: u64) {
+    // Longer than any two numbers make it.
+    let mut text = [0; 64];
+    let mut end = text.as_mut_slice();
+    write!(end, "\"key\";r={left};t={reset_s}").expect("there is room");
+    let unused = end.len();
+    let state = HeaderValue::from_bytes(&text[..text.len() - unused]);
+    headers.insert(RATE_LIMIT_POLICY, policy.clone());
+    headers.insert(RATE_LIMIT, state.expect("numbers are plain ASCII"));
+}
+
+fn policy(RateLimit { per_second, burst }: RateLimit) -> HeaderValue {
     let window_s = burst.get().div_ceil(per_second.get());
     let policy = format!("\"key\";q={burst};w={window_s}");
-    let state = format!("\"key\";r={left};t={reset_s}");
-    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
-        let value = HeaderValue::try_from(value).expect("numbers are plain ASCII");
-        headers.insert(name, value);
-    }
+    HeaderValue::try_from(policy).expect("numbers are plain ASCII")
 }
 
 #[cfg(test)]

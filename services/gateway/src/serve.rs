@@ -1,6 +1,6 @@
 //! Listeners: the limits of a connection, and stopping without breaking off what is under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use proto::{
     admin::v1::{
@@ -15,27 +15,24 @@ use proto::{
 };
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tonic::{
+    body::Body,
     codec::CompressionEncoding,
+    codegen::{Bytes, Service, StdError, http},
     service::{Routes, interceptor::InterceptedService},
-    transport::{
-        Server,
-        server::{Router, TcpIncoming},
-    },
+    transport::{Server, server::TcpIncoming},
 };
 use tonic_health::pb::health_server::HealthServer;
-use tower_layer::{Identity, Stack};
+use tower_layer::Layer as _;
 
 use crate::{
     Gateway, admin,
     auth::{AdminToken, TokenGuard},
     edge::Edge,
-    limits, public, rest, share,
+    faces::Faces,
+    limits, public, share,
     typed::Typed,
     watch::WatchLayer,
 };
-
-/// What is around every request.
-type Watched = Stack<WatchLayer, Identity>;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the listener failed: {0}")]
@@ -49,15 +46,15 @@ pub async fn serve_public(
 ) -> Result<(), ServeError> {
     let stop = watch::Sender::new(false);
     let edge = Arc::new(Edge::new(gateway, stop.subscribe()));
-    let both = Routes::from(rest::beside(grpc(&edge), edge.clone()));
+    let faces = Faces::new(grpc(&edge), edge.clone());
     // HTTP/1.1 is for REST; gRPC over it is refused by its own clients.
-    let router = server(limits::ANSWER_WITHIN).accept_http1(true).add_routes(both);
+    let server = server(limits::ANSWER_WITHIN).accept_http1(true);
     let keeping = tokio::spawn(keep(edge.clone()));
     if let Some(counts) = edge.gateway.counts.clone() {
         // It ends with the listener.
         tokio::spawn(share::keep(edge.clone(), counts));
     }
-    let served = run(listener, router, stop, shutdown).await;
+    let served = run(server, faces, listener, stop, shutdown).await;
     // It ends with the listener.
     let _ = keeping.await;
     edge.keys.write_down_use().await;
@@ -128,17 +125,18 @@ pub async fn serve_admin(
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
     let installation = InstallationServer::new(admin::Installation(gateway))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
-    let router = server(limits::AUDIT_WITHIN)
+    let routes = Routes::default()
         .add_service(InterceptedService::new(Typed(organisations), guard.clone()))
         .add_service(InterceptedService::new(Typed(keys), guard.clone()))
         .add_service(InterceptedService::new(Typed(nodes), guard.clone()))
         .add_service(InterceptedService::new(Typed(installation), guard));
-    run(listener, router, watch::Sender::new(false), shutdown).await
+    let watched = WatchLayer::new().layer(routes.prepare());
+    let server = server(limits::AUDIT_WITHIN);
+    run(server, watched, listener, watch::Sender::new(false), shutdown).await
 }
 
-fn server(longest_work: Duration) -> Server<Watched> {
+fn server(longest_work: Duration) -> Server {
     Server::builder()
-        .layer(WatchLayer::new())
         .timeout(longest_work + limits::TRANSPORT_MARGIN)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
@@ -146,18 +144,25 @@ fn server(longest_work: Duration) -> Server<Watched> {
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_WITHIN))
 }
 
-async fn run(
+async fn run<S, B>(
+    server: Server,
+    service: S,
     listener: TcpListener,
-    router: Router<Watched>,
     stop: watch::Sender<bool>,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+) -> Result<(), ServeError>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits::KEEPALIVE_EVERY));
     let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
     let mut stopping = stop.subscribe();
-    let serving = router.serve_with_incoming_shutdown(incoming, async {
+    let serving = server.serve_with_incoming_shutdown(service, incoming, async {
         shutdown.await;
         // Waits and watches end now, so that the connections can.
         stop.send_replace(true);

@@ -3,12 +3,11 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
-use axum::extract::MatchedPath;
 use domain::ErrorClass;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
@@ -28,15 +27,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::{Builder, Uuid};
 
 /// W3C Trace Context: the caller's own trace, which ours becomes a part of.
-const TRACE_PARENT: &str = "traceparent";
+const TRACE_PARENT: http::HeaderName = http::HeaderName::from_static("traceparent");
 
 /// The label of everything that is no call of ours, so that nobody can make labels up.
 const NO_ROUTE: &str = "none";
 
-/// In the place of a method, of what is no route of REST.
-const CALL: &str = "";
-
-/// Names one request, in the log and in its answer. An extension of the request from here on.
+/// Names one request, in the log and in its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(pub(crate) Uuid);
 
@@ -60,42 +56,59 @@ thread_local! {
     static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Watches every request of a listener.
+/// Watches every call of gRPC.
 #[derive(Clone)]
-pub(crate) struct WatchLayer(Arc<Routes>);
+pub(crate) struct WatchLayer(Arc<Calls>);
 
 impl WatchLayer {
     pub(crate) fn new() -> WatchLayer {
-        describe_counter!(
-            "switchyard_requests_total",
-            Unit::Count,
-            "Requests answered, by route and class; a stream counts when it begins."
-        );
-        describe_histogram!(
-            "switchyard_request_seconds",
-            Unit::Seconds,
-            "From a request's headers to those of its answer, a wait that was asked for included."
-        );
+        describe();
         let standard =
             [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
         let standard = standard.into_iter().flat_map(proto::calls_of);
-        let calls = proto::calls().into_iter().chain(standard).collect();
-        WatchLayer(Arc::new(Routes { calls, seen: RwLock::default() }))
+        let calls = proto::calls().into_iter().chain(standard);
+        let known = calls.map(|call| (call.clone(), Meters::of(call))).collect();
+        WatchLayer(Arc::new(Calls { known, other: Meters::of_no_route() }))
     }
+}
+
+fn describe() {
+    describe_counter!(
+        "switchyard_requests_total",
+        Unit::Count,
+        "Requests answered, by route and class; a stream counts when it begins."
+    );
+    describe_histogram!(
+        "switchyard_request_seconds",
+        Unit::Seconds,
+        "From a request's headers to those of its answer, a wait that was asked for included."
+    );
 }
 
 impl<S> Layer<S> for WatchLayer {
     type Service = Watched<S>;
 
     fn layer(&self, inner: S) -> Watched<S> {
-        Watched { inner, routes: self.0.clone() }
+        Watched { inner, calls: self.0.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct Watched<S> {
     inner: S,
-    routes: Arc<Routes>,
+    calls: Arc<Calls>,
+}
+
+/// What there is to be called.
+struct Calls {
+    known: HashMap<String, Meters>,
+    other: Meters,
+}
+
+impl Calls {
+    fn meters(&self, path: &str) -> &Meters {
+        self.known.get(path).unwrap_or(&self.other)
+    }
 }
 
 impl<S, I, O> Service<http::Request<I>> for Watched<S>
@@ -113,42 +126,57 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: http::Request<I>) -> Self::Future {
-        let id = RequestId::draw();
-        let call = self.routes.call(request.uri().path());
-        let span = span(id, &request, call);
-        let method = method(request.method());
-        request.extensions_mut().insert(id);
-        let routes = self.routes.clone();
-        let meters = call.map(|call| routes.meters(CALL, call));
-        let began = Instant::now();
+    fn call(&mut self, request: http::Request<I>) -> Self::Future {
+        let meters = self.calls.meters(request.uri().path());
+        let watch = Watch::begin(request.headers(), meters.clone());
+        let span = watch.span.clone();
         let answer = span.in_scope(|| self.inner.call(request));
         let watched = answer.inspect(move |answered| {
-            let Ok(answer) = answered else { return };
-            let meters = meters.unwrap_or_else(|| routes.matched(method, answer));
-            let class = class(answer);
-            meters.answered(class, began);
-            let class = class.map_or("ok", name);
-            Span::current().record("class", class);
-            tracing::debug!("answered");
+            if let Ok(answer) = answered {
+                watch.answered(class(answer));
+            }
         });
         watched.instrument(span).boxed()
+    }
+}
+
+/// One request, from its headers to those of its answer.
+pub(crate) struct Watch {
+    pub(crate) id: RequestId,
+    pub(crate) began: Instant,
+    /// Whatever is done for the request belongs in here.
+    pub(crate) span: Span,
+    meters: Meters,
+}
+
+impl Watch {
+    pub(crate) fn begin(headers: &http::HeaderMap, meters: Meters) -> Watch {
+        let id = RequestId::draw();
+        let span = span(id, headers, meters.route());
+        Watch { id, began: Instant::now(), span, meters }
+    }
+
+    /// To be said in the span. Without a class it went well.
+    pub(crate) fn answered(&self, class: Option<ErrorClass>) {
+        self.meters.answered(class, self.began);
+        self.span.record("class", class.map_or("ok", name));
+        tracing::debug!("answered");
     }
 }
 
 /// The span of everything that is done for a request, at the level of the worst line that may be
 /// written, so that each has its request. Where the caller keeps the trace that it belongs to, ours is
 /// kept as a part of it, whatever the share of those that begin here.
-fn span<I>(id: RequestId, request: &http::Request<I>, call: Option<&str>) -> Span {
+fn span(id: RequestId, headers: &http::HeaderMap, route: &str) -> Span {
     let request_id = display(id.0);
-    let Some(theirs) = trace_of_caller(request.headers()) else {
-        return error_span!("request", request_id, route = call, payment_id = Empty, class = Empty);
+    let Some(theirs) = trace_of_caller(headers) else {
+        return error_span!("request", request_id, route, payment_id = Empty, class = Empty);
     };
     let span = error_span!(
         target: "gateway::traced",
         "request",
         request_id,
-        route = call,
+        route,
         payment_id = Empty,
         class = Empty,
     );
@@ -159,7 +187,7 @@ fn span<I>(id: RequestId, request: &http::Request<I>, call: Option<&str>) -> Spa
 
 /// The caller's own trace, if it keeps it.
 fn trace_of_caller(headers: &http::HeaderMap) -> Option<opentelemetry::Context> {
-    if !headers.contains_key(TRACE_PARENT) {
+    if !headers.contains_key(&TRACE_PARENT) {
         return None;
     }
     let headers = Headers(headers);
@@ -180,71 +208,39 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// What there is to be called: known beforehand for gRPC, learned from the router for REST, which names
-/// the path that it has matched in its answer ([`MatchedPath`], in the extensions).
-struct Routes {
-    calls: HashSet<String>,
-    /// By method and path, made when they are first needed. A gRPC call has no method of its own.
-    seen: RwLock<HashMap<&'static str, HashMap<String, Arc<RouteMeters>>>>,
-}
+/// What the answers of one route count for, each meter made when it is first needed.
+#[derive(Clone)]
+pub(crate) struct Meters(Arc<OfRoute>);
 
-impl Routes {
-    fn call(&self, path: &str) -> Option<&str> {
-        self.calls.get(path).map(String::as_str)
-    }
-
-    fn matched<O>(&self, method: &'static str, answer: &http::Response<O>) -> Arc<RouteMeters> {
-        let meters = match answer.extensions().get::<MatchedPath>() {
-            Some(path) => self.meters(method, path.as_str()),
-            None => self.meters(CALL, NO_ROUTE),
-        };
-        Span::current().record("route", meters.route.as_str());
-        meters
-    }
-
-    fn meters(&self, method: &'static str, path: &str) -> Arc<RouteMeters> {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meters) = seen.get(method).and_then(|paths| paths.get(path)) {
-            return meters.clone();
-        }
-        drop(seen);
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(RouteMeters::new(format!("{method} {path}").trim_start()));
-        seen.entry(method).or_default().entry(path.to_owned()).or_insert_with(new).clone()
-    }
-}
-
-/// A method that anybody may make up is none of ours.
-fn method(method: &http::Method) -> &'static str {
-    let ours = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    ours.into_iter().find(|name| method.as_str() == *name).unwrap_or("OTHER")
-}
-
-struct RouteMeters {
+struct OfRoute {
     route: String,
-    took: Histogram,
-    ok: Counter,
+    answered: OnceLock<(Histogram, Counter)>,
     refused: [OnceLock<Counter>; 8],
 }
 
-impl RouteMeters {
-    fn new(route: &str) -> RouteMeters {
-        RouteMeters {
-            route: route.to_owned(),
-            took: histogram!("switchyard_request_seconds", "route" => route.to_owned()),
-            ok: answers(route, "ok"),
-            refused: Default::default(),
-        }
+impl Meters {
+    pub(crate) fn of(route: String) -> Meters {
+        Meters(Arc::new(OfRoute { route, answered: OnceLock::new(), refused: Default::default() }))
+    }
+
+    pub(crate) fn of_no_route() -> Meters {
+        Meters::of(NO_ROUTE.to_owned())
+    }
+
+    pub(crate) fn route(&self) -> &str {
+        &self.0.route
     }
 
     fn answered(&self, class: Option<ErrorClass>, began: Instant) {
-        self.took.record(began.elapsed());
-        let refused = |class| {
+        let OfRoute { route, answered, refused } = self.0.as_ref();
+        let seconds = || histogram!("switchyard_request_seconds", "route" => route.clone());
+        let (took, ok) = answered.get_or_init(|| (seconds(), answers(route, "ok")));
+        took.record(began.elapsed());
+        let refused = class.and_then(|class| {
             let number = CLASSES.iter().position(|known| *known == class)?;
-            let counter = self.refused.get(number)?;
-            Some(counter.get_or_init(|| answers(&self.route, name(class))))
-        };
-        class.and_then(refused).unwrap_or(&self.ok).increment(1);
+            Some(refused.get(number)?.get_or_init(|| answers(route, name(class))))
+        });
+        refused.unwrap_or(ok).increment(1);
     }
 }
 
@@ -276,12 +272,8 @@ fn name(class: ErrorClass) -> &'static str {
     }
 }
 
-/// The class of an answer; `None`: it went well. Whoever refuses over REST says so in the extensions;
-/// a gRPC status of ours is read back.
+/// The class of an answer of gRPC, whose status is read back; `None`: it went well.
 fn class<O>(answer: &http::Response<O>) -> Option<ErrorClass> {
-    if let Some(class) = answer.extensions().get::<ErrorClass>() {
-        return Some(*class);
-    }
     if let Some(status) = Status::from_header_map(answer.headers()) {
         let refused = status.code() != tonic::Code::Ok;
         return refused.then(|| Problem::from_status(&status).class);
@@ -300,65 +292,31 @@ fn class<O>(answer: &http::Response<O>) -> Option<ErrorClass> {
 
 #[cfg(test)]
 mod tests {
-    use axum::{
-        Router,
-        body::Body,
-        extract::Request,
-        middleware::{Next, from_fn},
-        response::Response,
-        routing::get,
-    };
+    use axum::{Router, body::Body, response::IntoResponse as _};
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
 
-    /// As the REST face does it: the path that was matched, and the class of a refusal.
-    async fn name_route(request: Request, next: Next) -> Response {
-        let path = request.extensions().get::<MatchedPath>().cloned();
-        assert!(request.extensions().get::<RequestId>().is_some(), "everything in it knows its id");
-        let mut answer = next.run(request).await;
-        path.map(|path| answer.extensions_mut().insert(path));
-        answer
-    }
-
-    fn http(method: &str, path: &str) -> http::Request<Body> {
-        http::Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+    fn called(path: &str) -> http::Request<Body> {
+        http::Request::post(path).body(Body::empty()).unwrap()
     }
 
     #[tokio::test]
     async fn labels_are_of_what_there_is_never_of_what_was_asked_for() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _here = metrics::set_default_local_recorder(&recorder);
-        let rejected = async || {
-            let mut answer = Response::new(Body::empty());
-            answer.extensions_mut().insert(ErrorClass::Rejected);
-            answer
-        };
-        let router = Router::new()
-            .route("/v1/things/{id}", get(async || "a thing").post(rejected))
-            .layer(from_fn(name_route));
-        let mut watched = WatchLayer::new().layer(router);
-        for (method, path) in [
-            ("GET", "/v1/things/1"),
-            ("GET", "/v1/things/2"),
-            ("POST", "/v1/things/3"),
-            ("BREW", "/v1/things/4"),
-            ("GET", "/secret/5"),
-            ("POST", "/switchyard.v1.Payments/Send"),
-            ("POST", "/switchyard.v1.Payments/Send6"),
-        ] {
-            watched.call(http(method, path)).await.unwrap();
+        let refused = async || Status::invalid_argument("no").into_http::<Body>().into_response();
+        let mut watched = WatchLayer::new().layer(Router::new().fallback(refused));
+        for path in ["Payments/Send", "Payments/Send6", "Payments/Send", "Secret/5"] {
+            watched.call(called(&format!("/switchyard.v1.{path}"))).await.unwrap();
         }
         let text = recorder.handle().render();
         let counted = text.lines().filter(|line| line.starts_with("switchyard_requests_total{"));
         let mut counted: Vec<_> = counted.filter(|line| !line.ends_with(" 0")).collect();
         counted.sort_unstable();
         let wanted = [
-            r#"switchyard_requests_total{route="/switchyard.v1.Payments/Send",class="not_found"} 1"#,
-            r#"switchyard_requests_total{route="GET /v1/things/{id}",class="ok"} 2"#,
-            r#"switchyard_requests_total{route="OTHER /v1/things/{id}",class="invalid"} 1"#,
-            r#"switchyard_requests_total{route="POST /v1/things/{id}",class="rejected"} 1"#,
-            r#"switchyard_requests_total{route="none",class="not_found"} 2"#,
+            r#"switchyard_requests_total{route="/switchyard.v1.Payments/Send",class="invalid"} 2"#,
+            r#"switchyard_requests_total{route="none",class="invalid"} 2"#,
         ];
         assert_eq!(counted, wanted);
     }

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json as Out,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -11,7 +10,7 @@ use axum::{
 use proto::convert::payments::{CANCEL_WAIT_SECONDS_DEFAULT, row_has_ended};
 
 use super::{
-    json::{NoBody, Nothing},
+    json::{NoBody, Nothing, Out},
     payment::Payment,
     payments::{applied, told},
     refusal::Refusal,

@@ -28,6 +28,10 @@ const COME_BACK: [&str; 2] = ["429", "503"];
 const WITH_BODY: [&str; 5] = ["408", "409", "413", "415", "422"];
 
 const DOCUMENT: &str = "/openapi.json";
+
+/// The document, and where it can be read: all that [`router`] has.
+pub(super) const PAGES: [&str; 4] = [DOCUMENT, "/docs", "/docs/", "/docs/{*rest}"];
+
 const ERROR: &str = "Error";
 const UNAVAILABLE: &str = "Unavailable";
 

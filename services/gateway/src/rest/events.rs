@@ -3,7 +3,6 @@
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{
-    Json as Out,
     extract::State,
     http::{HeaderMap, header},
     response::{
@@ -19,6 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    json::Out,
     refusal::Refusal,
     request::{Asker, Params, bad_filter},
     text,

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::StatusCode,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{once, refusal::Refusal, request::Ids};
+use super::{
+    once,
+    refusal::Refusal,
+    request::{Asked, Ids},
+    table::Route,
+};
 use crate::{
     access::{Need, peer},
     auth::Caller,
@@ -21,12 +25,7 @@ pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
     need.check(caller).map_err(|problem| Refusal::from(problem).with_status(StatusCode::FORBIDDEN))
 }
 
-pub(super) async fn guard(
-    State((edge, need)): State<(Arc<Edge>, Need)>,
-    ids: Ids,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn guard(edge: &Arc<Edge>, route: &Route, ids: Ids, request: Request) -> Response {
     let caller = match edge.keys.admit(request.headers(), peer(&request)).await {
         Ok(caller) => caller,
         Err(problem) => return Refusal::from(problem).into_response(),
@@ -39,12 +38,8 @@ pub(super) async fn guard(
             return response;
         }
     };
-    let admitted = admit(&ids, caller, need);
-    let mut response = match admitted {
-        Ok(()) => {
-            request.extensions_mut().insert(caller);
-            once::once(edge, caller, request, next).await
-        }
+    let mut response = match admit(&ids, caller, route.need) {
+        Ok(()) => once::once(route, request, Asked { edge: edge.clone(), caller, ids }).await,
         Err(refusal) => refusal.into_response(),
     };
     allowance.write(response.headers_mut());

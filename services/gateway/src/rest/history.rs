@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State};
+use axum::extract::State;
 use domain::Rejection;
 use ports::reads::Recorded;
 use proto::convert::events as words;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    json::Out,
     refusal::Refusal,
     request::{Asker, Ids},
     text,

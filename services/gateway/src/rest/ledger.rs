@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State};
+use axum::extract::State;
 use domain::{Msat, WalletId, org::Event};
 use ports::reads::{LedgerFilter, Recorded};
 use proto::{
@@ -16,6 +16,7 @@ use uuid::{Builder, Uuid};
 
 use super::{
     amount::Amount,
+    json::Out,
     refusal::Refusal,
     request::{Asker, Ids, Params, bad_filter},
     text,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use domain::{
     LineId, Msat, Network, NodeId, Rejection, SignedMsat, Timestamp,
     ledger::Funds,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     amount::{SignedAmount, Units},
-    json::Json,
+    json::{Json, Out},
     payments::written,
     refusal::Refusal,
     request::{Asker, Ids, Params, Prefer},

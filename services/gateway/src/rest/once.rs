@@ -3,37 +3,37 @@
 //!
 //! Everything behind it is safe to repeat by the id in its body; the key makes the answer the same too.
 
-use std::sync::Arc;
-
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use domain::ErrorClass;
 use ports::idempotency::{Begun, IdempotencyScope, StoredAnswer};
 use sha2::{Digest, Sha256};
 
-use super::{payments::IDEMPOTENCY_HIT, refusal::Refusal, request::read_body};
-use crate::{auth::Caller, edge::Edge, limits, problem::customer};
+use super::{
+    payments::IDEMPOTENCY_HIT,
+    refusal::Refusal,
+    request::{Asked, read_body},
+    table::Route,
+};
+use crate::{edge::Edge, limits, problem::customer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-pub(super) async fn once(
-    edge: Arc<Edge>,
-    caller: Caller,
-    request: Request,
-    next: Next,
-) -> Response {
-    let key = match (request.method() == Method::POST, key(request.headers())) {
-        (true, Ok(Some(key))) => key,
-        (false, _) | (true, Ok(None)) => return next.run(request).await,
-        (true, Err(refusal)) => return refusal.into_response(),
+pub(super) async fn once(route: &Route, request: Request, asked: Asked) -> Response {
+    if request.method() != Method::POST {
+        return route.answer(request, asked).await;
+    }
+    let key = match key(request.headers()) {
+        Ok(Some(key)) => key,
+        Ok(None) => return route.answer(request, asked).await,
+        Err(refusal) => return refusal.into_response(),
     };
     // A caller that hangs up leaves no key behind that looks as if it were still running.
-    let work = tokio::spawn(async move { keyed(&edge, caller, key, request, next).await });
+    let work = tokio::spawn(keyed(route.clone(), key, request, asked));
     match work.await {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => refusal.into_response(),
@@ -63,12 +63,12 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 }
 
 async fn keyed(
-    edge: &Edge,
-    caller: Caller,
+    route: Route,
     key: String,
     request: Request,
-    next: Next,
+    asked: Asked,
 ) -> Result<Response, Refusal> {
+    let (edge, caller) = (asked.edge.clone(), asked.caller);
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let body = read_body(Request::from_parts(parts.clone(), body)).await?;
@@ -98,8 +98,8 @@ async fn keyed(
             .with_status(StatusCode::UNPROCESSABLE_ENTITY));
         }
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    settle(edge, &scope, fingerprint, response).await
+    let response = route.answer(Request::from_parts(parts, Body::from(body)), asked).await;
+    settle(&edge, &scope, fingerprint, response).await
 }
 
 /// Keeps what was answered, or frees the key where nothing was done for certain. The answer stands even

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json as Out,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    json::Out,
     payment::{self, Payment},
     refusal::Refusal,
     request::{Asker, Ids, Params, bad_filter},

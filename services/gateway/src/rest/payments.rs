@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
-    Json as Out,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -13,7 +12,7 @@ use serde_json::json;
 
 use super::{
     guard,
-    json::Json,
+    json::{Json, Out},
     payment::{self, Payment},
     payment_body::{NewPayment, NewPaymentBody, NewSend},
     refusal::Refusal,

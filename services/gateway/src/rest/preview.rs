@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State};
+use axum::extract::State;
 use domain::{
     WalletId,
     org::{Org, Wallet},
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     amount::{self, Amount, AmountBody, SignedAmount, Units},
     guard,
-    json::Json,
+    json::{Json, Out},
     network,
     payment_body::{PaymentKind, SendData, check_kind},
     refusal::Refusal,

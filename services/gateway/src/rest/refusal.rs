@@ -24,7 +24,7 @@ use crate::problem;
 pub(super) const RETRY_AFTER_MS: &str = "x-retry-after-ms";
 
 /// What a caller gets instead of an answer. The envelope is put around it once the request has left
-/// its handler ([`super::envelope`]).
+/// its handler ([`super::door`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal(Box<Told>);
 

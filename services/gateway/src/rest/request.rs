@@ -1,66 +1,114 @@
 //! What a request says, read once: ids in the path, filters in the query, what its caller prefers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequestParts, RawPathParams, Request},
+    extract::{FromRef, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, request::Parts},
 };
-use domain::{ErrorClass, Timestamp, id::Id};
+use domain::{Timestamp, id::Id};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
-use crate::{auth::Caller, limits};
+use crate::{auth::Caller, edge::Edge, limits};
+
+/// What a handler is told beside the request itself: the guard has let it in.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) edge: Arc<Edge>,
+    pub(super) caller: Caller,
+    pub(super) ids: Ids,
+}
+
+impl FromRef<Asked> for Arc<Edge> {
+    fn from_ref(asked: &Asked) -> Arc<Edge> {
+        asked.edge.clone()
+    }
+}
 
 /// Whoever the guard let in.
 pub(super) struct Asker(pub(super) Caller);
 
-impl<S: Sync> FromRequestParts<S> for Asker {
-    type Rejection = Refusal;
+impl FromRequestParts<Asked> for Asker {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Asker, Refusal> {
-        let caller = parts.extensions.get::<Caller>();
-        caller
-            .copied()
-            .map(Asker)
-            .ok_or_else(|| Refusal::new(ErrorClass::Bug, "internal", "the route has no guard"))
+    async fn from_request_parts(_: &mut Parts, asked: &Asked) -> Result<Asker, Infallible> {
+        Ok(Asker(asked.caller))
     }
 }
 
-/// The ids in the path.
-pub(super) struct Ids(RawPathParams);
+/// Whatever a path of the contract may name.
+const IDS: [&str; 5] = ["organization_id", "environment_id", "wallet_id", "line_id", "payment_id"];
 
-impl<S: Send + Sync> FromRequestParts<S> for Ids {
-    type Rejection = Refusal;
+/// The ids in the path, in the places of their names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ids([Named; IDS.len()]);
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Ids, Refusal> {
-        let raw = RawPathParams::from_request_parts(parts, state)
-            .await
+#[derive(Clone, Copy, Debug, Default)]
+enum Named {
+    #[default]
+    Nothing,
+    NoId,
+    Id(Uuid),
+}
+
+impl Named {
+    fn read(text: &str) -> Result<Named, Refusal> {
+        // As nearly everybody writes them.
+        if let Ok(id) = text.parse() {
+            return Ok(Named::Id(id));
+        }
+        let text = percent_decode_str(text)
+            .decode_utf8()
             .map_err(|_| Refusal::invalid("invalid_request", "the path is not UTF-8"))?;
-        Ok(Ids(raw))
+        Ok(text.parse().map_or(Named::NoId, Named::Id))
+    }
+}
+
+impl FromRequestParts<Asked> for Ids {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, asked: &Asked) -> Result<Ids, Infallible> {
+        Ok(asked.ids)
     }
 }
 
 impl Ids {
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.text(name).is_some()
+    pub(super) fn read<'a>(
+        named: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Ids, Refusal> {
+        let mut ids = Ids::default();
+        for (name, text) in named {
+            if let Some(place) = place(name) {
+                ids.0[place] = Named::read(text)?;
+            }
+        }
+        Ok(ids)
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    pub(super) fn has(&self, name: &str) -> bool {
+        place(name).is_some_and(|place| !matches!(self.0[place], Named::Nothing))
     }
 
     pub(super) fn get<Kind>(&self, name: &'static str) -> Result<Id<Kind>, Refusal> {
-        parse_id(name, self.text(name).unwrap_or_default())
+        match place(name).map(|place| self.0[place]) {
+            Some(Named::Id(id)) => Ok(Id::new(id)),
+            Some(Named::Nothing | Named::NoId) | None => Err(no_id(name)),
+        }
     }
 }
 
-pub(super) fn parse_id<Kind>(name: &str, text: &str) -> Result<Id<Kind>, Refusal> {
-    text.parse().map_err(|_| Refusal::field(name, format!("{name} must be a UUID")))
+fn place(name: &str) -> Option<usize> {
+    IDS.iter().position(|known| *known == name)
+}
+
+fn no_id(name: &str) -> Refusal {
+    Refusal::field(name, format!("{name} must be a UUID"))
 }
 
 /// The id of something new. The nil one nobody has chosen: it is what an empty field looks like.

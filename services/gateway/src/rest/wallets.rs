@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as Out, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use domain::{
     EnvironmentId, ErrorClass, LineId, Msat, NodeId, Rejection, WalletId,
     org::{Backing, Command, Metadata, Org, Outgoing, PaymentStatus, Row},
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     amount::Units,
-    json::Json,
+    json::{Json, Out},
     network,
     payment_body::metadata,
     payments::written,
