@@ -352,7 +352,7 @@ impl Operations for Stub {
     }
 
     async fn thaw(&self) -> Result<(), ThawError> {
-        Err(not_here())
+        Err(not_here().into())
     }
 
     async fn restore(&self, _: Restoring) -> Result<RestoreReport, StoreError> {
