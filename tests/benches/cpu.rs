@@ -23,6 +23,11 @@ impl Cpu {
         self.client_us + self.switchyard_us + self.sim_us + self.postgres_us
     }
 
+    /// Microseconds of one of the things done.
+    pub(crate) fn each(us: u64, done: u64) -> f64 {
+        us as f64 / done.max(1) as f64
+    }
+
     pub(crate) fn since(&self, earlier: &Cpu) -> Cpu {
         Cpu {
             client_us: self.client_us.saturating_sub(earlier.client_us),

@@ -1,8 +1,10 @@
 //! Load: the real binary, driven from outside, beside what the machine can do without us.
 //!
-//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curve]`
+//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curve]
+//! [--json FILE]`
 //!
-//! Prints the table of `table.rs` and exits with 1 if a floor is missed.
+//! Prints the table of `table.rs`, writes it as JSON too where a file is named, and exits with 1 if a
+//! floor is missed.
 
 #![allow(
     clippy::float_arithmetic,
@@ -25,6 +27,7 @@ mod loadgen;
 mod payments;
 mod pipe;
 mod process;
+mod report;
 mod rest;
 mod routing;
 mod stub;
@@ -33,7 +36,7 @@ mod yardstick;
 
 use std::error::Error;
 use std::future::ready;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -98,6 +101,8 @@ struct Arguments {
     only: Option<Vec<String>>,
     timing: Timing,
     curve: bool,
+    /// Where the table goes as JSON.
+    json: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -117,7 +122,7 @@ fn run() -> Outcome<bool> {
         Runtime::new()?.block_on(other)?;
         return Ok(true);
     }
-    let Arguments { only, timing, curve } = arguments()?;
+    let Arguments { only, timing, curve, json } = arguments()?;
     // One thread: between processes that compete for two cores a second one makes each call dearer
     // by a third.
     let generator = Builder::new_current_thread().enable_all().build()?;
@@ -129,15 +134,26 @@ fn run() -> Outcome<bool> {
     let yardsticks = Yardsticks::measure(&bench.postgres, bench.folder(), timing)?;
     println!("{yardsticks}");
     let mut table = Table { yardsticks, workloads: Vec::new() };
-    for (id, measure) in WORKLOADS {
-        if only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == id)) {
-            println!("running {id}");
-            table.workloads.extend(generator.block_on(measure(&bench))?);
+    let wanted = |id: &str| only.as_ref().is_none_or(|only| only.iter().any(|it| it == id));
+    let mut broken = None;
+    for (id, measure) in WORKLOADS.iter().filter(|(id, _)| wanted(id)) {
+        println!("running {id}");
+        match generator.block_on(measure(&bench)) {
+            Ok(lines) => table.workloads.extend(lines),
+            // A quarter of an hour of figures is not thrown away for the one that is missing.
+            Err(error) => {
+                broken = Some(format!("{id}: {error}"));
+                break;
+            }
         }
     }
     table.yardsticks.measure_again(&bench.postgres, timing)?;
     println!("\n{table}");
-    Ok(table.passes())
+    if let Some(file) = json {
+        report::write(&table, timing, &file)?;
+        println!("written as {}", file.display());
+    }
+    broken.map_or_else(|| Ok(table.passes()), |why| Err(why.into()))
 }
 
 /// What this program is when a workload has started it as the other end.
@@ -153,7 +169,7 @@ fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
 }
 
 fn arguments() -> Outcome<Arguments> {
-    let (mut only, mut curve) = (None, false);
+    let (mut only, mut curve, mut json) = (None, false, None);
     let mut seconds = 10;
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -171,9 +187,10 @@ fn arguments() -> Outcome<Arguments> {
             "--seconds" => seconds = value()?.parse()?,
             "--quick" => seconds = 3,
             "--curve" => curve = true,
+            "--json" => json = Some(PathBuf::from(value()?)),
             unknown => return Err(format!("unknown argument {unknown}").into()),
         }
     }
     let measure = Duration::from_secs(seconds.max(1));
-    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curve })
+    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curve, json })
 }

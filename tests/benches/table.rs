@@ -4,6 +4,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::cpu::Cpu;
 use crate::latency::Latency;
 use crate::loadgen::Load;
@@ -54,6 +56,7 @@ impl Workload {
 }
 
 /// One number against its floor and its goal.
+#[derive(Clone, Serialize)]
 pub(crate) struct Check {
     what: String,
     value: f64,
@@ -74,7 +77,8 @@ impl Check {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     Goal,
     Floor,
@@ -169,7 +173,7 @@ impl Table {
     }
 
     /// One line for each floor of a workload's rate.
-    fn judge(&self, workload: &Workload) -> Vec<Check> {
+    pub(crate) fn judge(&self, workload: &Workload) -> Vec<Check> {
         let floors = FLOORS.iter().filter(|floor| floor.id == workload.id);
         let check = |floor: &Floor| {
             let Some((what, divisor)) = self.divisor(floor.against) else {
@@ -243,7 +247,7 @@ impl Display for Table {
 fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
     let Workload { id, rate, done, elapsed, latency, cpu, .. } = workload;
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| Cell(latency.quantile(at)));
-    let each = |us: u64| us as f64 / (*done).max(1) as f64;
+    let each = |us| Cpu::each(us, *done);
     writeln!(
         out,
         "{id:15} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
@@ -257,12 +261,16 @@ fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
     )
 }
 
+pub(crate) fn others(cpu: &Cpu, elapsed: Duration) -> String {
+    format!("{:.0} %", others_share(cpu, elapsed) * 100.0)
+}
+
 /// The share of the machine that went elsewhere. A run with more than a few percent is worth
 /// little.
-pub(crate) fn others(cpu: &Cpu, elapsed: Duration) -> String {
+pub(crate) fn others_share(cpu: &Cpu, elapsed: Duration) -> f64 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = elapsed.as_micros() as f64 * cores as f64;
-    format!("{:.0} %", cpu.others_us as f64 * 100.0 / machine)
+    cpu.others_us as f64 / machine.max(1.0)
 }
 
 /// Milliseconds, or a dash for what did not happen.

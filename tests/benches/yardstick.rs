@@ -10,6 +10,7 @@ use tests::postgres::Postgres;
 use tokio_postgres::NoTls;
 
 use crate::bare::{Pace, Shape};
+use crate::cpu::Cpu;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
 use crate::table::{Cell, others};
@@ -71,7 +72,7 @@ pub(crate) struct Line<'a>(pub(crate) &'a Pace);
 impl Display for Line<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Pace { rate, cpu, payments, elapsed, batch, commit } = self.0;
-        let each = |us: u64| us as f64 / (*payments).max(1) as f64;
+        let each = |us| Cpu::each(us, *payments);
         write!(
             out,
             "{rate:8.0}/s, CPU {:6.1} µs = client {:5.1} + server {:6.1}, \
