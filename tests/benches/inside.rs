@@ -9,7 +9,8 @@ use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
 use crate::loadgen::{self, Answer, Call, Timing};
-use crate::payments::{AMOUNT_MSAT, CALLERS, CHANNELS, Scene, paid};
+use crate::payments::{CALLERS, CHANNELS, paid};
+use crate::scene::{AMOUNT_MSAT, Scene};
 use crate::table::Workload;
 use crate::{Bench, Outcome};
 
@@ -21,13 +22,12 @@ const MADE_AT_ONCE: usize = 512;
 
 /// W1, on PostgreSQL.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
-    run("W1", &Scene::set(bench, Some(url)).await?).await
+    run("W1", &Scene::on_postgres(bench).await?).await
 }
 
 /// W7b: W1 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
-    run("W7b", &Scene::set(bench, None).await?).await
+    run("W7b", &Scene::on_sqlite(bench).await?).await
 }
 
 async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
@@ -49,8 +49,11 @@ async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
         }
     };
     let meter = scene.meter();
-    let load = loadgen::closed(scene.bench.timing, &channels, CALLERS, &meter, call).await;
-    let mut workload = Workload::of(id, load);
+    let load = async {
+        let timing = scene.bench.timing;
+        Ok(Workload::of(id, loadgen::closed(timing, &channels, CALLERS, &meter, call).await))
+    };
+    let mut workload = scene.counted(load).await?;
     workload.checks.push(scene.audit().await);
     Ok(vec![workload])
 }

@@ -18,6 +18,7 @@ mod bare_postgres;
 mod bare_sqlite;
 mod collector;
 mod cpu;
+mod database;
 mod echo;
 mod front;
 mod inside;
@@ -30,6 +31,7 @@ mod process;
 mod report;
 mod rest;
 mod routing;
+mod scene;
 mod stub;
 mod table;
 mod yardstick;
@@ -131,6 +133,7 @@ fn run() -> Outcome<bool> {
         print!("{}", yardstick::curve(&bench.postgres, timing)?);
         return Ok(true);
     }
+    database::can_count_statements(&bench.postgres)?;
     let yardsticks = Yardsticks::measure(&bench.postgres, bench.folder(), timing)?;
     println!("{yardsticks}");
     let mut table = Table { yardsticks, workloads: Vec::new() };

@@ -1,20 +1,20 @@
-//! External payments in two durable phases: the real binary, a simulated network that speaks LND's gRPC,
-//! and callers over gRPC who wait for the end.
+//! External payments in two durable phases: the real binary, a simulated network, and callers over gRPC who
+//! wait for the end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lightning_sim::control_proto as sim;
-use tests::world::{Customer, Setup, World, new_id};
+use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
-use crate::cpu::{self, Meter};
+use crate::cpu;
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::pipe::Pipe;
 use crate::rest::Rest;
+use crate::scene::{FIRST, Scene};
 use crate::table::{Check, Workload};
-use crate::{Bench, Outcome, bare, collector};
+use crate::{Bench, Outcome, collector};
 
 pub(crate) const CALLERS: usize = 512;
 pub(crate) const CHANNELS: usize = 4;
@@ -25,34 +25,14 @@ const CHANNELS_OF_SLOW_NODES: usize = 16;
 const SLOW_MS: u64 = 1_000;
 const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 
-pub(crate) const AMOUNT_MSAT: u64 = 1_000_000;
-
-const FIRST: usize = 100;
-
-/// The payer and the payee of everything here.
-const PAYEE: &str = "alice";
-const POOL: [&str; 2] = ["pool-1", "pool-2"];
-
-/// What was made before anything is measured.
-pub(crate) struct Scene<'a> {
-    pub(crate) bench: &'a Bench,
-    pub(crate) world: World,
-    pub(crate) customers: Arc<Vec<Customer>>,
-    /// Memory of the platform before most of them.
-    empty_bytes: u64,
-    /// Payments a second that there are invoices for.
-    fastest: usize,
-    on_postgres: bool,
-}
-
 /// W2, W2b and W4 on PostgreSQL, and W2 again after everything.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
-    let scene = Scene::set(bench, Some(url)).await?;
+    let scene = Scene::on_postgres(bench).await?;
     let memory = scene.memory_of_organisations();
     let timing = bench.timing;
     let everyone = scene.customers.clone();
-    let mut first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone).await?;
+    let first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone);
+    let mut first = scene.counted(first).await?;
     let rate = first.rate;
     first.checks.push(memory);
     let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
@@ -80,9 +60,8 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
 pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
     let (_collector, endpoint) = collector::start(bench)?;
-    let mut scene = Scene::set(bench, Some(url)).await?;
+    let mut scene = Scene::on_postgres(bench).await?;
     let everyone = scene.customers.clone();
     let before = scene.pay("unwatched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
     let flags = ["--metrics-listen", "127.0.0.1:0", "--otlp-endpoint", &endpoint];
@@ -99,69 +78,14 @@ pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
 
 /// W7a: W2 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let scene = Scene::set(bench, None).await?;
+    let scene = Scene::on_sqlite(bench).await?;
     let everyone = scene.customers.clone();
     let mut load = scene.pay("W7a", bench.timing, CALLERS, CHANNELS, &everyone).await?;
     load.checks.push(scene.audit().await);
     Ok(vec![load])
 }
 
-impl<'a> Scene<'a> {
-    pub(crate) async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
-        let on_postgres = postgres.is_some();
-        let setup = Setup { postgres, huge_liquidity: true, ..Setup::default() };
-        let world = World::start(setup).await?;
-        let mut scene = Scene {
-            bench,
-            world,
-            customers: Arc::default(),
-            empty_bytes: 0,
-            fastest: 9_000,
-            on_postgres,
-        };
-        // What the first customers make the process reach for is not of each of them.
-        let mut customers = scene.world.customers("first", FIRST).await?;
-        scene.empty_bytes = cpu::memory_bytes(scene.platform_pid());
-        customers.extend(scene.world.customers("customer", bare::ORGANISATIONS - FIRST).await?);
-        scene.customers = Arc::new(customers);
-        Ok(scene)
-    }
-
-    /// Stops the platform and starts it with these flags, on what it has left.
-    async fn begin_again(&mut self, flags: &[&str]) -> Outcome<()> {
-        self.world.stop_platform().await?;
-        self.world.give_flags(flags);
-        self.world.start_platform().await?;
-        self.world.usable(POOL.len()).await;
-        Ok(())
-    }
-
-    pub(crate) fn meter(&self) -> Meter<'_> {
-        Meter {
-            postgres: self.on_postgres.then_some(&self.bench.postgres),
-            switchyard: vec![self.platform_pid()],
-            sim: vec![self.world.network_pid()],
-        }
-    }
-
-    fn platform_pid(&self) -> u32 {
-        let pid = self.world.ready["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        pid.expect("the ready file has the pid")
-    }
-
-    /// All organisations were made in this life, so all are in memory.
-    fn memory_of_organisations(&self) -> Check {
-        let bytes = cpu::memory_bytes(self.platform_pid()).saturating_sub(self.empty_bytes);
-        let each = bytes as f64 / 1_000.0 / (self.customers.len() - FIRST) as f64;
-        Check::at_most("kB of memory for a live organisation", each, 12.0, 6.0)
-    }
-
-    async fn invoices(&self, timing: Timing) -> Arc<Vec<String>> {
-        let millis = (timing.warmup + timing.measure).as_millis() + 1_000;
-        let count = usize::try_from(millis).unwrap_or(usize::MAX) * self.fastest / 1_000;
-        Arc::new(self.world.invoices(PAYEE, AMOUNT_MSAT, count).await)
-    }
-
+impl Scene<'_> {
     async fn pay(
         &self,
         id: &'static str,
@@ -290,22 +214,6 @@ impl<'a> Scene<'a> {
         let each = grown as f64 / 1_000.0 / callers as f64;
         workload.checks.push(Check::at_most("kB of memory for a caller", each, 20.0, 5.0));
         Ok(workload)
-    }
-
-    async fn set_latency(&self, latency_ms: u64) -> Outcome<()> {
-        for node in POOL {
-            let request = sim::SetLatencyRequest { node: node.to_owned(), latency_ms };
-            self.world.outside().set_latency(request).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn audit(&self) -> Check {
-        let report = self.world.audit().await;
-        for finding in report.findings.iter().take(5) {
-            println!("audit: {} {}", finding.code, finding.message);
-        }
-        Check::at_most("audit findings", report.findings_total as f64, 0.0, 0.0)
     }
 }
 

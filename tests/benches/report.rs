@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::bare::Pace;
 use crate::cpu::Cpu;
+use crate::database::Cost;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
 use crate::table::{Check, Table, Workload, others_share};
@@ -104,6 +105,7 @@ struct Line<'a> {
     /// The part of the machine that went elsewhere.
     others_share: f64,
     checks: Vec<Check>,
+    database_each: Option<&'a Cost>,
     notes: &'a [String],
 }
 
@@ -118,6 +120,7 @@ impl Line<'_> {
             cpu_us_each: Split::of(&workload.cpu, workload.done),
             others_share: others_share(&workload.cpu, workload.elapsed),
             checks: table.judge(workload).into_iter().chain(workload.checks.clone()).collect(),
+            database_each: workload.database.as_ref(),
             notes: &workload.notes,
         }
     }

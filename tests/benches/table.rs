@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cpu::Cpu;
+use crate::database::Cost;
 use crate::latency::Latency;
 use crate::loadgen::Load;
 use crate::yardstick::Yardsticks;
@@ -24,6 +25,8 @@ pub(crate) struct Workload {
     pub(crate) cpu: Cpu,
     /// Requirements that are not a rate: latency, memory, what the auditor found.
     pub(crate) checks: Vec<Check>,
+    /// What one payment did there.
+    pub(crate) database: Option<Cost>,
     /// Shown below the line.
     pub(crate) notes: Vec<String>,
 }
@@ -50,6 +53,7 @@ impl Workload {
             latency: load.latency,
             cpu: load.cpu,
             checks,
+            database: None,
             notes,
         }
     }
@@ -236,8 +240,9 @@ impl Display for Table {
                 let what = format!("{what}: {value:.3}, floor {floor}, goal {goal}");
                 writeln!(out, "           {what:66} {verdict}")?;
             }
-            for note in &workload.notes {
-                writeln!(out, "           {note}")?;
+            let cost = workload.database.as_ref().map(Cost::to_string).unwrap_or_default();
+            for line in workload.notes.iter().map(String::as_str).chain(cost.lines()) {
+                writeln!(out, "           {line}")?;
             }
         }
         Ok(())
