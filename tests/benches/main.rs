@@ -27,6 +27,7 @@ mod ledger;
 mod loadgen;
 mod payments;
 mod pipe;
+mod pods;
 mod process;
 mod report;
 mod rest;
@@ -74,6 +75,8 @@ const WORKLOADS: &[(&str, Measure)] = &[
     ("W6", |bench| Box::pin(front::run(bench))),
     ("W1", |bench| Box::pin(inside::on_postgres(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("W1 pods", |bench| Box::pin(pods::inside(bench))),
+    ("W2 pods", |bench| Box::pin(pods::outside(bench))),
     ("watched", |bench| Box::pin(payments::watched(bench))),
     ("W3", |bench| Box::pin(ready(ledger::run(bench)))),
     ("W5", |bench| Box::pin(ready(routing::run(bench)))),

@@ -35,7 +35,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut first = scene.counted(first).await?;
     let rate = first.rate;
     first.checks.push(memory);
-    let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
+    let quick = timing.part(2);
     let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
     let at = seventy_percent(&piped);
     let mut piped_busy = scene.pay_piped_evenly("W2 stream 70 %", quick, at, &everyone).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
 }
 
 impl Scene<'_> {
-    async fn pay(
+    pub(crate) async fn pay(
         &self,
         id: &'static str,
         timing: Timing,
@@ -106,7 +106,7 @@ impl Scene<'_> {
         channels: usize,
         customers: &Arc<Vec<Customer>>,
     ) -> Load {
-        let timing_of_invoices = if callers == 1 { timing_of(timing, 8) } else { timing };
+        let timing_of_invoices = if callers == 1 { timing.part(8) } else { timing };
         let invoices = self.invoices(timing_of_invoices).await;
         let channels: Vec<Channel> = (0..channels).map(|_| self.world.connect()).collect();
         let call = caller(invoices, customers.clone());
@@ -181,7 +181,7 @@ impl Scene<'_> {
         Rest::at(self.world.ready["address"].as_str().expect("the ready file has the address"))
     }
 
-    async fn pay_evenly(
+    pub(crate) async fn pay_evenly(
         &self,
         id: &'static str,
         timing: Timing,
@@ -217,11 +217,7 @@ impl Scene<'_> {
     }
 }
 
-fn timing_of(timing: Timing, part: u32) -> Timing {
-    Timing { warmup: timing.warmup / part, measure: timing.measure / part }
-}
-
-fn seventy_percent(of: &Workload) -> u64 {
+pub(crate) fn seventy_percent(of: &Workload) -> u64 {
     (of.done * 7 / 10 / of.elapsed.as_secs().max(1)).max(1)
 }
 
@@ -286,7 +282,7 @@ pub(crate) fn paid(payment: &proto::v1::Payment) -> Answer {
     }
 }
 
-fn quantile(workload: &Workload, at: f64, what: &str, floor: f64) -> Option<Check> {
+pub(crate) fn quantile(workload: &Workload, at: f64, what: &str, floor: f64) -> Option<Check> {
     let time = workload.latency.quantile(at)?;
     Some(Check::at_most(what, time.as_secs_f64() * 1_000.0, floor, floor / 2.0))
 }

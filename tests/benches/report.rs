@@ -132,6 +132,9 @@ struct Split {
     total: f64,
     client: f64,
     switchyard: f64,
+    /// Of switchyard, in a cluster.
+    gateways: Option<f64>,
+    engines: Option<f64>,
     sim: f64,
     postgres: f64,
 }
@@ -139,10 +142,13 @@ struct Split {
 impl Split {
     fn of(cpu: &Cpu, done: u64) -> Split {
         let each = |us| Cpu::each(us, done);
+        let [gateways, engines] = cpu.of_pods(done).map_or([None; 2], |pods| pods.map(Some));
         Split {
             total: each(cpu.total_us()),
             client: each(cpu.client_us),
             switchyard: each(cpu.switchyard_us),
+            gateways,
+            engines,
             sim: each(cpu.sim_us),
             postgres: each(cpu.postgres_us),
         }

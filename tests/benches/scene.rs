@@ -1,14 +1,17 @@
 //! What payments need before any is measured: the platform, a simulated network that speaks LND's gRPC, and
 //! customers.
 
+use std::iter;
 use std::sync::Arc;
 
 use lightning_sim::control_proto as sim;
+use tests::bed::SECRET;
 use tests::world::{Customer, Setup, World};
 
 use crate::cpu::{self, Meter};
 use crate::database::Counts;
 use crate::loadgen::Timing;
+use crate::pods::Pods;
 use crate::table::{Check, Workload};
 use crate::{Bench, Outcome, bare, database};
 
@@ -29,23 +32,38 @@ pub(crate) struct Scene<'a> {
     fastest: usize,
     /// The address of the PostgreSQL database; none on the embedded store.
     database: Option<String>,
+    /// The engines, if what customers call is a gateway.
+    pods: Option<Pods>,
 }
 
 impl<'a> Scene<'a> {
     pub(crate) async fn on_sqlite(bench: &'a Bench) -> Outcome<Scene<'a>> {
-        Scene::set(bench, Setup::default()).await
+        Scene::set(bench, Setup::default(), None).await
     }
 
     pub(crate) async fn on_postgres(bench: &'a Bench) -> Outcome<Scene<'a>> {
         let postgres = Some(database::counted(&bench.postgres)?);
-        Scene::set(bench, Setup { postgres, ..Setup::default() }).await
+        Scene::set(bench, Setup { postgres, ..Setup::default() }, None).await
     }
 
-    async fn set(bench: &'a Bench, setup: Setup) -> Outcome<Scene<'a>> {
+    /// A gateway and the engines behind it.
+    pub(crate) async fn of_pods(bench: &'a Bench) -> Outcome<Scene<'a>> {
+        let url = database::counted(&bench.postgres)?;
+        let pods = Pods::start(&url).await?;
+        let gateway_of = Some(SECRET.to_owned());
+        let setup = Setup { postgres: Some(url), gateway_of, ..Setup::default() };
+        Scene::set(bench, setup, Some(pods)).await
+    }
+
+    async fn set(bench: &'a Bench, setup: Setup, pods: Option<Pods>) -> Outcome<Scene<'a>> {
         let database = setup.postgres.clone();
         let world = World::start(Setup { huge_liquidity: true, ..setup }).await?;
+        if let Some(pods) = &pods {
+            pods.settled(&world).await;
+        }
         let customers = Arc::default();
-        let mut scene = Scene { bench, world, customers, empty_bytes: 0, fastest: 9_000, database };
+        let mut scene =
+            Scene { bench, world, customers, empty_bytes: 0, fastest: 9_000, database, pods };
         // What the first customers make the process reach for is not of each of them.
         let mut customers = scene.world.customers("first", FIRST).await?;
         scene.empty_bytes = cpu::memory_bytes(scene.platform_pid());
@@ -64,9 +82,11 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn meter(&self) -> Meter<'_> {
+        let (platform, engines) = (self.platform_pid(), self.pods.as_ref().map(Pods::pids));
         Meter {
             postgres: self.database.is_some().then_some(&self.bench.postgres),
-            switchyard: vec![self.platform_pid()],
+            switchyard: iter::once(platform).chain(engines.iter().flatten().copied()).collect(),
+            gateways: engines.map(|_| platform).into_iter().collect(),
             sim: vec![self.world.network_pid()],
         }
     }

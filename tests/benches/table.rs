@@ -240,6 +240,12 @@ impl Display for Table {
                 let what = format!("{what}: {value:.3}, floor {floor}, goal {goal}");
                 writeln!(out, "           {what:66} {verdict}")?;
             }
+            if let Some([gateways, engines]) = workload.cpu.of_pods(workload.done) {
+                writeln!(
+                    out,
+                    "           switchyard's CPU µs: gateways {gateways:.1} + engines {engines:.1}",
+                )?;
+            }
             let cost = workload.database.as_ref().map(Cost::to_string).unwrap_or_default();
             for line in workload.notes.iter().map(String::as_str).chain(cost.lines()) {
                 writeln!(out, "           {line}")?;
