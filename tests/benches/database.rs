@@ -125,6 +125,24 @@ async fn connect(url: &str) -> Outcome<Client> {
     Ok(client)
 }
 
+/// A look at the payments themselves.
+pub(crate) struct Payments(Client);
+
+impl Payments {
+    pub(crate) async fn of(url: &str) -> Outcome<Payments> {
+        Ok(Payments(connect(url).await?))
+    }
+
+    pub(crate) async fn all(&self) -> Outcome<i64> {
+        number(&self.0, "select count(*) from payment").await
+    }
+
+    /// Those that have not ended.
+    pub(crate) async fn open(&self) -> Outcome<i64> {
+        number(&self.0, "select count(*) from payment where open").await
+    }
+}
+
 struct Reading {
     payments: i64,
     statements: Option<i64>,

@@ -1,10 +1,11 @@
 //! Load: the real binary, driven from outside, beside what the machine can do without us.
 //!
-//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curve]
-//! [--json FILE]`
+//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curves]
+//! [--json FILE] [--batches]`
 //!
 //! Prints the table of `table.rs`, writes it as JSON too where a file is named, and exits with 1 if a
-//! floor is missed.
+//! floor is missed. `--curves` measures those workloads too that take long, which else only run where
+//! `--only` names them; `--batches` prints the bare loop by the size of its transactions, and nothing else.
 
 #![allow(
     clippy::float_arithmetic,
@@ -18,17 +19,21 @@ mod bare_postgres;
 mod bare_sqlite;
 mod collector;
 mod cpu;
+mod curve;
 mod database;
 mod echo;
 mod front;
 mod inside;
 mod latency;
 mod ledger;
+mod load_curve;
 mod loadgen;
+mod organisations;
 mod payments;
 mod pipe;
 mod pods;
 mod process;
+mod recovery;
 mod report;
 mod rest;
 mod routing;
@@ -84,6 +89,13 @@ const WORKLOADS: &[(&str, Measure)] = &[
     ("W7b", |bench| Box::pin(inside::on_sqlite(bench))),
 ];
 
+/// Those that take long.
+const CURVES: &[(&str, Measure)] = &[
+    ("load", |bench| Box::pin(load_curve::run(bench))),
+    ("organisations", |bench| Box::pin(organisations::run(bench))),
+    ("recovery", |bench| Box::pin(recovery::run(bench))),
+];
+
 type Measure = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Measured> + 'a>>;
 
 type Measured = Outcome<Vec<Workload>>;
@@ -105,7 +117,8 @@ impl Bench {
 struct Arguments {
     only: Option<Vec<String>>,
     timing: Timing,
-    curve: bool,
+    curves: bool,
+    batches: bool,
     /// Where the table goes as JSON.
     json: Option<PathBuf>,
 }
@@ -127,22 +140,24 @@ fn run() -> Outcome<bool> {
         Runtime::new()?.block_on(other)?;
         return Ok(true);
     }
-    let Arguments { only, timing, curve, json } = arguments()?;
+    let Arguments { only, timing, curves, batches, json } = arguments()?;
     // One thread: between processes that compete for two cores a second one makes each call dearer
     // by a third.
     let generator = Builder::new_current_thread().enable_all().build()?;
     let bench = Bench { postgres: Postgres::start_with(yardstick::SETTINGS), timing };
-    if curve {
-        print!("{}", yardstick::curve(&bench.postgres, timing)?);
+    if batches {
+        print!("{}", yardstick::batches(&bench.postgres, timing)?);
         return Ok(true);
     }
     database::can_count_statements(&bench.postgres)?;
     let yardsticks = Yardsticks::measure(&bench.postgres, bench.folder(), timing)?;
     println!("{yardsticks}");
     let mut table = Table { yardsticks, workloads: Vec::new() };
-    let wanted = |id: &str| only.as_ref().is_none_or(|only| only.iter().any(|it| it == id));
+    let named = |id: &str| only.as_ref().map(|only| only.iter().any(|it| it == id));
+    let usual = WORKLOADS.iter().filter(|(id, _)| named(id).unwrap_or(true));
+    let long = CURVES.iter().filter(|(id, _)| named(id).unwrap_or(curves));
     let mut broken = None;
-    for (id, measure) in WORKLOADS.iter().filter(|(id, _)| wanted(id)) {
+    for (id, measure) in usual.chain(long) {
         println!("running {id}");
         match generator.block_on(measure(&bench)) {
             Ok(lines) => table.workloads.extend(lines),
@@ -175,7 +190,8 @@ fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
 }
 
 fn arguments() -> Outcome<Arguments> {
-    let (mut only, mut curve, mut json) = (None, false, None);
+    let (mut only, mut json) = (None, None);
+    let (mut curves, mut batches) = (false, false);
     let mut seconds = 10;
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -184,7 +200,8 @@ fn arguments() -> Outcome<Arguments> {
             "--bench" => {} // Cargo says so.
             "--only" => {
                 let ids: Vec<String> = value()?.split(',').map(str::to_owned).collect();
-                let known = |id: &String| WORKLOADS.iter().any(|(known, _)| known == id);
+                let all = || WORKLOADS.iter().chain(CURVES);
+                let known = |id: &String| all().any(|(known, _)| known == id);
                 if let Some(unknown) = ids.iter().find(|id| !known(id)) {
                     return Err(format!("no workload {unknown}").into());
                 }
@@ -192,11 +209,12 @@ fn arguments() -> Outcome<Arguments> {
             }
             "--seconds" => seconds = value()?.parse()?,
             "--quick" => seconds = 3,
-            "--curve" => curve = true,
+            "--curves" => curves = true,
+            "--batches" => batches = true,
             "--json" => json = Some(PathBuf::from(value()?)),
             unknown => return Err(format!("unknown argument {unknown}").into()),
         }
     }
     let measure = Duration::from_secs(seconds.max(1));
-    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curve, json })
+    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curves, batches, json })
 }

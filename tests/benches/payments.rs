@@ -9,6 +9,7 @@ use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
 use crate::cpu;
+use crate::curve::{Axis, Curve, Line};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::pipe::Pipe;
 use crate::rest::Rest;
@@ -29,6 +30,8 @@ const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::on_postgres(bench).await?;
     let memory = scene.memory_of_organisations();
+    let payments = scene.payments().await?;
+    let mut history = vec![payments.all().await?];
     let timing = bench.timing;
     let everyone = scene.customers.clone();
     let first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone);
@@ -37,24 +40,32 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     first.checks.push(memory);
     let quick = timing.part(2);
     let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
-    let at = seventy_percent(&piped);
+    let at = percent_of(&piped, 70);
     let mut piped_busy = scene.pay_piped_evenly("W2 stream 70 %", quick, at, &everyone).await?;
     piped_busy.checks.extend(quantile(&piped_busy, 0.99, "p99 ms", 50.0));
     let rest = scene.pay_by_rest("W2 REST", timing, &everyone).await?;
-    let at = seventy_percent(&rest);
+    let at = percent_of(&rest, 70);
     let mut rest_busy = scene.pay_by_rest_evenly("W2 REST 70 %", quick, at, &everyone).await?;
     rest_busy.checks.extend(quantile(&rest_busy, 0.99, "p99 ms", 50.0));
     let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
-    let at = seventy_percent(&first);
+    let at = percent_of(&first, 70);
     let mut busy = scene.pay_evenly("W2 70 %", quick, at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.pay("W4", timing, CALLERS, CHANNELS, &one).await?;
     let slow = scene.pay_slow_nodes(timing, &everyone).await?;
+    history.push(payments.all().await?);
     let mut later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone).await?;
     later.checks.push(Check::at_least("rate / W2, with more history", later.rate / rate, 0.9, 1.0));
     later.checks.push(scene.audit().await);
+    let rates = history.iter().map(|&payments| payments as f64).zip([rate, later.rate]);
+    later.curve = Some(Curve {
+        name: "rate-against-history",
+        x: Axis::linear("payments that the database has before"),
+        y: Axis::linear("payments a second"),
+        lines: vec![Line { of: "512 callers", points: rates.collect() }],
+    });
     Ok(vec![first, piped, piped_busy, rest, rest_busy, idle, busy, slow, hot, later])
 }
 
@@ -189,7 +200,8 @@ impl Scene<'_> {
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
         println!("running {id}");
-        let invoices = self.invoices(timing).await;
+        let rate = usize::try_from(offered).unwrap_or(usize::MAX);
+        let invoices = self.invoices_at(rate, timing).await;
         let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
         let call = caller(invoices, customers.clone());
         let load = loadgen::open(timing, &channels, (offered, 4_096), &self.meter(), call).await;
@@ -217,8 +229,11 @@ impl Scene<'_> {
     }
 }
 
-pub(crate) fn seventy_percent(of: &Workload) -> u64 {
-    (of.done * 7 / 10 / of.elapsed.as_secs().max(1)).max(1)
+/// So much of its rate, in whole calls a second.
+pub(crate) fn percent_of(of: &Workload, percent: u64) -> u64 {
+    let each_second =
+        of.done * 1_000 / u64::try_from(of.elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    (each_second * percent / 100).max(1)
 }
 
 /// The same through one merchant's stream.

@@ -7,7 +7,7 @@ use tests::process::Process;
 use tests::world::World;
 
 use crate::cpu::Cpu;
-use crate::payments::{CALLERS, CHANNELS, quantile, seventy_percent};
+use crate::payments::{CALLERS, CHANNELS, percent_of, quantile};
 use crate::scene::Scene;
 use crate::table::{Check, Workload};
 use crate::{Bench, Outcome, inside};
@@ -55,7 +55,7 @@ pub(crate) async fn outside(bench: &Bench) -> Outcome<Vec<Workload>> {
     let pods = scene.pay("W2 pods", bench.timing, CALLERS, CHANNELS, &everyone);
     let mut pods = scene.counted(pods).await?;
     pods.checks.extend(beside(&alone, &pods));
-    let at = seventy_percent(&pods);
+    let at = percent_of(&pods, 70);
     let mut busy = scene.pay_evenly("W2 pods 70 %", bench.timing.part(2), at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     busy.checks.push(scene.audit().await);
@@ -70,7 +70,7 @@ pub(crate) async fn inside(bench: &Bench) -> Outcome<Vec<Workload>> {
     };
     let scene = Scene::of_pods(bench).await?;
     let pods = inside::pay("W1 pods", bench.timing, &scene).await?;
-    let at = seventy_percent(&pods);
+    let at = percent_of(&pods, 70);
     let mut busy = inside::pay_evenly("W1 pods 70 %", bench.timing.part(2), at, &scene).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     busy.checks.push(scene.audit().await);

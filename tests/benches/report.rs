@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::bare::Pace;
 use crate::cpu::Cpu;
+use crate::curve::Curve;
 use crate::database::Cost;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
@@ -34,6 +35,7 @@ struct Report<'a> {
     passes: bool,
     yardsticks: Yardstick,
     workloads: Vec<Line<'a>>,
+    curves: Vec<&'a Curve>,
 }
 
 impl Report<'_> {
@@ -44,6 +46,7 @@ impl Report<'_> {
             passes: table.passes(),
             yardsticks: Yardstick::of(&table.yardsticks),
             workloads: table.workloads.iter().map(|workload| Line::of(table, workload)).collect(),
+            curves: table.workloads.iter().filter_map(|workload| workload.curve.as_ref()).collect(),
         }
     }
 }
@@ -100,6 +103,8 @@ struct Line<'a> {
     done: u64,
     elapsed_ms: f64,
     latency_ms: Quantiles,
+    refused: u64,
+    refusal_ms: Quantiles,
     /// Of one payment, or of whatever else the workload counts.
     cpu_us_each: Split,
     /// The part of the machine that went elsewhere.
@@ -117,6 +122,8 @@ impl Line<'_> {
             done: workload.done,
             elapsed_ms: workload.elapsed.as_secs_f64() * 1_000.0,
             latency_ms: Quantiles::of(&workload.latency),
+            refused: workload.refused,
+            refusal_ms: Quantiles::of(&workload.refusal),
             cpu_us_each: Split::of(&workload.cpu, workload.done),
             others_share: others_share(&workload.cpu, workload.elapsed),
             checks: table.judge(workload).into_iter().chain(workload.checks.clone()).collect(),

@@ -34,8 +34,7 @@ pub(crate) fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
         latency: Latency::default(),
         cpu: meter.read().since(&cpu),
         checks: Vec::new(),
-        database: None,
-        notes: Vec::new(),
+        ..Workload::default()
     }])
 }
 

@@ -9,7 +9,7 @@ use tests::bed::SECRET;
 use tests::world::{Customer, Setup, World};
 
 use crate::cpu::{self, Meter};
-use crate::database::Counts;
+use crate::database::{Counts, Payments};
 use crate::loadgen::Timing;
 use crate::pods::Pods;
 use crate::table::{Check, Workload};
@@ -117,9 +117,24 @@ impl<'a> Scene<'a> {
 
     /// Enough of the payee outside for everything that can be paid in this time.
     pub(crate) async fn invoices(&self, timing: Timing) -> Arc<Vec<String>> {
+        self.invoices_at(self.fastest, timing).await
+    }
+
+    /// Enough for so many a second.
+    pub(crate) async fn invoices_at(&self, rate: usize, timing: Timing) -> Arc<Vec<String>> {
         let millis = (timing.warmup + timing.measure).as_millis() + 1_000;
-        let count = usize::try_from(millis).unwrap_or(usize::MAX) * self.fastest / 1_000;
-        Arc::new(self.world.invoices(PAYEE, AMOUNT_MSAT, count).await)
+        let count = usize::try_from(millis).unwrap_or(usize::MAX) * rate / 1_000;
+        Arc::new(self.invoices_of(count).await)
+    }
+
+    pub(crate) async fn invoices_of(&self, count: usize) -> Vec<String> {
+        self.world.invoices(PAYEE, AMOUNT_MSAT, count).await
+    }
+
+    /// How many payments PostgreSQL has by now, however they ended.
+    pub(crate) async fn payments(&self) -> Outcome<Payments> {
+        let url = self.database.as_deref().ok_or("the embedded store cannot be asked")?;
+        Payments::of(url).await
     }
 
     pub(crate) async fn set_latency(&self, latency_ms: u64) -> Outcome<()> {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cpu::Cpu;
+use crate::curve::Curve;
 use crate::database::Cost;
 use crate::latency::Latency;
 use crate::loadgen::Load;
 use crate::yardstick::Yardsticks;
 
 /// One measured workload.
+#[derive(Default)]
 pub(crate) struct Workload {
     /// As in `FLOORS`; an id that is not there is shown and not judged.
     pub(crate) id: &'static str,
@@ -25,8 +27,13 @@ pub(crate) struct Workload {
     pub(crate) cpu: Cpu,
     /// Requirements that are not a rate: latency, memory, what the auditor found.
     pub(crate) checks: Vec<Check>,
+    pub(crate) refused: u64,
+    /// How long it took to say so.
+    pub(crate) refusal: Latency,
     /// What one payment did there.
     pub(crate) database: Option<Cost>,
+    /// Ends here: this workload and those before it are its points.
+    pub(crate) curve: Option<Curve>,
     /// Shown below the line.
     pub(crate) notes: Vec<String>,
 }
@@ -53,8 +60,10 @@ impl Workload {
             latency: load.latency,
             cpu: load.cpu,
             checks,
-            database: None,
+            refused: load.refused,
+            refusal: load.refusal,
             notes,
+            ..Workload::default()
         }
     }
 }

@@ -90,7 +90,7 @@ impl Display for Line<'_> {
 }
 
 /// CPU of the bare loop by payments in a transaction: what the product's curve is compared with.
-pub(crate) fn curve(postgres: &Postgres, timing: Timing) -> Outcome<String> {
+pub(crate) fn batches(postgres: &Postgres, timing: Timing) -> Outcome<String> {
     write_ahead(postgres)?;
     let mut text = String::new();
     for (lanes, batch) in [(1, 1), (1, 8), (1, 32), (1, 128), (2, 128), (2, 512)] {
