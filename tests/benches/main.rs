@@ -31,6 +31,7 @@ mod loadgen;
 mod organisations;
 mod payments;
 mod pipe;
+mod plot;
 mod pods;
 mod process;
 mod recovery;

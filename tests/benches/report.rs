@@ -7,7 +7,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::bare::Pace;
 use crate::cpu::Cpu;
 use crate::curve::Curve;
@@ -16,6 +15,7 @@ use crate::latency::Latency;
 use crate::loadgen::Timing;
 use crate::table::{Check, Table, Workload, others_share};
 use crate::yardstick::Yardsticks;
+use crate::{Outcome, plot};
 
 /// Writes the file and the folder that it lies in.
 pub(crate) fn write(table: &Table, timing: Timing, file: &Path) -> Outcome<()> {
@@ -24,7 +24,12 @@ pub(crate) fn write(table: &Table, timing: Timing, file: &Path) -> Outcome<()> {
     }
     let mut out = BufWriter::new(File::create(file)?);
     serde_json::to_writer_pretty(&mut out, &Report::of(table, timing))?;
-    Ok(out.flush()?)
+    out.flush()?;
+    let curves = table.workloads.iter().filter_map(|workload| workload.curve.as_ref());
+    for curve in curves {
+        plot::draw(curve, file.parent().unwrap_or(Path::new("")))?;
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]
