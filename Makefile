@@ -39,10 +39,11 @@ chaos: $(PROTOC)
 	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(FOR) \
 		cargo test -p tests --test cluster -- --ignored --nocapture faults_as_the_dice_fall
 
-# How fast it is, beside what the machine can do without it. Needs PostgreSQL, and a machine that is idle.
+# How fast it is, beside what the machine can do without it; the table lies in target/bench/load.json too, with its
+# curves as pictures. CURVES=1 measures those too that take long. Needs PostgreSQL, and a machine that is idle.
 bench: $(PROTOC)
 	cargo build --release -p switchyard
-	cargo bench -p tests --bench load
+	cargo bench -p tests --bench load -- $(if $(CURVES),--curves) --json $(abspath $(TARGET))/bench/load.json
 
 tools: $(PROTOC)
 

@@ -10,7 +10,10 @@ use tests::postgres::{Postgres, ProcessStat};
 pub(crate) struct Cpu {
     /// This process: the load generator.
     pub(crate) client_us: u64,
+    /// The platform, all of its processes.
     pub(crate) switchyard_us: u64,
+    /// The part of that which gateways of a cluster have spent; the rest are its engines.
+    pub(crate) gateways_us: u64,
     pub(crate) sim_us: u64,
     pub(crate) postgres_us: u64,
     /// Everything else on the machine, which is what makes a run doubtful.
@@ -23,10 +26,23 @@ impl Cpu {
         self.client_us + self.switchyard_us + self.sim_us + self.postgres_us
     }
 
+    /// Microseconds of one of the things done.
+    pub(crate) fn each(us: u64, done: u64) -> f64 {
+        us as f64 / done.max(1) as f64
+    }
+
+    /// What gateways and what engines of a cluster have spent for one of the things done; none standalone.
+    pub(crate) fn of_pods(&self, done: u64) -> Option<[f64; 2]> {
+        let engines_us = self.switchyard_us.saturating_sub(self.gateways_us);
+        let is_cluster = self.gateways_us > 0;
+        is_cluster.then(|| [self.gateways_us, engines_us].map(|us| Cpu::each(us, done)))
+    }
+
     pub(crate) fn since(&self, earlier: &Cpu) -> Cpu {
         Cpu {
             client_us: self.client_us.saturating_sub(earlier.client_us),
             switchyard_us: self.switchyard_us.saturating_sub(earlier.switchyard_us),
+            gateways_us: self.gateways_us.saturating_sub(earlier.gateways_us),
             sim_us: self.sim_us.saturating_sub(earlier.sim_us),
             postgres_us: self.postgres_us.saturating_sub(earlier.postgres_us),
             others_us: self.others_us.saturating_sub(earlier.others_us),
@@ -39,6 +55,8 @@ impl Cpu {
 pub(crate) struct Meter<'a> {
     pub(crate) postgres: Option<&'a Postgres>,
     pub(crate) switchyard: Vec<u32>,
+    /// Those of them that are gateways of a cluster.
+    pub(crate) gateways: Vec<u32>,
     pub(crate) sim: Vec<u32>,
 }
 
@@ -47,6 +65,7 @@ impl Meter<'_> {
         let mut cpu = Cpu {
             client_us: own_us(&[std::process::id()]),
             switchyard_us: own_us(&self.switchyard),
+            gateways_us: own_us(&self.gateways),
             sim_us: own_us(&self.sim),
             postgres_us: self.postgres.map(Postgres::cpu_us).unwrap_or_default(),
             others_us: 0,

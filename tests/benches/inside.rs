@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use proto::v1::{Payment, Rail};
 use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
 use crate::loadgen::{self, Answer, Call, Timing};
-use crate::payments::{AMOUNT_MSAT, CALLERS, CHANNELS, Scene, paid};
+use crate::payments::{CALLERS, CHANNELS, paid};
+use crate::scene::{AMOUNT_MSAT, Scene};
 use crate::table::Workload;
 use crate::{Bench, Outcome};
 
@@ -21,23 +22,58 @@ const MADE_AT_ONCE: usize = 512;
 
 /// W1, on PostgreSQL.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
-    run("W1", &Scene::set(bench, Some(url)).await?).await
+    run("W1", &Scene::on_postgres(bench).await?).await
 }
 
 /// W7b: W1 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
-    run("W7b", &Scene::set(bench, None).await?).await
+    run("W7b", &Scene::on_sqlite(bench).await?).await
 }
 
 async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
-    let customers = scene.customers.clone();
-    let invoices = Arc::new(invoices(scene, scene.bench.timing).await?);
-    let channels: Vec<Channel> = (0..CHANNELS).map(|_| scene.world.connect()).collect();
-    let call = move |channel: Channel, call: Call| {
+    let mut workload = pay(id, scene.bench.timing, scene).await?;
+    workload.checks.push(scene.audit().await);
+    Ok(vec![workload])
+}
+
+/// Callers who wait for their answers.
+pub(crate) async fn pay(id: &'static str, timing: Timing, scene: &Scene<'_>) -> Outcome<Workload> {
+    println!("running {id}");
+    let call = caller(invoices(scene, timing, FASTEST).await?, scene.customers.clone());
+    let (channels, meter) = (channels(scene), scene.meter());
+    let load = async {
+        Ok(Workload::of(id, loadgen::closed(timing, &channels, CALLERS, &meter, call).await))
+    };
+    scene.counted(load).await
+}
+
+/// So many calls a second, whoever has been answered.
+pub(crate) async fn pay_evenly(
+    id: &'static str,
+    timing: Timing,
+    offered: u64,
+    scene: &Scene<'_>,
+) -> Outcome<Workload> {
+    println!("running {id}");
+    let rate = usize::try_from(offered)?;
+    let call = caller(invoices(scene, timing, rate).await?, scene.customers.clone());
+    let (channels, meter) = (channels(scene), scene.meter());
+    Ok(Workload::of(id, loadgen::open(timing, &channels, (offered, 4_096), &meter, call).await))
+}
+
+fn channels(scene: &Scene<'_>) -> Vec<Channel> {
+    (0..CHANNELS).map(|_| scene.world.connect()).collect()
+}
+
+fn caller(
+    invoices: Vec<String>,
+    customers: Arc<Vec<Customer>>,
+) -> impl Fn(Channel, Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
+    let invoices = Arc::new(invoices);
+    move |channel: Channel, call: Call| {
+        let number = usize::try_from(call.number).unwrap_or(usize::MAX);
         let (customers, invoices) = (customers.clone(), invoices.clone());
-        async move {
-            let number = usize::try_from(call.number).unwrap_or(usize::MAX);
+        Box::pin(async move {
             let Some(invoice) = invoices.get(number) else {
                 return Answer::Failed("faster than there are invoices".to_owned());
             };
@@ -46,13 +82,8 @@ async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
                 Ok(answer) => paid_inside(answer.get_ref()),
                 Err(status) => status.into(),
             }
-        }
-    };
-    let meter = scene.meter();
-    let load = loadgen::closed(scene.bench.timing, &channels, CALLERS, &meter, call).await;
-    let mut workload = Workload::of(id, load);
-    workload.checks.push(scene.audit().await);
-    Ok(vec![workload])
+        })
+    }
 }
 
 fn paid_inside(payment: &Payment) -> Answer {
@@ -65,10 +96,10 @@ fn paid_inside(payment: &Payment) -> Answer {
 }
 
 /// Each of the organisation after the one that will pay it.
-async fn invoices(scene: &Scene<'_>, timing: Timing) -> Outcome<Vec<String>> {
+async fn invoices(scene: &Scene<'_>, timing: Timing, rate: usize) -> Outcome<Vec<String>> {
     let millis = (timing.warmup + timing.measure).as_millis() + 1_000;
-    let count = usize::try_from(millis)? * FASTEST / 1_000;
-    let channels: Vec<Channel> = (0..CHANNELS).map(|_| scene.world.connect()).collect();
+    let count = usize::try_from(millis)? * rate / 1_000;
+    let channels = channels(scene);
     let made = (0..count).map(|number| {
         let payee: &Customer = &scene.customers[(number + 1) % scene.customers.len()];
         let mut payments = payee.payments(channels[number % CHANNELS].clone());

@@ -90,7 +90,7 @@ async fn post(bench: &Bench, id: &'static str, organisations: usize) -> Outcome<
     let done = posted - before;
     let rate = done as f64 / elapsed.as_secs_f64();
     let checks = vec![missing];
-    Ok(Workload { id, rate, done, elapsed, latency, cpu, checks, notes: Vec::new() })
+    Ok(Workload { id, rate, done, elapsed, latency, cpu, checks, ..Workload::default() })
 }
 
 /// Posts of the organisations of one lane, one transaction after the other.

@@ -33,6 +33,12 @@ pub(crate) struct Timing {
     pub(crate) measure: Duration,
 }
 
+impl Timing {
+    pub(crate) fn part(self, part: u32) -> Timing {
+        Timing { warmup: self.warmup / part, measure: self.measure / part }
+    }
+}
+
 /// One call to be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {

@@ -1,8 +1,11 @@
 //! Load: the real binary, driven from outside, beside what the machine can do without us.
 //!
-//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curve]`
+//! `cargo bench -p tests --bench load -- [--only W2,W4] [--seconds 10] [--quick] [--curves]
+//! [--json FILE] [--batches]`
 //!
-//! Prints the table of `table.rs` and exits with 1 if a floor is missed.
+//! Prints the table of `table.rs`, writes it as JSON too where a file is named, and exits with 1 if a
+//! floor is missed. `--curves` measures those workloads too that take long, which else only run where
+//! `--only` names them; `--batches` prints the bare loop by the size of its transactions, and nothing else.
 
 #![allow(
     clippy::float_arithmetic,
@@ -16,24 +19,33 @@ mod bare_postgres;
 mod bare_sqlite;
 mod collector;
 mod cpu;
+mod curve;
+mod database;
 mod echo;
 mod front;
 mod inside;
 mod latency;
 mod ledger;
+mod load_curve;
 mod loadgen;
+mod organisations;
 mod payments;
 mod pipe;
+mod plot;
+mod pods;
 mod process;
+mod recovery;
+mod report;
 mod rest;
 mod routing;
+mod scene;
 mod stub;
 mod table;
 mod yardstick;
 
 use std::error::Error;
 use std::future::ready;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,11 +81,20 @@ const WORKLOADS: &[(&str, Measure)] = &[
     ("W6", |bench| Box::pin(front::run(bench))),
     ("W1", |bench| Box::pin(inside::on_postgres(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("W1 pods", |bench| Box::pin(pods::inside(bench))),
+    ("W2 pods", |bench| Box::pin(pods::outside(bench))),
     ("watched", |bench| Box::pin(payments::watched(bench))),
     ("W3", |bench| Box::pin(ready(ledger::run(bench)))),
     ("W5", |bench| Box::pin(ready(routing::run(bench)))),
     ("W7a", |bench| Box::pin(payments::on_sqlite(bench))),
     ("W7b", |bench| Box::pin(inside::on_sqlite(bench))),
+];
+
+/// Those that take long.
+const CURVES: &[(&str, Measure)] = &[
+    ("load", |bench| Box::pin(load_curve::run(bench))),
+    ("organisations", |bench| Box::pin(organisations::run(bench))),
+    ("recovery", |bench| Box::pin(recovery::run(bench))),
 ];
 
 type Measure = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Measured> + 'a>>;
@@ -97,7 +118,10 @@ impl Bench {
 struct Arguments {
     only: Option<Vec<String>>,
     timing: Timing,
-    curve: bool,
+    curves: bool,
+    batches: bool,
+    /// Where the table goes as JSON.
+    json: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -117,27 +141,41 @@ fn run() -> Outcome<bool> {
         Runtime::new()?.block_on(other)?;
         return Ok(true);
     }
-    let Arguments { only, timing, curve } = arguments()?;
+    let Arguments { only, timing, curves, batches, json } = arguments()?;
     // One thread: between processes that compete for two cores a second one makes each call dearer
     // by a third.
     let generator = Builder::new_current_thread().enable_all().build()?;
     let bench = Bench { postgres: Postgres::start_with(yardstick::SETTINGS), timing };
-    if curve {
-        print!("{}", yardstick::curve(&bench.postgres, timing)?);
+    if batches {
+        print!("{}", yardstick::batches(&bench.postgres, timing)?);
         return Ok(true);
     }
+    database::can_count_statements(&bench.postgres)?;
     let yardsticks = Yardsticks::measure(&bench.postgres, bench.folder(), timing)?;
     println!("{yardsticks}");
     let mut table = Table { yardsticks, workloads: Vec::new() };
-    for (id, measure) in WORKLOADS {
-        if only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == id)) {
-            println!("running {id}");
-            table.workloads.extend(generator.block_on(measure(&bench))?);
+    let named = |id: &str| only.as_ref().map(|only| only.iter().any(|it| it == id));
+    let usual = WORKLOADS.iter().filter(|(id, _)| named(id).unwrap_or(true));
+    let long = CURVES.iter().filter(|(id, _)| named(id).unwrap_or(curves));
+    let mut broken = None;
+    for (id, measure) in usual.chain(long) {
+        println!("running {id}");
+        match generator.block_on(measure(&bench)) {
+            Ok(lines) => table.workloads.extend(lines),
+            // A quarter of an hour of figures is not thrown away for the one that is missing.
+            Err(error) => {
+                broken = Some(format!("{id}: {error}"));
+                break;
+            }
         }
     }
     table.yardsticks.measure_again(&bench.postgres, timing)?;
     println!("\n{table}");
-    Ok(table.passes())
+    if let Some(file) = json {
+        report::write(&table, timing, &file)?;
+        println!("written as {}", file.display());
+    }
+    broken.map_or_else(|| Ok(table.passes()), |why| Err(why.into()))
 }
 
 /// What this program is when a workload has started it as the other end.
@@ -153,7 +191,8 @@ fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
 }
 
 fn arguments() -> Outcome<Arguments> {
-    let (mut only, mut curve) = (None, false);
+    let (mut only, mut json) = (None, None);
+    let (mut curves, mut batches) = (false, false);
     let mut seconds = 10;
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -162,7 +201,8 @@ fn arguments() -> Outcome<Arguments> {
             "--bench" => {} // Cargo says so.
             "--only" => {
                 let ids: Vec<String> = value()?.split(',').map(str::to_owned).collect();
-                let known = |id: &String| WORKLOADS.iter().any(|(known, _)| known == id);
+                let all = || WORKLOADS.iter().chain(CURVES);
+                let known = |id: &String| all().any(|(known, _)| known == id);
                 if let Some(unknown) = ids.iter().find(|id| !known(id)) {
                     return Err(format!("no workload {unknown}").into());
                 }
@@ -170,10 +210,12 @@ fn arguments() -> Outcome<Arguments> {
             }
             "--seconds" => seconds = value()?.parse()?,
             "--quick" => seconds = 3,
-            "--curve" => curve = true,
+            "--curves" => curves = true,
+            "--batches" => batches = true,
+            "--json" => json = Some(PathBuf::from(value()?)),
             unknown => return Err(format!("unknown argument {unknown}").into()),
         }
     }
     let measure = Duration::from_secs(seconds.max(1));
-    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curve })
+    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curves, batches, json })
 }

@@ -1,20 +1,21 @@
-//! External payments in two durable phases: the real binary, a simulated network that speaks LND's gRPC,
-//! and callers over gRPC who wait for the end.
+//! External payments in two durable phases: the real binary, a simulated network, and callers over gRPC who
+//! wait for the end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lightning_sim::control_proto as sim;
-use tests::world::{Customer, Setup, World, new_id};
+use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
-use crate::cpu::{self, Meter};
+use crate::cpu;
+use crate::curve::{Axis, Curve, Line};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::pipe::Pipe;
 use crate::rest::Rest;
+use crate::scene::{FIRST, Scene};
 use crate::table::{Check, Workload};
-use crate::{Bench, Outcome, bare, collector};
+use crate::{Bench, Outcome, collector};
 
 pub(crate) const CALLERS: usize = 512;
 pub(crate) const CHANNELS: usize = 4;
@@ -25,64 +26,53 @@ const CHANNELS_OF_SLOW_NODES: usize = 16;
 const SLOW_MS: u64 = 1_000;
 const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 
-pub(crate) const AMOUNT_MSAT: u64 = 1_000_000;
-
-const FIRST: usize = 100;
-
-/// The payer and the payee of everything here.
-const PAYEE: &str = "alice";
-const POOL: [&str; 2] = ["pool-1", "pool-2"];
-
-/// What was made before anything is measured.
-pub(crate) struct Scene<'a> {
-    pub(crate) bench: &'a Bench,
-    pub(crate) world: World,
-    pub(crate) customers: Arc<Vec<Customer>>,
-    /// Memory of the platform before most of them.
-    empty_bytes: u64,
-    /// Payments a second that there are invoices for.
-    fastest: usize,
-    on_postgres: bool,
-}
-
 /// W2, W2b and W4 on PostgreSQL, and W2 again after everything.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
-    let scene = Scene::set(bench, Some(url)).await?;
+    let scene = Scene::on_postgres(bench).await?;
     let memory = scene.memory_of_organisations();
+    let payments = scene.payments().await?;
+    let mut history = vec![payments.all().await?];
     let timing = bench.timing;
     let everyone = scene.customers.clone();
-    let mut first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone).await?;
+    let first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone);
+    let mut first = scene.counted(first).await?;
     let rate = first.rate;
     first.checks.push(memory);
-    let quick = Timing { warmup: timing.warmup / 2, measure: timing.measure / 2 };
+    let quick = timing.part(2);
     let piped = scene.pay_piped("W2 stream", timing, &everyone).await?;
-    let at = seventy_percent(&piped);
+    let at = percent_of(&piped, 70);
     let mut piped_busy = scene.pay_piped_evenly("W2 stream 70 %", quick, at, &everyone).await?;
     piped_busy.checks.extend(quantile(&piped_busy, 0.99, "p99 ms", 50.0));
     let rest = scene.pay_by_rest("W2 REST", timing, &everyone).await?;
-    let at = seventy_percent(&rest);
+    let at = percent_of(&rest, 70);
     let mut rest_busy = scene.pay_by_rest_evenly("W2 REST 70 %", quick, at, &everyone).await?;
     rest_busy.checks.extend(quantile(&rest_busy, 0.99, "p99 ms", 50.0));
     let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
-    let at = seventy_percent(&first);
+    let at = percent_of(&first, 70);
     let mut busy = scene.pay_evenly("W2 70 %", quick, at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.pay("W4", timing, CALLERS, CHANNELS, &one).await?;
     let slow = scene.pay_slow_nodes(timing, &everyone).await?;
+    history.push(payments.all().await?);
     let mut later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone).await?;
     later.checks.push(Check::at_least("rate / W2, with more history", later.rate / rate, 0.9, 1.0));
     later.checks.push(scene.audit().await);
+    let rates = history.iter().map(|&payments| payments as f64).zip([rate, later.rate]);
+    later.curve = Some(Curve {
+        name: "rate-against-history",
+        x: Axis::linear("payments that the database has before"),
+        y: Axis::linear("payments a second"),
+        lines: vec![Line { of: "512 callers", points: rates.collect() }],
+    });
     Ok(vec![first, piped, piped_busy, rest, rest_busy, idle, busy, slow, hot, later])
 }
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
 pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let url = bench.postgres.url_to(&bench.postgres.new_database());
     let (_collector, endpoint) = collector::start(bench)?;
-    let mut scene = Scene::set(bench, Some(url)).await?;
+    let mut scene = Scene::on_postgres(bench).await?;
     let everyone = scene.customers.clone();
     let before = scene.pay("unwatched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
     let flags = ["--metrics-listen", "127.0.0.1:0", "--otlp-endpoint", &endpoint];
@@ -99,70 +89,15 @@ pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
 
 /// W7a: W2 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
-    let scene = Scene::set(bench, None).await?;
+    let scene = Scene::on_sqlite(bench).await?;
     let everyone = scene.customers.clone();
     let mut load = scene.pay("W7a", bench.timing, CALLERS, CHANNELS, &everyone).await?;
     load.checks.push(scene.audit().await);
     Ok(vec![load])
 }
 
-impl<'a> Scene<'a> {
-    pub(crate) async fn set(bench: &'a Bench, postgres: Option<String>) -> Outcome<Scene<'a>> {
-        let on_postgres = postgres.is_some();
-        let setup = Setup { postgres, huge_liquidity: true, ..Setup::default() };
-        let world = World::start(setup).await?;
-        let mut scene = Scene {
-            bench,
-            world,
-            customers: Arc::default(),
-            empty_bytes: 0,
-            fastest: 9_000,
-            on_postgres,
-        };
-        // What the first customers make the process reach for is not of each of them.
-        let mut customers = scene.world.customers("first", FIRST).await?;
-        scene.empty_bytes = cpu::memory_bytes(scene.platform_pid());
-        customers.extend(scene.world.customers("customer", bare::ORGANISATIONS - FIRST).await?);
-        scene.customers = Arc::new(customers);
-        Ok(scene)
-    }
-
-    /// Stops the platform and starts it with these flags, on what it has left.
-    async fn begin_again(&mut self, flags: &[&str]) -> Outcome<()> {
-        self.world.stop_platform().await?;
-        self.world.give_flags(flags);
-        self.world.start_platform().await?;
-        self.world.usable(POOL.len()).await;
-        Ok(())
-    }
-
-    pub(crate) fn meter(&self) -> Meter<'_> {
-        Meter {
-            postgres: self.on_postgres.then_some(&self.bench.postgres),
-            switchyard: vec![self.platform_pid()],
-            sim: vec![self.world.network_pid()],
-        }
-    }
-
-    fn platform_pid(&self) -> u32 {
-        let pid = self.world.ready["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        pid.expect("the ready file has the pid")
-    }
-
-    /// All organisations were made in this life, so all are in memory.
-    fn memory_of_organisations(&self) -> Check {
-        let bytes = cpu::memory_bytes(self.platform_pid()).saturating_sub(self.empty_bytes);
-        let each = bytes as f64 / 1_000.0 / (self.customers.len() - FIRST) as f64;
-        Check::at_most("kB of memory for a live organisation", each, 12.0, 6.0)
-    }
-
-    async fn invoices(&self, timing: Timing) -> Arc<Vec<String>> {
-        let millis = (timing.warmup + timing.measure).as_millis() + 1_000;
-        let count = usize::try_from(millis).unwrap_or(usize::MAX) * self.fastest / 1_000;
-        Arc::new(self.world.invoices(PAYEE, AMOUNT_MSAT, count).await)
-    }
-
-    async fn pay(
+impl Scene<'_> {
+    pub(crate) async fn pay(
         &self,
         id: &'static str,
         timing: Timing,
@@ -182,7 +117,7 @@ impl<'a> Scene<'a> {
         channels: usize,
         customers: &Arc<Vec<Customer>>,
     ) -> Load {
-        let timing_of_invoices = if callers == 1 { timing_of(timing, 8) } else { timing };
+        let timing_of_invoices = if callers == 1 { timing.part(8) } else { timing };
         let invoices = self.invoices(timing_of_invoices).await;
         let channels: Vec<Channel> = (0..channels).map(|_| self.world.connect()).collect();
         let call = caller(invoices, customers.clone());
@@ -257,7 +192,7 @@ impl<'a> Scene<'a> {
         Rest::at(self.world.ready["address"].as_str().expect("the ready file has the address"))
     }
 
-    async fn pay_evenly(
+    pub(crate) async fn pay_evenly(
         &self,
         id: &'static str,
         timing: Timing,
@@ -265,7 +200,8 @@ impl<'a> Scene<'a> {
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
         println!("running {id}");
-        let invoices = self.invoices(timing).await;
+        let rate = usize::try_from(offered).unwrap_or(usize::MAX);
+        let invoices = self.invoices_at(rate, timing).await;
         let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
         let call = caller(invoices, customers.clone());
         let load = loadgen::open(timing, &channels, (offered, 4_096), &self.meter(), call).await;
@@ -291,30 +227,13 @@ impl<'a> Scene<'a> {
         workload.checks.push(Check::at_most("kB of memory for a caller", each, 20.0, 5.0));
         Ok(workload)
     }
-
-    async fn set_latency(&self, latency_ms: u64) -> Outcome<()> {
-        for node in POOL {
-            let request = sim::SetLatencyRequest { node: node.to_owned(), latency_ms };
-            self.world.outside().set_latency(request).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn audit(&self) -> Check {
-        let report = self.world.audit().await;
-        for finding in report.findings.iter().take(5) {
-            println!("audit: {} {}", finding.code, finding.message);
-        }
-        Check::at_most("audit findings", report.findings_total as f64, 0.0, 0.0)
-    }
 }
 
-fn timing_of(timing: Timing, part: u32) -> Timing {
-    Timing { warmup: timing.warmup / part, measure: timing.measure / part }
-}
-
-fn seventy_percent(of: &Workload) -> u64 {
-    (of.done * 7 / 10 / of.elapsed.as_secs().max(1)).max(1)
+/// So much of its rate, in whole calls a second.
+pub(crate) fn percent_of(of: &Workload, percent: u64) -> u64 {
+    let each_second =
+        of.done * 1_000 / u64::try_from(of.elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    (each_second * percent / 100).max(1)
 }
 
 /// The same through one merchant's stream.
@@ -378,7 +297,7 @@ pub(crate) fn paid(payment: &proto::v1::Payment) -> Answer {
     }
 }
 
-fn quantile(workload: &Workload, at: f64, what: &str, floor: f64) -> Option<Check> {
+pub(crate) fn quantile(workload: &Workload, at: f64, what: &str, floor: f64) -> Option<Check> {
     let time = workload.latency.quantile(at)?;
     Some(Check::at_most(what, time.as_secs_f64() * 1_000.0, floor, floor / 2.0))
 }

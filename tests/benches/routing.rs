@@ -34,7 +34,7 @@ pub(crate) fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
         latency: Latency::default(),
         cpu: meter.read().since(&cpu),
         checks: Vec::new(),
-        notes: Vec::new(),
+        ..Workload::default()
     }])
 }
 

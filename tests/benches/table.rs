@@ -4,12 +4,17 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::cpu::Cpu;
+use crate::curve::Curve;
+use crate::database::Cost;
 use crate::latency::Latency;
 use crate::loadgen::Load;
 use crate::yardstick::Yardsticks;
 
 /// One measured workload.
+#[derive(Default)]
 pub(crate) struct Workload {
     /// As in `FLOORS`; an id that is not there is shown and not judged.
     pub(crate) id: &'static str,
@@ -22,6 +27,13 @@ pub(crate) struct Workload {
     pub(crate) cpu: Cpu,
     /// Requirements that are not a rate: latency, memory, what the auditor found.
     pub(crate) checks: Vec<Check>,
+    pub(crate) refused: u64,
+    /// How long it took to say so.
+    pub(crate) refusal: Latency,
+    /// What one payment did there.
+    pub(crate) database: Option<Cost>,
+    /// Ends here: this workload and those before it are its points.
+    pub(crate) curve: Option<Curve>,
     /// Shown below the line.
     pub(crate) notes: Vec<String>,
 }
@@ -48,12 +60,16 @@ impl Workload {
             latency: load.latency,
             cpu: load.cpu,
             checks,
+            refused: load.refused,
+            refusal: load.refusal,
             notes,
+            ..Workload::default()
         }
     }
 }
 
 /// One number against its floor and its goal.
+#[derive(Clone, Serialize)]
 pub(crate) struct Check {
     what: String,
     value: f64,
@@ -74,7 +90,8 @@ impl Check {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     Goal,
     Floor,
@@ -169,7 +186,7 @@ impl Table {
     }
 
     /// One line for each floor of a workload's rate.
-    fn judge(&self, workload: &Workload) -> Vec<Check> {
+    pub(crate) fn judge(&self, workload: &Workload) -> Vec<Check> {
         let floors = FLOORS.iter().filter(|floor| floor.id == workload.id);
         let check = |floor: &Floor| {
             let Some((what, divisor)) = self.divisor(floor.against) else {
@@ -232,8 +249,15 @@ impl Display for Table {
                 let what = format!("{what}: {value:.3}, floor {floor}, goal {goal}");
                 writeln!(out, "           {what:66} {verdict}")?;
             }
-            for note in &workload.notes {
-                writeln!(out, "           {note}")?;
+            if let Some([gateways, engines]) = workload.cpu.of_pods(workload.done) {
+                writeln!(
+                    out,
+                    "           switchyard's CPU µs: gateways {gateways:.1} + engines {engines:.1}",
+                )?;
+            }
+            let cost = workload.database.as_ref().map(Cost::to_string).unwrap_or_default();
+            for line in workload.notes.iter().map(String::as_str).chain(cost.lines()) {
+                writeln!(out, "           {line}")?;
             }
         }
         Ok(())
@@ -243,7 +267,7 @@ impl Display for Table {
 fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
     let Workload { id, rate, done, elapsed, latency, cpu, .. } = workload;
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| Cell(latency.quantile(at)));
-    let each = |us: u64| us as f64 / (*done).max(1) as f64;
+    let each = |us| Cpu::each(us, *done);
     writeln!(
         out,
         "{id:15} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
@@ -257,12 +281,16 @@ fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
     )
 }
 
+pub(crate) fn others(cpu: &Cpu, elapsed: Duration) -> String {
+    format!("{:.0} %", others_share(cpu, elapsed) * 100.0)
+}
+
 /// The share of the machine that went elsewhere. A run with more than a few percent is worth
 /// little.
-pub(crate) fn others(cpu: &Cpu, elapsed: Duration) -> String {
+pub(crate) fn others_share(cpu: &Cpu, elapsed: Duration) -> f64 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = elapsed.as_micros() as f64 * cores as f64;
-    format!("{:.0} %", cpu.others_us as f64 * 100.0 / machine)
+    cpu.others_us as f64 / machine.max(1.0)
 }
 
 /// Milliseconds, or a dash for what did not happen.

@@ -10,6 +10,7 @@ use tests::postgres::Postgres;
 use tokio_postgres::NoTls;
 
 use crate::bare::{Pace, Shape};
+use crate::cpu::Cpu;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
 use crate::table::{Cell, others};
@@ -71,7 +72,7 @@ pub(crate) struct Line<'a>(pub(crate) &'a Pace);
 impl Display for Line<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Pace { rate, cpu, payments, elapsed, batch, commit } = self.0;
-        let each = |us: u64| us as f64 / (*payments).max(1) as f64;
+        let each = |us| Cpu::each(us, *payments);
         write!(
             out,
             "{rate:8.0}/s, CPU {:6.1} µs = client {:5.1} + server {:6.1}, \
@@ -89,7 +90,7 @@ impl Display for Line<'_> {
 }
 
 /// CPU of the bare loop by payments in a transaction: what the product's curve is compared with.
-pub(crate) fn curve(postgres: &Postgres, timing: Timing) -> Outcome<String> {
+pub(crate) fn batches(postgres: &Postgres, timing: Timing) -> Outcome<String> {
     write_ahead(postgres)?;
     let mut text = String::new();
     for (lanes, batch) in [(1, 1), (1, 8), (1, 32), (1, 128), (2, 128), (2, 512)] {

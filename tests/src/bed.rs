@@ -1,9 +1,13 @@
 //! A cluster on this machine.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use lightning_sim::control_proto::ClearFaultsRequest;
-use proto::admin::v1::PodsRequest;
+use proto::admin::v1::{PodsRequest, PodsResponse};
 use tempfile::TempDir;
 use tokio::time::{Duration, sleep, timeout};
 use tonic::transport::Channel;
@@ -209,7 +213,7 @@ impl Bed {
     pub async fn owner(&self, org: &str) -> (String, String) {
         let owner = async {
             loop {
-                let placed = self.pods(org).await;
+                let placed = pods(&self.world, org).await;
                 let session = placed.owner_session_id;
                 let owner = placed.pods.into_iter().find(|pod| pod.session_id == session);
                 if let Some(owner) = owner {
@@ -234,23 +238,7 @@ impl Bed {
 
     /// Waits until every shard has an owner and every engine that runs has some.
     pub async fn settled(&self) {
-        let settled = async {
-            loop {
-                let placed = self.pods("").await;
-                let owning = placed.pods.iter().filter(|pod| pod.shards > 0).count();
-                if placed.shards_without_owner == 0 && owning == self.engines.len() {
-                    return;
-                }
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        timeout(SETTLES_WITHIN, settled).await.expect("the shards are divided");
-    }
-
-    async fn pods(&self, org: &str) -> proto::admin::v1::PodsResponse {
-        let request = PodsRequest { organisation_id: org.to_owned() };
-        let asked = self.world.installation().pods(request).await;
-        asked.map(tonic::Response::into_inner).unwrap_or_default()
+        settled(&self.world, self.engines.len()).await;
     }
 
     /// The nodes' faults have an end, and their ways are open.
@@ -291,31 +279,57 @@ fn pod(role: &str, how: &How, url: &str, data: &PathBuf) -> Command {
     command
 }
 
-/// The database, and the folder for all data folders.
-fn place(postgres: &Postgres, folder: &TempDir) -> (Database, PathBuf) {
-    (Database { url: postgres.url(), port: postgres.port() }, folder.path().to_owned())
+/// Waits until every shard has an owner and each of so many engines has some.
+pub async fn settled(world: &World, engines: usize) {
+    let settled = async {
+        loop {
+            let placed = pods(world, "").await;
+            let owning = placed.pods.iter().filter(|pod| pod.shards > 0).count();
+            if placed.shards_without_owner == 0 && owning == engines {
+                return;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(SETTLES_WITHIN, settled).await.expect("the shards are divided");
 }
 
-#[derive(Clone)]
-struct Database {
-    url: String,
-    port: u16,
+async fn pods(world: &World, org: &str) -> PodsResponse {
+    let request = PodsRequest { organisation_id: org.to_owned() };
+    let asked = world.installation().pods(request).await;
+    asked.map(tonic::Response::into_inner).unwrap_or_default()
 }
 
-impl Database {
-    fn over(&self, way: &Way) -> String {
-        self.url.replace(&format!(":{}/", self.port), &format!(":{}/", way.port()))
-    }
+/// An engine over the database at this address, its data folder and its log in this folder.
+///
+/// # Errors
+///
+/// What it said before it ended.
+pub async fn engine_on(url: &str, folder: &Path, name: &str) -> Result<Process, String> {
+    let place = (url.to_owned(), folder.to_owned());
+    start_engine(place, name, name, How::default()).await
+}
+
+/// The address of the database, and the folder for all data folders.
+fn place(postgres: &Postgres, folder: &TempDir) -> (String, PathBuf) {
+    (postgres.url(), folder.path().to_owned())
+}
+
+/// The same database where this way begins.
+fn over(url: &str, way: &Way) -> String {
+    let (server, port_and_name) = url.rsplit_once(':').expect("the server is at a port");
+    let (_, name) = port_and_name.split_once('/').expect("the database has a name");
+    format!("{server}:{}/{name}", way.port())
 }
 
 async fn start_engine(
-    (database, folder): (Database, PathBuf),
+    (url, folder): (String, PathBuf),
     name: &str,
     data: &str,
     how: How,
 ) -> Result<Process, String> {
     let data_folder = folder.join(data);
-    let url = how.to_database.as_ref().map(|way| database.over(way)).unwrap_or(database.url);
+    let url = how.to_database.as_ref().map(|way| over(&url, way)).unwrap_or(url);
     let mut command = pod("engine", &how, &url, &data_folder);
     command.args(["--engine-listen", "127.0.0.1:0", "--name", name]);
     command.args(["--metrics-listen", "127.0.0.1:0"]).args(&how.flags);
