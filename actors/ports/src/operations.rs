@@ -60,7 +60,7 @@ pub enum RegisterError {
     #[error("a node with this id, name or identity is registered with other values")]
     AlreadyThere,
     #[error(transparent)]
-    Store(StoreError),
+    Store(#[from] StoreError),
 }
 
 fn permissions(missing: &[String], too_much: &[String]) -> String {

@@ -19,7 +19,7 @@ use proto::{
         ThawFailure, WrongIdentity, WrongNodeNetwork, orgs_failure as orgs,
         register_failure as register, store_failure as store, thaw_failure as thaw,
     },
-    status::{Detail as _, shortened},
+    status::{Detail, shortened},
 };
 use tonic::Status;
 
@@ -37,6 +37,18 @@ pub(crate) enum Failed<Error> {
 }
 
 impl<Error> Failed<Error> {
+    /// The error that the details of a status hold, or what the status says without one.
+    fn read<Told: Detail>(
+        status: &Status,
+        read: impl FnOnce(Told) -> Result<Error, WireError>,
+    ) -> Failed<Error> {
+        match Told::of(status).map(read) {
+            Some(Ok(error)) => Failed::Answered(error),
+            // One that only a later version knows.
+            Some(Err(_)) | None => Failed::of_transport(status),
+        }
+    }
+
     /// What a status says whose details hold none of our errors.
     fn of_transport(status: &Status) -> Failed<Error> {
         let problem = Problem::from_status(status);
@@ -76,11 +88,7 @@ pub(crate) fn of_orgs(error: &OrgsError) -> Status {
 }
 
 pub(crate) fn orgs(status: &Status) -> Failed<OrgsError> {
-    match OrgsFailure::of(status).map(read_orgs) {
-        Some(Ok(error)) => Failed::Answered(error),
-        // One that only a later version knows.
-        Some(Err(_)) | None => Failed::of_transport(status),
-    }
+    Failed::read(status, read_orgs)
 }
 
 fn read_orgs(failure: OrgsFailure) -> Result<OrgsError, WireError> {
@@ -116,10 +124,7 @@ fn store_failure(error: &StoreError) -> StoreFailure {
 }
 
 pub(crate) fn store(status: &Status) -> Failed<StoreError> {
-    match StoreFailure::of(status).map(read_store) {
-        Some(Ok(error)) => Failed::Answered(error),
-        Some(Err(_)) | None => Failed::of_transport(status),
-    }
+    Failed::read(status, read_store)
 }
 
 fn read_store(failure: StoreFailure) -> Result<StoreError, WireError> {
@@ -146,10 +151,7 @@ pub(crate) fn of_thaw(error: &ThawError) -> Status {
 }
 
 pub(crate) fn thaw(status: &Status) -> Failed<ThawError> {
-    match ThawFailure::of(status).map(read_thaw) {
-        Some(Ok(error)) => Failed::Answered(error),
-        Some(Err(_)) | None => Failed::of_transport(status),
-    }
+    Failed::read(status, read_thaw)
 }
 
 fn read_thaw(failure: ThawFailure) -> Result<ThawError, WireError> {
@@ -193,10 +195,7 @@ pub(crate) fn of_register(error: &RegisterError) -> Status {
 }
 
 pub(crate) fn register(status: &Status) -> Failed<RegisterError> {
-    match RegisterFailure::of(status).map(read_register) {
-        Some(Ok(error)) => Failed::Answered(error),
-        Some(Err(_)) | None => Failed::of_transport(status),
-    }
+    Failed::read(status, read_register)
 }
 
 fn read_register(failure: RegisterFailure) -> Result<RegisterError, WireError> {

@@ -39,13 +39,9 @@ impl Operations for Forward {
             let request = request.clone();
             async move { client.register_node(request).await }
         };
-        let answer = match self.change(failure::register, call).await {
-            Ok(answer) => answer,
-            Err(Failed::Answered(error)) => return Err(error),
-            Err(Failed::NotTaken(why)) => return Err(unavailable(why)),
-            Err(Failed::Lost(why)) => return Err(RegisterError::Store(StoreError::Unknown(why))),
-        };
-        nodes::read_record(answer).map_err(|error| unavailable(error.to_string()))
+        let answer = self.change(failure::register, call).await.map_err(change_failed)?;
+        nodes::read_record(answer)
+            .map_err(|error| StoreError::Unavailable(error.to_string()).into())
     }
 
     /// As all engines together see them.
@@ -94,12 +90,8 @@ impl Operations for Forward {
 
     async fn thaw(&self) -> Result<(), ThawError> {
         let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        match self.change(failure::thaw, call).await {
-            Ok(v1::Done {}) => Ok(()),
-            Err(Failed::Answered(error)) => Err(error),
-            Err(Failed::NotTaken(why)) => Err(StoreError::Unavailable(why).into()),
-            Err(Failed::Lost(why)) => Err(StoreError::Unknown(why).into()),
-        }
+        let v1::Done {} = self.change(failure::thaw, call).await.map_err(change_failed)?;
+        Ok(())
     }
 
     /// As whoever forwards from here sees it.
@@ -240,19 +232,15 @@ impl Together {
     }
 }
 
-fn unavailable(why: String) -> RegisterError {
-    RegisterError::Store(StoreError::Unavailable(why))
-}
-
 fn unreadable(error: WireError) -> Failed<StoreError> {
     Failed::Lost(error.to_string())
 }
 
-fn change_failed(failed: Failed<StoreError>) -> StoreError {
+fn change_failed<Error: From<StoreError>>(failed: Failed<Error>) -> Error {
     match failed {
         Failed::Answered(error) => error,
-        Failed::NotTaken(why) => StoreError::Unavailable(why),
-        Failed::Lost(why) => StoreError::Unknown(why),
+        Failed::NotTaken(why) => StoreError::Unavailable(why).into(),
+        Failed::Lost(why) => StoreError::Unknown(why).into(),
     }
 }
 
