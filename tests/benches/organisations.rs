@@ -1,6 +1,7 @@
 //! Rate against organisations: a payment of each in turn, so that the more there are the fewer decisions of
 //! one share a batch, and the more of them are in memory.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::curve::{Axis, Curve, Line};
@@ -25,7 +26,7 @@ pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
     for (id, count) in [("orgs few", FEW), ("orgs", bare::ORGANISATIONS), ("orgs many", MANY)] {
         grow(&mut scene, count, bench.timing.measure * SET_UP_WITHIN).await?;
         let payers = &scene.customers[..count.min(scene.customers.len())];
-        let payers = std::sync::Arc::new(payers.to_vec());
+        let payers = Arc::new(payers.to_vec());
         let mut line = scene.pay(id, bench.timing, CALLERS, CHANNELS, &payers).await?;
         line.notes.push(format!("{} organisations pay", payers.len()));
         points.push((payers.len() as f64, line.rate));

@@ -69,13 +69,12 @@ pub(crate) async fn inside(bench: &Bench) -> Outcome<Vec<Workload>> {
         inside::pay("W1 alone", bench.timing, &scene).await?
     };
     let scene = Scene::of_pods(bench).await?;
-    let pods = inside::pay("W1 pods", bench.timing, &scene).await?;
+    let mut pods = inside::pay("W1 pods", bench.timing, &scene).await?;
+    pods.checks.extend(beside(&alone, &pods));
     let at = percent_of(&pods, 70);
     let mut busy = inside::pay_evenly("W1 pods 70 %", bench.timing.part(2), at, &scene).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
     busy.checks.push(scene.audit().await);
-    let mut pods = pods;
-    pods.checks.extend(beside(&alone, &pods));
     Ok(vec![alone, pods, busy])
 }
 

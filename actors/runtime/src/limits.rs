@@ -88,8 +88,8 @@ pub(crate) const RETRY_LONGEST: Duration = Duration::from_secs(5);
 pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
 
 /// How long a node may take to say how it is, at the most: as long as the usual permission lasts, or ours if
-/// that is shorter, as one that takes longer could not be sent to anyway. Where nothing comes back, its own calls are given up much later, and until this is over
-/// payments go to a node that nobody hears.
+/// that is shorter, as one that takes longer could not be sent to anyway. Where nothing comes back, its own
+/// calls are given up much later, and until this is over payments go to a node that nobody hears.
 pub(crate) const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// How far a node's clock may be from ours: permissions last two seconds at the least.

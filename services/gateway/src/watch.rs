@@ -215,7 +215,7 @@ pub(crate) struct Meters(Arc<OfRoute>);
 struct OfRoute {
     route: String,
     answered: OnceLock<(Histogram, Counter)>,
-    refused: [OnceLock<Counter>; 8],
+    refused: [OnceLock<Counter>; CLASSES.len()],
 }
 
 impl Meters {
