@@ -205,7 +205,7 @@ async fn look_up_until_known(
                     let Seen { lapsed, refused, .. } = seen;
                     return Some(Finding::LookedUp { seen: LookUp::NotFound, lapsed, refused });
                 }
-                Some(Shown::Just | Shown::Before) => {
+                Some(Shown::Due) => {
                     house.freeze(reconcile::no_longer_has(&job.sighting())).await;
                 }
                 // Others go on; this one stays held, as nothing is proven of it.

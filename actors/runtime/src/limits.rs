@@ -144,6 +144,10 @@ pub(crate) const SETTLE_BATCH_MAX: usize = 256;
 /// beside the payments', and most payments end within the time and need not be written.
 pub(crate) const SIGHTINGS_EVERY: Duration = Duration::from_millis(250);
 
+/// Of payments that are open for longer than that, of all nodes: thousands that wait for a slow node do not
+/// make the writes larger, and one that stays gets its turn.
+pub(crate) const LASTING_WRITTEN_AT_ONCE: usize = 64;
+
 /// How many of a node's newest payments are kept on record after they have ended: eight seconds of them
 /// at the most, and each is looked up at every start.
 pub(crate) const WITNESSES_MAX: usize = 32;

@@ -3,18 +3,19 @@
 //! A node that has shown a payment and then does not find it was restored, and may have made it: the
 //! payment is neither sent again nor failed. Memory knows every payment that was shown and has not
 //! ended. The store gets to know a moment later, in one small transaction for all nodes and never in
-//! that of a payment: those that are still open by then, and the newest of each node, as a copy of a
-//! node that is put back ends before it. So a payment can go unnoticed only if platform and node are
-//! both lost within that moment, and the copy has all that was written before.
+//! that of a payment: the newest of each node, as a copy of a node that is put back ends before it, and
+//! those that are still open by then. Of many that are open only some are written at once: what was shown
+//! after them is on record, and a copy that lacks them lacks that too. So a payment can go unnoticed only
+//! if platform and node are both lost within that moment, and the copy has all that was written before.
 //!
 //! ```text
-//!   shown ──▶ Just ──a write──▶ Before (on record) ──proof of the end──▶ forgotten, or a witness
-//!                                   │
-//!                                   └──its node was restored, a person has looked──▶ Excused
+//!   shown ──a write, still open──▶ lasting ──a write──▶ on record ──proof of the end──▶ forgotten, or a witness
+//!                                                          │
+//!                                                          └──its node was restored, a person has looked──▶ Excused
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -24,12 +25,11 @@ use tokio::time::sleep;
 
 use crate::{house::House, limits};
 
-/// How a payment that has not ended was shown.
+/// What is held against a node that has shown a payment which has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// Since the last write: most payments end before the next.
-    Just,
-    Before,
+    /// The node must have it.
+    Due,
     /// The node may have lost it, which a person has taken as it is: nothing is proven of it.
     Excused,
 }
@@ -41,7 +41,11 @@ pub(crate) struct Sightings {
 
 #[derive(Default)]
 struct Known {
-    open: BTreeMap<Sighting, Shown>,
+    open: HashMap<Sighting, Shown>,
+    /// Shown since the last write, in this order: most end before the next.
+    just: Vec<Sighting>,
+    /// Open at a write and not on record then, in the order in which they were shown.
+    lasting: Vec<Sighting>,
     /// The newest of each node since the last write.
     newest: BTreeMap<NodeId, Sighting>,
     /// What was the newest at a write, open or not.
@@ -66,7 +70,8 @@ impl Sightings {
     pub(crate) fn shown(&self, sighting: Sighting) {
         let known = &mut *self.lock();
         if let Entry::Vacant(new) = known.open.entry(sighting) {
-            new.insert(Shown::Just);
+            new.insert(Shown::Due);
+            known.just.push(sighting);
             known.newest.insert(sighting.node, sighting);
         }
     }
@@ -94,7 +99,7 @@ impl Sightings {
     pub(crate) fn recall_open(&self, sighting: Sighting, excused: bool) {
         let known = &mut *self.lock();
         known.stored.insert(sighting);
-        let shown = if excused { Shown::Excused } else { Shown::Before };
+        let shown = if excused { Shown::Excused } else { Shown::Due };
         known.open.insert(sighting, shown);
     }
 
@@ -143,16 +148,16 @@ impl Sightings {
             }
         }
         let witnesses: BTreeSet<_> = known.witnesses.values().flatten().copied().collect();
-        let lasting = known.open.iter().filter(|(_, shown)| **shown != Shown::Just);
-        let wanted = lasting.map(|(sighting, _)| sighting).chain(&witnesses);
-        let new = |sighting: &&Sighting| !known.stored.contains(sighting);
-        let added: BTreeSet<_> = wanted.filter(new).copied().collect();
+        let (open, stored) = (&known.open, &known.stored);
+        known.lasting.retain(|it| open.contains_key(it) && !stored.contains(it));
+        let lasting = ends(&known.lasting, limits::LASTING_WRITTEN_AT_ONCE);
+        let new = |sighting: &&Sighting| !stored.contains(sighting);
+        let added: BTreeSet<_> = lasting.chain(&witnesses).filter(new).copied().collect();
         let over = |sighting: &&Sighting| {
             !known.open.contains_key(sighting) && !witnesses.contains(sighting)
         };
         let dropped: Vec<_> = known.stored.iter().filter(over).copied().collect();
-        let just = known.open.values_mut().filter(|shown| **shown == Shown::Just);
-        just.for_each(|shown| *shown = Shown::Before);
+        known.lasting.append(&mut known.just);
         let change = Change { added: added.into_iter().collect(), dropped };
         (change != Change::default()).then_some(change)
     }
@@ -162,6 +167,12 @@ impl Sightings {
         known.stored.extend(&change.added);
         change.dropped.iter().for_each(|sighting| _ = known.stored.remove(sighting));
     }
+}
+
+/// Half of them from either end, or all: what has lasted the longest, and what nothing newer stands for yet.
+fn ends<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
+    let (oldest, rest) = all.split_at(all.len().min(most / 2));
+    oldest.iter().chain(&rest[rest.len().saturating_sub(most - most / 2)..])
 }
 
 /// Puts on record what was shown, for as long as the house is open. Writing the same twice does no harm.
@@ -212,6 +223,21 @@ mod tests {
         sightings.ended(&sighting(4));
         assert_eq!(write(&sightings), (vec![], vec![3]));
         assert_eq!(sightings.due_from(sighting(4).node), BTreeSet::from([sighting(4)]));
+    }
+
+    #[test]
+    fn of_many_that_last_a_write_takes_some_from_either_end() {
+        let sightings = Sightings::default();
+        let half = u8::try_from(limits::LASTING_WRITTEN_AT_ONCE / 2).unwrap();
+        let all = 3 * half;
+        (1..=all).for_each(|number| sightings.shown(sighting(number)));
+        assert_eq!(write(&sightings), (vec![all], vec![]));
+        // The newest is on record already.
+        let both: Vec<u8> = (1..=half).chain(all - half..all).collect();
+        assert_eq!(write(&sightings), (both, vec![]));
+        let middle: Vec<u8> = (half + 1..all - half).collect();
+        assert_eq!(write(&sightings), (middle, vec![]));
+        assert_eq!(sightings.due(), None);
     }
 
     #[test]
