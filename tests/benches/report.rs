@@ -114,6 +114,7 @@ struct Line<'a> {
     cpu_us_each: Split,
     /// The part of the machine that went elsewhere.
     others_share: f64,
+    bare_loop_per_second: Option<f64>,
     checks: Vec<Check>,
     database_each: Option<&'a Cost>,
     notes: &'a [String],
@@ -131,6 +132,7 @@ impl Line<'_> {
             refusal_ms: Quantiles::of(&workload.refusal),
             cpu_us_each: Split::of(&workload.cpu, workload.done),
             others_share: others_share(&workload.cpu, workload.elapsed),
+            bare_loop_per_second: workload.bare_rate,
             checks: table.judge(workload).into_iter().chain(workload.checks.clone()).collect(),
             database_each: workload.database.as_ref(),
             notes: &workload.notes,

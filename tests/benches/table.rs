@@ -30,6 +30,8 @@ pub(crate) struct Workload {
     pub(crate) refused: u64,
     /// How long it took to say so.
     pub(crate) refusal: Latency,
+    /// What the bare loop did in the same minutes, where it was measured then.
+    pub(crate) bare_rate: Option<f64>,
     /// What one payment did there.
     pub(crate) database: Option<Cost>,
     /// Ends here: this workload and those before it are its points.
@@ -65,6 +67,16 @@ impl Workload {
             notes,
             ..Workload::default()
         }
+    }
+}
+
+impl Workload {
+    /// What is left of another's rate. Where both have been measured beside the bare loop, it tells how much
+    /// of what has changed is the machine's.
+    pub(crate) fn compared_with(&self, other: &Workload) -> f64 {
+        let machine =
+            self.bare_rate.zip(other.bare_rate).map_or(1.0, |(ours, theirs)| ours / theirs);
+        self.rate / other.rate / machine
     }
 }
 
@@ -189,12 +201,11 @@ impl Table {
     pub(crate) fn judge(&self, workload: &Workload) -> Vec<Check> {
         let floors = FLOORS.iter().filter(|floor| floor.id == workload.id);
         let check = |floor: &Floor| {
-            let Some((what, divisor)) = self.divisor(floor.against) else {
+            let Some((what, ratio)) = self.ratio(floor.against, workload) else {
                 let what = "what it is compared with was not measured".to_owned();
                 let Floor { floor, goal, .. } = *floor;
                 return Check { what, value: 0.0, floor, goal, verdict: Verdict::Unjudged };
             };
-            let ratio = workload.rate / divisor;
             let mut check = Check::at_least(&what, ratio, floor.floor, floor.goal);
             let slow = matches!(floor.against, Against::Nothing) && ratio >= floor.floor / 2.0;
             if check.verdict == Verdict::Missed && slow {
@@ -205,20 +216,23 @@ impl Table {
         floors.map(check).collect()
     }
 
-    fn divisor(&self, against: Against) -> Option<(String, f64)> {
-        let yardsticks = &self.yardsticks;
-        match against {
-            Against::Bare => Some(("rate / bare loop".to_owned(), yardsticks.bare_rate())),
-            Against::Sqlite => {
-                Some(("rate / bare loop, SQLite".to_owned(), yardsticks.sqlite.rate))
+    fn ratio(&self, against: Against, workload: &Workload) -> Option<(String, f64)> {
+        let (rate, yardsticks) = (workload.rate, &self.yardsticks);
+        Some(match against {
+            Against::Bare => {
+                let bare = workload.bare_rate.unwrap_or_else(|| yardsticks.bare_rate());
+                ("rate / bare loop".to_owned(), rate / bare)
             }
-            Against::Pgbench => Some(("rate / pgbench".to_owned(), yardsticks.pgbench_tps)),
+            Against::Sqlite => {
+                ("rate / bare loop, SQLite".to_owned(), rate / yardsticks.sqlite.rate)
+            }
+            Against::Pgbench => ("rate / pgbench".to_owned(), rate / yardsticks.pgbench_tps),
             Against::Workload(id) => {
                 let other = self.workloads.iter().find(|workload| workload.id == id)?;
-                Some((format!("rate / {id}"), other.rate))
+                (format!("rate / {id}"), workload.compared_with(other))
             }
-            Against::Nothing => Some(("rate".to_owned(), 1.0)),
-        }
+            Against::Nothing => ("rate".to_owned(), rate),
+        })
     }
 }
 

@@ -7,14 +7,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tests::postgres::Postgres;
+use tokio::task::spawn_blocking;
 use tokio_postgres::NoTls;
 
 use crate::bare::{Pace, Shape};
 use crate::cpu::Cpu;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
-use crate::table::{Cell, others};
-use crate::{Outcome, bare_postgres, bare_sqlite};
+use crate::table::{Cell, Workload, others};
+use crate::{Bench, Outcome, bare_postgres, bare_sqlite};
 
 /// The server of a run. Large enough that nothing but the journal is written while it is measured.
 pub(crate) const SETTINGS: &[&str] =
@@ -51,6 +52,28 @@ impl Yardsticks {
     /// The mean of the runs.
     pub(crate) fn bare_rate(&self) -> f64 {
         self.bare.iter().map(|pace| pace.rate).sum::<f64>() / self.bare.len() as f64
+    }
+}
+
+impl Bench {
+    /// The workload between two runs of the bare loop: machines change their pace within minutes.
+    pub(crate) async fn beside_bare(
+        &self,
+        workload: impl Future<Output = Outcome<Workload>>,
+    ) -> Outcome<Workload> {
+        let before = self.bare_rate().await?;
+        let mut workload = workload.await?;
+        let after = self.bare_rate().await?;
+        workload.notes.push(format!("bare loop before and after it: {before:.0}/s, {after:.0}/s"));
+        workload.bare_rate = Some(f64::midpoint(before, after));
+        Ok(workload)
+    }
+
+    async fn bare_rate(&self) -> Outcome<f64> {
+        let (postgres, timing) = (self.bare.clone(), self.timing);
+        // It has a runtime of its own, and this one has connections that must not fall silent.
+        let run = move || bare_postgres::run(&postgres, Shape::STANDARD, timing);
+        Ok(spawn_blocking(run).await??.rate)
     }
 }
 
@@ -103,7 +126,7 @@ pub(crate) fn batches(postgres: &Postgres, timing: Timing) -> Outcome<String> {
 
 /// A new server makes each segment of its journal when it needs it, at a cost that an older one
 /// does not have, because it uses those again that it made before. So as many as a run fills are made first.
-fn write_ahead(postgres: &Postgres) -> Outcome<()> {
+pub(crate) fn write_ahead(postgres: &Postgres) -> Outcome<()> {
     const FILL: &str = "
         select count(pg_logical_emit_message(false, 'fill', repeat('x', 16000000)))
         from generate_series(1, 340)";
