@@ -1,6 +1,9 @@
 //! Lists of payments, their histories, the feed of an environment and the ledger of a wallet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use domain::{
     EnvironmentId, PaymentId, Timestamp, WalletId,
@@ -57,6 +60,7 @@ fn wallet(wallet: WalletId, environment: EnvironmentId, backing: Backing) -> Com
 fn send_from(bed: &Bed, from: WalletId, number: u8, words: &[(&str, &str)]) -> Command {
     let mut command = send(bed, id(number.into()), hash(number));
     if let Command::Send { terms, .. } = &mut command {
+        let terms = Arc::make_mut(terms);
         terms.wallet = from;
         terms.metadata =
             words.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();

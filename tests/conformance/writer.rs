@@ -1,6 +1,9 @@
 //! Commands of the suite, and who decides them.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage, PublicKey,
@@ -150,7 +153,7 @@ pub(crate) fn send_by(
         description: None,
         metadata: Metadata::new(),
     };
-    Command::Send { payment, terms, facts: Box::new(facts) }
+    Command::Send { payment, terms: Arc::new(terms), facts: Box::new(facts) }
 }
 
 pub(crate) fn paid(bed: &Bed, payment: PaymentId, secret: u8) -> Command {

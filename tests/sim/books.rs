@@ -1,7 +1,7 @@
 //! One organisation's books, kept once more by other means: from the events of its journal alone, with
 //! plain integers, asking of each event whether it may be.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
     LineId, NodeId, OrgId, PaymentHash, PaymentId, Timestamp, WalletId,
@@ -43,7 +43,7 @@ pub(crate) enum Fate {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Out {
-    pub(crate) terms: SendTerms,
+    pub(crate) terms: Arc<SendTerms>,
     pub(crate) amount: i128,
     pub(crate) fee_limit: i128,
     pub(crate) rail: Rail,

@@ -313,7 +313,7 @@ impl World {
             self.make_complete().await;
         }
         for (org, told) in self.sim.audit(|auditor| auditor.answers()) {
-            let (payment, terms) = (told.id, told.terms.clone());
+            let (payment, terms) = (told.id, SendTerms::clone(&told.terms));
             self.clone().send(org, payment, terms, Hopes::Good).await;
             if !self.sim.audit(|auditor| auditor.knows(org, payment)) {
                 self.sim.violate(format!("{} is forgotten", tag('P', payment)));

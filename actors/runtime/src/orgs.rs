@@ -192,7 +192,7 @@ impl House {
             return Err(OrgsError::Frozen(why));
         }
         let facts = self.facts(org, payment, &terms, &known).await?;
-        let command = Command::Send { payment, terms, facts: Box::new(facts) };
+        let command = Command::Send { payment, terms: Arc::new(terms), facts: Box::new(facts) };
         let order = Order { remember: known.payment, begin_by, ..command.into() };
         self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }

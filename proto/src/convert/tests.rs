@@ -52,14 +52,14 @@ fn outgoing(state: OutgoingState) -> Outgoing {
     };
     Outgoing {
         id: PaymentId::new(uuid(1)),
-        terms: SendTerms {
+        terms: Arc::new(SendTerms {
             wallet: WalletId::new(uuid(2)),
             invoice: invoice(Some(1_000)),
             amount_msat: None,
             fee_limit_msat: None,
             description: None,
             metadata: Metadata::new(),
-        },
+        }),
         environment: EnvironmentId::new(uuid(3)),
         amount_msat: Msat::new(1_000).unwrap(),
         fee_limit_msat: Msat::new(50).unwrap(),

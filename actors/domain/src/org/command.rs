@@ -1,6 +1,6 @@
 //! What an organisation can be asked to do, with the facts that only others know.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
@@ -179,7 +179,7 @@ pub enum Command {
 
     Send {
         payment: PaymentId,
-        terms: SendTerms,
+        terms: Arc<SendTerms>,
         facts: Box<SendFacts>,
     },
     /// What a node actor has learned about an attempt.

@@ -1,5 +1,7 @@
 //! What has happened. Committed once, never changed; `apply` turns it into state.
 
+use std::sync::Arc;
+
 use crate::{
     EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
     Timestamp, WalletId,
@@ -59,7 +61,7 @@ pub enum Event {
     /// A well-formed send that a rule refuses: the id has its answer for ever.
     SendRefused {
         payment: PaymentId,
-        terms: SendTerms,
+        terms: Arc<SendTerms>,
         amount_msat: Msat,
         fee_limit_msat: Msat,
         rail: Rail,
@@ -67,7 +69,7 @@ pub enum Event {
     },
     Held {
         payment: PaymentId,
-        terms: SendTerms,
+        terms: Arc<SendTerms>,
         amount_msat: Msat,
         fee_limit_msat: Msat,
         rail: Rail,

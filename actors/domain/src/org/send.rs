@@ -1,5 +1,7 @@
 //! Sending: the hold and the first request, in one decision.
 
+use std::sync::Arc;
+
 use crate::{
     Msat, PaymentId, Rejection, Timestamp,
     broken::{self, Rule},
@@ -21,7 +23,7 @@ impl Org {
     pub(super) fn send(
         &self,
         payment: PaymentId,
-        terms: &SendTerms,
+        terms: &Arc<SendTerms>,
         facts: &SendFacts,
         now: Timestamp,
     ) -> Result<Decision, Rejection> {

@@ -112,7 +112,7 @@ pub enum Rail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     pub id: PaymentId,
-    pub terms: SendTerms,
+    pub terms: Arc<SendTerms>,
     pub environment: EnvironmentId,
     /// What the payee gets.
     pub amount_msat: Msat,

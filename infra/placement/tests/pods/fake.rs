@@ -256,7 +256,7 @@ fn outgoing(id: PaymentId, terms: SendTerms) -> Outgoing {
         cancelled: false,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(1),
-        terms,
+        terms: Arc::new(terms),
     }
 }
 

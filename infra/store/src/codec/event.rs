@@ -1,5 +1,7 @@
 //! Events.
 
+use std::sync::Arc;
+
 use domain::{
     EnvironmentId, InvoiceTerms, LineId, Msat, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
     Timestamp, WalletId,
@@ -84,7 +86,7 @@ enum EventForm {
         #[serde(with = "one")]
         payment: PaymentId,
         #[serde(with = "one")]
-        terms: SendTerms,
+        terms: Arc<SendTerms>,
         #[serde(with = "one")]
         amount_msat: Msat,
         #[serde(with = "one")]
@@ -98,7 +100,7 @@ enum EventForm {
         #[serde(with = "one")]
         payment: PaymentId,
         #[serde(with = "one")]
-        terms: SendTerms,
+        terms: Arc<SendTerms>,
         #[serde(with = "one")]
         amount_msat: Msat,
         #[serde(with = "one")]

@@ -1,5 +1,7 @@
 //! Payments and what they are made of.
 
+use std::sync::Arc;
+
 use domain::{
     EnvironmentId, InvoiceTerms, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId, Preimage,
     PublicKey, Timestamp, WalletId,
@@ -20,7 +22,7 @@ struct OutgoingForm {
     #[serde(with = "one")]
     id: PaymentId,
     #[serde(with = "one")]
-    terms: SendTerms,
+    terms: Arc<SendTerms>,
     #[serde(with = "one")]
     environment: EnvironmentId,
     #[serde(with = "one")]

@@ -71,7 +71,7 @@ fn terms() -> SendTerms {
 fn held() -> Event {
     Event::Held {
         payment: numbered(1),
-        terms: terms(),
+        terms: Arc::new(terms()),
         amount_msat: msat(1_000),
         fee_limit_msat: msat(10),
         rail: Rail::CreditPool,
@@ -93,7 +93,7 @@ fn payment() -> Row {
     let request = Request { epoch: Epoch(3), until: at(5_000), unsent: false };
     Row::Outgoing(Arc::new(Outgoing {
         id: numbered(1),
-        terms: terms(),
+        terms: Arc::new(terms()),
         environment: numbered(5),
         amount_msat: msat(1_000),
         fee_limit_msat: msat(10),
@@ -126,6 +126,7 @@ fn later_forms() -> Vec<Vec<u8>> {
         unreachable!("it is held");
     };
     let terms = SendTerms { description: Some("mine".to_owned()), metadata: words(), ..terms() };
+    let terms = Arc::new(terms);
     let failure = PaymentFailure::LineDisabled;
     let refused = Event::SendRefused { payment, terms, amount_msat, fee_limit_msat, rail, failure };
     let requested = Event::InvoiceRequested {

@@ -122,11 +122,11 @@ fn metadata() -> impl Strategy<Value = Metadata> + Clone {
     btree_map(any::<String>(), any::<String>(), 0..3)
 }
 
-fn send_terms() -> impl Strategy<Value = SendTerms> + Clone {
+fn send_terms() -> impl Strategy<Value = Arc<SendTerms>> + Clone {
     let asked = (id(), invoice(), any::<Option<u64>>(), any::<Option<u64>>());
     (asked, any::<Option<String>>(), metadata()).prop_map(|(asked, description, metadata)| {
         let (wallet, invoice, amount_msat, fee_limit_msat) = asked;
-        SendTerms { wallet, invoice, amount_msat, fee_limit_msat, description, metadata }
+        Arc::new(SendTerms { wallet, invoice, amount_msat, fee_limit_msat, description, metadata })
     })
 }
 

@@ -1,6 +1,9 @@
 //! An organisation that decides, and the appends that come of it.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use domain::{
     InvoiceTerms, Msat, Network, NodeId, PaymentHash, PaymentId, Preimage, PublicKey, Timestamp,
@@ -132,6 +135,7 @@ impl Writer {
             default_fee_ppm: 0,
             default_fee_min_msat: Msat::ZERO,
         });
+        let terms = Arc::new(terms);
         self.decide(&Command::Send { payment: numbered(payment), terms, facts }, at)
     }
 

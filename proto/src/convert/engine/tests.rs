@@ -1,6 +1,6 @@
 //! Everything that travels between pods arrives as it left.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, Rejection, Timestamp,
@@ -325,7 +325,7 @@ fn commands_of_an_organisation_s_own_pod_do_not_travel() {
         metadata: Metadata::new(),
     };
     for command in [
-        Command::Send { payment: id(2), terms, facts: Box::new(facts) },
+        Command::Send { payment: id(2), terms: Arc::new(terms), facts: Box::new(facts) },
         Command::Drive { payment: id(2) },
         Command::Cancel { payment: id(2) },
         Command::Receipt { payment: id(2), paid_msat: msat(1) },

@@ -226,7 +226,8 @@ impl Orgs for Fake {
             default_fee_ppm: 10_000,
             default_fee_min_msat: Msat::new(1_000).unwrap(),
         });
-        let repeat = !self.changes(org, &Command::Send { payment, terms, facts })?;
+        let repeat =
+            !self.changes(org, &Command::Send { payment, terms: Arc::new(terms), facts })?;
         let Row::Outgoing(payment) = self.wait(org, payment, within.end).await? else {
             panic!("a send is something else")
         };

@@ -353,14 +353,14 @@ impl Sent {
                 default_fee_ppm: 10_000,
                 default_fee_min_msat: house::msat(5),
             }),
-            terms: SendTerms {
+            terms: Arc::new(SendTerms {
                 wallet: house::wallet_id(wallet),
                 invoice,
                 amount_msat: named,
                 fee_limit_msat: self.fee_limit.map(Msat::get),
                 description: None,
                 metadata: Metadata::new(),
-            },
+            }),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Each node runs a hash again after it has failed, as LND does; a request arrives when it likes, or
 //! never; its permission lapses by the node's clock; answers are late, lost, and come twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -120,14 +120,14 @@ impl World {
                 default_fee_ppm: 10_000,
                 default_fee_min_msat: house::msat(5),
             }),
-            terms: SendTerms {
+            terms: Arc::new(SendTerms {
                 wallet: house::wallet_id(1),
                 invoice,
                 amount_msat: None,
                 fee_limit_msat: Some(10),
                 description: None,
                 metadata: Metadata::new(),
-            },
+            }),
         };
         world.execute(&send);
         world

@@ -249,14 +249,14 @@ fn send(house: &House, words: &Words<'_>) -> Command {
     let older = words.option("older").map(|index| (house::node_id(1), failure(index)));
     Command::Send {
         payment: words.payment(),
-        terms: SendTerms {
+        terms: Arc::new(SendTerms {
             wallet: house::wallet_id(words.id(1)),
             invoice,
             amount_msat: words.option("amount"),
             fee_limit_msat: words.option("fee"),
             description: words.options.get("note").map(ToString::to_string),
             metadata: words.metadata(),
-        },
+        }),
         facts: Box::new(SendFacts {
             hash_taken: taken,
             payee,

@@ -1,5 +1,7 @@
 //! What callers say of their payments and wallets, and the words in which they are told of them.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 
 use crate::{
@@ -7,7 +9,7 @@ use crate::{
     org::{
         Command, Decision, Metadata, OutgoingState, PaymentFailure,
         PaymentStatus::{Completed, Expired, Failed, Generating, Receiving, Sending},
-        ReceiveTerms, Row, SendTerms,
+        ReceiveTerms, Row,
         tests::{
             house::{self, House},
             script::{self, Words, check},
@@ -71,11 +73,11 @@ fn words_have_bounds() {
         let lines = ["send p1 w1 fixed=1", "receive p7 w1", "wallet w2 l1 0"];
         lines.map(|line| {
             let mut command = script::command(&house, 0, &Words::of(line));
-            if let Command::Send { terms: SendTerms { metadata, .. }, .. }
-            | Command::Receive { terms: ReceiveTerms { metadata, .. }, .. }
-            | Command::CreateWallet { metadata, .. } = &mut command
-            {
-                *metadata = words.clone();
+            match &mut command {
+                Command::Send { terms, .. } => Arc::make_mut(terms).metadata = words.clone(),
+                Command::Receive { terms: ReceiveTerms { metadata, .. }, .. }
+                | Command::CreateWallet { metadata, .. } => *metadata = words.clone(),
+                other => unreachable!("{other:?} has no words"),
             }
             house.execute(0, &command).err()
         })
