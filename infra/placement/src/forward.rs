@@ -28,13 +28,14 @@ use crate::{
     failure::{self, Failed},
     limits,
     road::{Next, Road},
+    rows,
 };
 
 type Client = OrgsClient<Line>;
 
 /// Every organisation of the cluster, and its engines, from wherever this is.
 ///
-/// An engine answers that something is committed, and no more; what was committed is then read from the
+/// An engine answers what is committed. Where it leaves a payment out of its answer, that is read from the
 /// store, whose reads show every acknowledged write.
 pub struct Forward {
     owners: Arc<Owners>,
@@ -123,6 +124,19 @@ impl Forward {
         }
     }
 
+    /// The payment that an engine has just answered.
+    async fn told(
+        &self,
+        org: OrgId,
+        payment: PaymentId,
+        row: Option<Vec<u8>>,
+    ) -> Result<Row, OrgsError> {
+        match row.and_then(|bytes| rows::from_bytes(&bytes, payment)) {
+            Some(row) => Ok(row),
+            None => self.committed(org, payment).await,
+        }
+    }
+
     /// What an engine has just said is committed.
     async fn committed(&self, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
         let unread = |why| OrgsError::Uncertain(format!("taken, but it cannot be read now: {why}"));
@@ -152,8 +166,8 @@ impl Orgs for Forward {
             let request = v1::SendRequest { within_ms, begin_within_ms, ..request.clone() };
             async move { client.send(request).await }
         });
-        let v1::Taken { repeat, .. } = taken.await?;
-        match self.committed(org, payment).await? {
+        let v1::Taken { repeat, row, .. } = taken.await?;
+        match self.told(org, payment, row).await? {
             Row::Outgoing(payment) => Ok(Answered { payment, repeat }),
             Row::Incoming(_)
             | Row::Environment(..)
@@ -180,8 +194,8 @@ impl Orgs for Forward {
             let request = v1::ReceiveRequest { within_ms, begin_within_ms, ..request.clone() };
             async move { client.receive(request).await }
         });
-        let v1::Taken { repeat, .. } = taken.await?;
-        match self.committed(org, payment).await? {
+        let v1::Taken { repeat, row, .. } = taken.await?;
+        match self.told(org, payment, row).await? {
             Row::Incoming(payment) => Ok(Answered { payment, repeat }),
             Row::Outgoing(_)
             | Row::Environment(..)
@@ -203,8 +217,8 @@ impl Orgs for Forward {
             let request = v1::WaitRequest { within_ms: millis(left), ..request.clone() };
             async move { client.cancel(request).await }
         });
-        let v1::Done {} = cancelled.await?;
-        self.committed(org, payment).await
+        let v1::Found { row } = cancelled.await?;
+        self.told(org, payment, row).await
     }
 
     async fn administer(&self, org: OrgId, command: Command) -> Result<(), OrgsError> {
@@ -234,7 +248,7 @@ impl Orgs for Forward {
             async move { client.wait(request).await }
         });
         match waited.await {
-            Ok(v1::Done {}) => self.committed(org, payment).await,
+            Ok(v1::Found { row }) => self.told(org, payment, row).await,
             Err(
                 away @ (OrgsError::NotOwner { .. }
                 | OrgsError::Unavailable(_)

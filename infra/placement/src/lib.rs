@@ -15,6 +15,7 @@ mod owners;
 mod redis;
 mod restored;
 mod road;
+mod rows;
 mod secret;
 mod server;
 mod trace;

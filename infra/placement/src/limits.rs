@@ -44,6 +44,10 @@ pub(crate) const GREETED_WITHIN: Duration = Duration::from_millis(500);
 /// The largest request: the longest invoice and everything that a caller may add to it.
 pub(crate) const REQUEST_BYTES_MAX: usize = 512 * 1_024;
 
+/// The largest payment in an answer: twice one with all the metadata and attempts that rules let it have. A
+/// larger one is read from the store, as answers of more than `REQUEST_BYTES_MAX` are not taken.
+pub(crate) const ROW_BYTES_MAX: usize = 256 * 1_024;
+
 /// The largest answer: an audit with tens of thousands of findings.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use domain::org::Row;
 use ports::{
     Operations, Orgs, Peers, StoreError,
-    orgs::{OrgsError, Within},
+    orgs::{Answered, OrgsError, Within},
     receipts::OpenReceipt,
 };
 use proto::{
@@ -27,7 +28,7 @@ use tonic::{
 
 use crate::{
     failure::{of_orgs, of_register, of_store, of_thaw, unreadable},
-    limits, nodes, restored,
+    limits, nodes, restored, rows,
     secret::{ClusterSecret, Guard},
     trace::TraceLayer,
 };
@@ -125,8 +126,9 @@ impl orgs_server::Orgs for Door {
             request.into_inner().try_into().map_err(unreadable)?;
         let within = Within { end: within, begin: begin_within };
         let sent = self.orgs()?.send(org, payment, terms, within).await;
-        let repeat = sent.map_err(|error| of_orgs(&error))?.repeat;
-        taken(v1::Taken { payment_id: id_bytes(payment), repeat })
+        let Answered { payment: sent, repeat } = sent.map_err(|error| of_orgs(&error))?;
+        let row = rows::to_bytes(&Row::Outgoing(sent));
+        taken(v1::Taken { payment_id: id_bytes(payment), repeat, row })
     }
 
     async fn receive(&self, request: Request<v1::ReceiveRequest>) -> Answer<v1::Taken> {
@@ -134,8 +136,9 @@ impl orgs_server::Orgs for Door {
             request.into_inner().try_into().map_err(unreadable)?;
         let within = Within { end: within, begin: begin_within };
         let asked = self.orgs()?.receive(org, payment, terms, within).await;
-        let repeat = asked.map_err(|error| of_orgs(&error))?.repeat;
-        taken(v1::Taken { payment_id: id_bytes(payment), repeat })
+        let Answered { payment: asked, repeat } = asked.map_err(|error| of_orgs(&error))?;
+        let row = rows::to_bytes(&Row::Incoming(asked));
+        taken(v1::Taken { payment_id: id_bytes(payment), repeat, row })
     }
 
     async fn administer(&self, request: Request<v1::AdministerRequest>) -> Answer<v1::Done> {
@@ -145,18 +148,18 @@ impl orgs_server::Orgs for Door {
         taken(v1::Done {})
     }
 
-    async fn cancel(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Done> {
+    async fn cancel(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Found> {
         let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
         let cancelled = self.orgs()?.cancel(org, payment, within).await;
-        cancelled.map_err(|error| of_orgs(&error))?;
-        taken(v1::Done {})
+        let row = cancelled.map_err(|error| of_orgs(&error))?;
+        taken(v1::Found { row: rows::to_bytes(&row) })
     }
 
-    async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Done> {
+    async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Found> {
         let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
         let waited = self.orgs()?.wait(org, payment, within).await;
-        waited.map_err(|error| of_orgs(&error))?;
-        taken(v1::Done {})
+        let row = waited.map_err(|error| of_orgs(&error))?;
+        taken(v1::Found { row: rows::to_bytes(&row) })
     }
 
     async fn claim(&self, request: Request<v1::ClaimRequest>) -> Answer<v1::Done> {

@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod agreement;
-pub mod codec;
 pub mod faulty;
 pub mod memory;
 pub mod postgres;

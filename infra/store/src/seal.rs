@@ -15,9 +15,8 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
+use codec::from_hex;
 use domain::{NodeId, PaymentHash};
-
-use crate::codec::from_hex;
 
 /// Where keys are kept when none are handed in.
 pub const KEYS_FILE: &str = "seal.keys";

@@ -107,16 +107,3 @@ async fn a_payment_can_be_looked_at_while_its_owner_is_away() {
     let error = cluster.forward.wait(ORG, payment(1), Duration::ZERO).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unavailable);
 }
-
-/// Committed, but it cannot be shown: nobody may take it for not done.
-#[tokio::test]
-async fn a_store_that_goes_away_after_the_commit_leaves_it_uncertain() {
-    let (cluster, one, _) = Cluster::start().await;
-    cluster.store_is_away(true);
-    let send = cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into());
-    assert_eq!(send.await.unwrap_err().class(), ErrorClass::Uncertain);
-    assert_eq!(one.engine.asked(), ["send 1"]);
-    cluster.store_is_away(false);
-    cluster.forward.send(ORG, payment(1), send_terms(), Duration::ZERO.into()).await.unwrap();
-    assert_eq!(cluster.payments(), 1);
-}

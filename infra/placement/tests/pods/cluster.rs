@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -30,7 +33,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::fake::{Committed, Engine};
+use crate::{
+    fake::{Committed, Engine},
+    older::Older,
+};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -89,6 +95,7 @@ impl Cluster {
             map: Mutex::default(),
             committed: committed.clone(),
             away: Mutex::default(),
+            reads: AtomicUsize::new(0),
         });
         let secret = ClusterSecret::new(secret).unwrap();
         let owners = Owners::begin(store.clone());
@@ -107,6 +114,26 @@ impl Cluster {
         self.servers.spawn(async move {
             serve(listener, lives, secret, std::future::pending()).await.unwrap();
         });
+        self.is_before(number, behind, engine, life).await
+    }
+
+    /// Of another version.
+    pub(crate) async fn join_older(&mut self, number: u128, row: Option<Vec<u8>>) -> Member {
+        let engine = Engine::new(self.committed.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let behind = listener.local_addr().unwrap();
+        self.servers.spawn(Older { engine: engine.clone(), row }.serve(listener));
+        self.is_before(number, behind, engine, watch::Sender::new(None)).await
+    }
+
+    /// Everybody goes through a place where the way can be broken.
+    async fn is_before(
+        &mut self,
+        number: u128,
+        behind: SocketAddr,
+        engine: Arc<Engine>,
+        life: watch::Sender<Option<Served>>,
+    ) -> Member {
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = front.local_addr().unwrap().to_string();
         self.servers.spawn(carry(front, behind, engine.clone()));
@@ -135,6 +162,11 @@ impl Cluster {
         *self.store.away.lock().unwrap() = away;
     }
 
+    /// Payments that were read from the store.
+    pub(crate) fn reads(&self) -> usize {
+        self.store.reads.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn payments(&self) -> usize {
         self.committed.lock().unwrap().len()
     }
@@ -156,6 +188,7 @@ struct Store {
     map: Mutex<PlacementMap>,
     committed: Committed,
     away: Mutex<bool>,
+    reads: AtomicUsize,
 }
 
 impl Store {
@@ -198,6 +231,7 @@ impl Placement for Store {
 #[async_trait]
 impl Reads for Store {
     async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<Row>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.is_there()?;
         Ok(self.committed.lock().unwrap().get(&(org, id)).cloned())
     }

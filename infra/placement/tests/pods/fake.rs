@@ -79,13 +79,25 @@ impl Engine {
         self.asked.lock().unwrap().push(call);
     }
 
-    fn knows(&self, org: OrgId, payment: PaymentId) -> bool {
-        self.committed.lock().unwrap().contains_key(&(org, payment))
+    fn shown(&self, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
+        let row = self.committed.lock().unwrap().get(&(org, payment)).cloned();
+        row.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
     }
 
-    /// The first one under an id stands.
-    fn commit(&self, org: OrgId, payment: PaymentId, row: Row) {
-        self.committed.lock().unwrap().entry((org, payment)).or_insert(row);
+    /// The first one under an id stands. Answers whether this was another.
+    async fn take(
+        &self,
+        call: &str,
+        org: OrgId,
+        payment: PaymentId,
+        row: Row,
+    ) -> Result<bool, OrgsError> {
+        let repeat = self.shown(org, payment).is_ok();
+        let commit = || {
+            self.committed.lock().unwrap().entry((org, payment)).or_insert(row);
+        };
+        self.act(format!("{call} {}", number(payment)), commit).await?;
+        Ok(repeat)
     }
 
     async fn act(&self, call: String, commit: impl FnOnce()) -> Result<(), OrgsError> {
@@ -119,12 +131,12 @@ impl Orgs for Engine {
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
         assert!(within.end <= Duration::from_secs(60), "{within:?}");
         *self.begin.lock().unwrap() = within.begin;
-        let repeat = self.knows(org, payment);
-        let sent = Arc::new(outgoing(payment, terms));
-        let row = Row::Outgoing(sent.clone());
-        let commit = || self.commit(org, payment, row);
-        self.act(format!("send {}", number(payment)), commit).await?;
-        Ok(Answered { payment: sent, repeat })
+        let row = Row::Outgoing(Arc::new(outgoing(payment, terms)));
+        let repeat = self.take("send", org, payment, row).await?;
+        let Row::Outgoing(payment) = self.shown(org, payment)? else {
+            return Err(Rejection::IdReused.into());
+        };
+        Ok(Answered { payment, repeat })
     }
 
     async fn receive(
@@ -134,18 +146,17 @@ impl Orgs for Engine {
         terms: ReceiveTerms,
         _: Within,
     ) -> Result<Answered<Arc<Incoming>>, OrgsError> {
-        let repeat = self.knows(org, payment);
-        let asked = Arc::new(incoming(payment, terms));
-        let row = Row::Incoming(asked.clone());
-        let commit = || self.commit(org, payment, row);
-        self.act(format!("receive {}", number(payment)), commit).await?;
-        Ok(Answered { payment: asked, repeat })
+        let row = Row::Incoming(Arc::new(incoming(payment, terms)));
+        let repeat = self.take("receive", org, payment, row).await?;
+        let Row::Incoming(payment) = self.shown(org, payment)? else {
+            return Err(Rejection::IdReused.into());
+        };
+        Ok(Answered { payment, repeat })
     }
 
     async fn cancel(&self, org: OrgId, payment: PaymentId, _: Duration) -> Result<Row, OrgsError> {
         self.act(format!("cancel {}", number(payment)), || ()).await?;
-        let row = self.committed.lock().unwrap().get(&(org, payment)).cloned();
-        row.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
+        self.shown(org, payment)
     }
 
     async fn administer(&self, _: OrgId, command: Command) -> Result<(), OrgsError> {
@@ -154,8 +165,7 @@ impl Orgs for Engine {
 
     async fn wait(&self, org: OrgId, payment: PaymentId, _: Duration) -> Result<Row, OrgsError> {
         self.act(format!("wait {}", number(payment)), || ()).await?;
-        let row = self.committed.lock().unwrap().get(&(org, payment)).cloned();
-        row.ok_or_else(|| Rejection::PaymentNotFound(payment).into())
+        self.shown(org, payment)
     }
 }
 

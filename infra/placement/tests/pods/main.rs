@@ -9,5 +9,8 @@ mod cluster;
 mod fake;
 #[cfg(test)]
 mod guarded;
+#[cfg(test)]
+mod older;
 mod operations;
+mod rows;
 mod taken;

@@ -8,7 +8,7 @@ use ports::{
 };
 
 use super::{Memory, Tables};
-use crate::{codec, records::tried_on};
+use crate::records::tried_on;
 
 #[async_trait]
 impl Guard for Memory {

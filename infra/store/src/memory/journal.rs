@@ -16,10 +16,7 @@ use ports::{
 use uuid::Uuid;
 
 use super::{Memory, Position, Tables};
-use crate::{
-    codec,
-    shape::{Batch, ClaimRow, ClaimedHash, PaymentRow},
-};
+use crate::shape::{Batch, ClaimRow, ClaimedHash, PaymentRow};
 
 #[async_trait]
 impl Journal for Memory {

@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use super::{Memory, Tables};
 use crate::{
-    codec,
     records::Standing,
     shape::{JournalRow, Kind, LedgerRow, PaymentRow, direction_number, status_number, to_signed},
 };

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::session::unavailable;
 use crate::{
-    codec,
     records::Origins,
     shape::{Listing, direction_number, standing_key, status_number},
 };

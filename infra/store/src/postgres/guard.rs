@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
 use crate::{
-    codec,
     records::tried_on,
     shape::{from_signed, to_signed},
 };

@@ -11,12 +11,8 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
-use crate::{
-    codec,
-    shape::{
-        direction_number, direction_of, from_signed, metadata_json, status_number, status_of,
-        to_signed,
-    },
+use crate::shape::{
+    direction_number, direction_of, from_signed, metadata_json, status_number, status_of, to_signed,
 };
 
 const PASSES: &str = "

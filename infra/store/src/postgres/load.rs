@@ -16,7 +16,7 @@ use super::{
     placement::number,
     session::{no_connection, not_committed, unavailable},
 };
-use crate::{codec, shape::from_signed};
+use crate::shape::from_signed;
 
 /// A renewal changes no key and is not kept waiting; a takeover, which deletes the row, is, and so is
 /// another owner of the shard.

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{Postgres, session::unavailable};
 use crate::{
-    codec,
     seal::{Place, Sealed},
     shape::from_signed,
 };

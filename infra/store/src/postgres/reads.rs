@@ -12,7 +12,6 @@ use tokio_postgres::Row;
 
 use super::{Postgres, lists::EVENTS, session::unavailable};
 use crate::{
-    codec,
     records::Standing,
     shape::{from_signed, to_signed},
 };

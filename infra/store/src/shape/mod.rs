@@ -20,7 +20,6 @@ use domain::{
 use ports::journal::{Append, AppendError, Seq, Taken};
 use uuid::Uuid;
 
-use crate::codec;
 pub(crate) use listing::{
     Listing, direction_number, direction_of, metadata_json, status_number, status_of,
 };

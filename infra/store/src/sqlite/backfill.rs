@@ -13,7 +13,6 @@ use super::{
     sql::{SqlError, bytes, id, instant, write},
 };
 use crate::{
-    codec,
     records::Origins,
     shape::{Listing, direction_number, from_signed, standing_key, status_number, to_signed},
 };

@@ -10,12 +10,8 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use uuid::Uuid;
 
 use super::sql::{SqlError, bytes, id, instant};
-use crate::{
-    codec,
-    shape::{
-        direction_number, direction_of, from_signed, metadata_json, status_number, status_of,
-        to_signed,
-    },
+use crate::shape::{
+    direction_number, direction_of, from_signed, metadata_json, status_number, status_of, to_signed,
 };
 
 const PASSES: &str = "

@@ -15,7 +15,6 @@ use super::{
     sql::{SqlError, bytes, id, instant},
 };
 use crate::{
-    codec,
     records::Standing,
     shape::{from_signed, to_signed},
 };

@@ -17,7 +17,6 @@ use ports::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::codec;
 use crate::testing::{Still, Writer, hash_of, node, numbered};
 
 const KEYS: &str = "a:0101010101010101010101010101010101010101010101010101010101010101";

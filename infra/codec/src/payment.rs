@@ -14,7 +14,7 @@ use domain::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scalar::{Durable, list, maybe, one};
+use crate::scalar::{Durable, list, maybe, one};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Outgoing")]

@@ -16,7 +16,7 @@ use domain::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::scalar::{Borrowed, Durable, Stored, list, maybe, one};
+use crate::scalar::{Borrowed, Durable, Stored, list, maybe, one};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Event", rename_all = "snake_case")]

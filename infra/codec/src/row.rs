@@ -9,7 +9,7 @@ use domain::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scalar::{Durable, maybe, one};
+use crate::scalar::{Durable, maybe, one};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Row", rename_all = "snake_case")]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use domain::{
     InvoiceTerms, Msat, Network, PaymentHash, Preimage, PublicKey, SignedMsat, Timestamp,
+    id::Id,
     ledger::{Account, Entry, Funds},
     lightning::FailureReason,
     org::{
@@ -12,33 +13,38 @@ use domain::{
 };
 use expect_test::expect_file;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
-use crate::testing::{self, numbered};
+use crate::any;
 
 proptest! {
     #[test]
-    fn events_come_back_as_they_were(event in testing::event()) {
+    fn events_come_back_as_they_were(event in any::event()) {
         let bytes = event_to_bytes(&event);
         prop_assert_eq!(bytes[0], VERSION);
         prop_assert_eq!(event_from_bytes(&bytes).unwrap(), event);
     }
 
     #[test]
-    fn rows_come_back_as_they_were(row in testing::row()) {
+    fn rows_come_back_as_they_were(row in any::row()) {
         let bytes = row_to_bytes(&row);
         prop_assert_eq!(bytes[0], VERSION);
         prop_assert_eq!(row_from_bytes(&bytes).unwrap(), row);
     }
 
     #[test]
-    fn no_bytes_are_too_strange(mut bytes: Vec<u8>, row in testing::row(), cut: usize) {
+    fn no_bytes_are_too_strange(mut bytes: Vec<u8>, row in any::row(), cut: usize) {
         let _: Result<Row, StoreError> = row_from_bytes(&bytes);
         bytes.insert(0, VERSION);
         let _: Result<Event, StoreError> = event_from_bytes(&bytes);
         let stored = row_to_bytes(&row);
         prop_assert!(row_from_bytes(&stored[..cut % stored.len()]).is_err());
     }
+}
+
+fn numbered<Kind>(number: u128) -> Id<Kind> {
+    Id::new(Uuid::from_u128(number))
 }
 
 fn msat(amount: u64) -> Msat {

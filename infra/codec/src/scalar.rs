@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// A value of the domain that has a stored form.
-pub(super) trait Durable: Sized {
+pub(crate) trait Durable: Sized {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
 }
 
 /// Gives a value of the domain to serde where it needs a type of its own.
-pub(super) struct Borrowed<'a, T>(pub(super) &'a T);
+pub(crate) struct Borrowed<'a, T>(pub(crate) &'a T);
 
-pub(super) struct Stored<T>(pub(super) T);
+pub(crate) struct Stored<T>(pub(crate) T);
 
 impl<T: Durable> Serialize for Borrowed<'_, T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -32,7 +32,7 @@ impl<'de, T: Durable> Deserialize<'de> for Stored<T> {
 }
 
 /// For `serde(with = "one")`.
-pub(super) mod one {
+pub(crate) mod one {
     use super::{Deserializer, Durable, Serializer};
 
     pub(crate) fn serialize<T: Durable, S: Serializer>(
@@ -50,7 +50,7 @@ pub(super) mod one {
 }
 
 /// For `serde(with = "maybe")`.
-pub(super) mod maybe {
+pub(crate) mod maybe {
     use super::{Borrowed, Deserialize, Deserializer, Durable, Serialize, Serializer, Stored};
 
     pub(crate) fn serialize<T: Durable, S: Serializer>(
@@ -68,7 +68,7 @@ pub(super) mod maybe {
 }
 
 /// For `serde(with = "list")`.
-pub(super) mod list {
+pub(crate) mod list {
     use super::{Borrowed, Deserialize, Deserializer, Durable, Serializer, Stored};
 
     pub(crate) fn serialize<T: Durable, S: Serializer>(
@@ -182,7 +182,7 @@ impl<A: Durable, B: Durable> Durable for (A, B) {
 }
 
 /// `None` unless the text is exactly that many bytes in hexadecimal.
-pub(crate) fn from_hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+pub fn from_hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     if text.len() != 2 * LENGTH {
         return None;
     }

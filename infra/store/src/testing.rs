@@ -1,4 +1,4 @@
-//! An organisation that decides, and the appends that come of it.
+//! What tests of stores need: an organisation that decides, and the appends that come of it.
 
 use std::sync::{
     Arc,
@@ -111,7 +111,7 @@ impl Writer {
         let invoice = InvoiceTerms {
             text: format!("lnbcrt{secret}"),
             network: Network::Regtest,
-            hash: hash(secret),
+            hash: hash_of(secret),
             amount_msat: Msat::new(1_000),
             payee: PublicKey([2; 33]),
             description: String::new(),
@@ -158,7 +158,7 @@ impl Writer {
     pub(crate) fn pay(&mut self, payment: u128, at: Timestamp) -> Option<Append> {
         let id: PaymentId = numbered(payment);
         let sent = self.org.outgoing.get(&id)?;
-        let secret = (0..=u8::MAX).find(|secret| hash(*secret) == sent.hash())?;
+        let secret = (0..=u8::MAX).find(|secret| hash_of(*secret) == sent.hash())?;
         let (amount_msat, fee_msat) = (sent.amount_msat, Msat::new(2)?);
         let preimage = Preimage([secret; 32]);
         self.report(payment, Finding::Paid { preimage, amount_msat, fee_msat }, at)
@@ -185,7 +185,7 @@ impl Writer {
         let command = Command::Receive {
             payment: numbered(payment),
             terms,
-            hash: hash(secret),
+            hash: hash_of(secret),
             node: node(1),
         };
         let mut append = self.decide(&command, at)?;
@@ -203,6 +203,6 @@ impl Writer {
     }
 }
 
-pub(crate) fn hash(secret: u8) -> PaymentHash {
+pub(crate) fn hash_of(secret: u8) -> PaymentHash {
     Preimage([secret; 32]).hash()
 }

@@ -1,8 +1,4 @@
-//! What tests of stores need: any event and any row, and an organisation that decides.
-
-mod writer;
-
-pub(crate) use writer::{Still, Writer, hash as hash_of, node, numbered};
+//! Any event and any row.
 
 use std::sync::Arc;
 

@@ -6,6 +6,8 @@
 //! once must be readable for ever: a new field gets `serde(default)`, a renamed variant keeps its
 //! stored name by `serde(rename)`, and a shape that says something else gets the next version.
 
+#[cfg(test)]
+mod any;
 mod event;
 mod payment;
 mod row;
@@ -18,7 +20,7 @@ use ports::StoreError;
 use rmp_serde::{Deserializer, Serializer};
 use serde::Deserialize;
 
-pub(crate) use scalar::from_hex;
+pub use scalar::from_hex;
 use scalar::{Durable, Stored};
 
 /// The version of the shapes that are written.
