@@ -17,7 +17,7 @@ use ports::{
     receipts::Unknown,
 };
 use store::{
-    Postgres, SealError, codec,
+    Postgres, SealError,
     postgres::{CommitError, OpenError, commit},
 };
 use tests::postgres::Postgres as Server;

@@ -1,6 +1,6 @@
 //! Calls that find their owner at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     EnvironmentId, Msat, NodeId, PaymentHash, WalletId,
