@@ -25,7 +25,7 @@ async fn what_an_engine_answers_is_not_read_again() {
     let (cluster, ..) = Cluster::start().await;
     cluster.store_is_away(true);
     let sent = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN).await.unwrap();
-    assert_eq!((sent.payment.id, &sent.payment.terms), (payment(1), &send_terms()));
+    assert_eq!((sent.payment.id, &*sent.payment.terms), (payment(1), &send_terms()));
     let asked = cluster.forward.receive(ORG, payment(2), receive_terms(), WITHIN).await.unwrap();
     assert_eq!((asked.payment.id, &asked.payment.terms), (payment(2), &receive_terms()));
     let row = cluster.forward.wait(ORG, payment(1), WITHIN.end).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_payment_too_large_for_an_answer_is_read_from_the_store() {
     let metadata = Metadata::from([("much".to_owned(), "x".repeat(300_000))]);
     let large = SendTerms { metadata, ..send_terms() };
     let sent = cluster.forward.send(ORG, payment(1), large.clone(), WITHIN).await.unwrap();
-    assert_eq!((&sent.payment.terms, sent.repeat), (&large, false));
+    assert_eq!((&*sent.payment.terms, sent.repeat), (&large, false));
     let row = cluster.forward.wait(ORG, payment(1), WITHIN.end).await.unwrap();
     assert_eq!(row, Row::Outgoing(sent.payment));
     assert_eq!(cluster.reads(), 2);
@@ -60,7 +60,7 @@ async fn without_a_row_that_can_be_read_the_store_is_asked() {
         let (cluster, one) = older(row).await;
         for repeat in [false, true] {
             let sent = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN).await.unwrap();
-            assert_eq!((&sent.payment.terms, sent.repeat), (&send_terms(), repeat));
+            assert_eq!((&*sent.payment.terms, sent.repeat), (&send_terms(), repeat));
             let asked = cluster.forward.receive(ORG, payment(2), receive_terms(), WITHIN).await;
             let asked = asked.unwrap();
             assert_eq!((&asked.payment.terms, asked.repeat), (&receive_terms(), repeat));

@@ -1,6 +1,6 @@
 //! Calls that find their owner at once.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use domain::{
     EnvironmentId, Msat, NodeId, PaymentHash, WalletId,
@@ -18,7 +18,7 @@ async fn payments_are_asked_of_the_owner() {
     let (cluster, one, two) = Cluster::start().await;
     for repeat in [false, true] {
         let sent = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN).await.unwrap();
-        assert_eq!((sent.payment.id, &sent.payment.terms), (payment(1), &Arc::new(send_terms())));
+        assert_eq!((sent.payment.id, &*sent.payment.terms), (payment(1), &send_terms()));
         let asked = cluster.forward.receive(ORG, payment(2), receive_terms(), WITHIN).await;
         let asked = asked.unwrap();
         assert_eq!((asked.payment.id, &asked.payment.terms), (payment(2), &receive_terms()));
