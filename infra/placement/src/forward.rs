@@ -103,7 +103,12 @@ impl Forward {
         match answer {
             Ok(answer) => answer.map_err(|status| {
                 self.channels.failed(pod, &status, &self.owners);
-                failure::orgs(&status)
+                match failure::orgs(&status) {
+                    Failed::NotKnown(_) => Failed::NotKnown(pod.name.clone()),
+                    failed @ (Failed::Answered(_) | Failed::NotTaken(_) | Failed::Lost(_)) => {
+                        failed
+                    }
+                }
             }),
             Err(_) => Err(Failed::Lost("no answer in time".to_owned())),
         }
@@ -119,7 +124,10 @@ impl Forward {
                 };
                 Failed::Answered(OrgsError::NotOwner { owner: owner.filter(other) })
             }
-            failed @ (Failed::Answered(_) | Failed::NotTaken(_) | Failed::Lost(_)) => failed,
+            failed @ (Failed::Answered(_)
+            | Failed::NotTaken(_)
+            | Failed::NotKnown(_)
+            | Failed::Lost(_)) => failed,
         }
     }
 
@@ -239,6 +247,7 @@ impl Orgs for Forward {
                 away @ (OrgsError::NotOwner { .. }
                 | OrgsError::Unavailable(_)
                 | OrgsError::Busy { .. }
+                | OrgsError::OlderPods(_)
                 | OrgsError::Uncertain(_)),
             ) => {
                 sleep_until(deadline).await;

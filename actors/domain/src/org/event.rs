@@ -17,6 +17,10 @@ pub enum Event {
         environment: EnvironmentId,
         name: String,
     },
+    EnvironmentRenamed {
+        environment: EnvironmentId,
+        name: String,
+    },
     LineOpened {
         line: LineId,
         environment: EnvironmentId,
@@ -232,6 +236,7 @@ impl Event {
     pub fn payment(&self) -> Option<PaymentId> {
         match self {
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }
@@ -273,6 +278,7 @@ impl Event {
             | Self::ClaimCredited { entry, .. } => Some(entry),
             Self::Resolved { correction, .. } => correction.as_ref(),
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }
@@ -333,6 +339,7 @@ impl Event {
                 vec![Unique::Claim { payer: *payer, payer_payment: *payer_payment }]
             }
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }
