@@ -11,13 +11,12 @@ use serde_json::json;
 use tests::{
     bed::{Bed, How, SECRET},
     cli,
-    customer::Customer,
     load::Load,
     postgres::Postgres,
     process::Process,
     reach::channel,
     way::Way,
-    world::Setup,
+    world::{Customer, Setup},
 };
 
 use operator::Operator;

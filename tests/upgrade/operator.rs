@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tests::{
     bed::{Bed, How},
     cli::{self, Said},
-    customer::Customer,
     process::Process,
+    world::Customer,
 };
 use tokio::time::{Instant, sleep};
 
