@@ -421,7 +421,7 @@ async fn an_older_version_is_seen_and_does_not_come_in_behind_a_new_kind() {
     assert_eq!(allow().await, Ok(vec!["engine-9".to_owned()]));
     client.batch_execute("delete from pod where name <> ''").await.unwrap();
 
-    let gateway = self::client(&format!("{url}&application_name=switchyard")).await;
+    let gateway = self::client(&format!("{url}?application_name=switchyard")).await;
     let older = allow().await.unwrap();
     assert!(
         matches!(&older[..], [one] if one.ends_with("does not say what it reads")),
