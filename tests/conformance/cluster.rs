@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{SessionId, Timestamp};
+use domain::{SessionId, Timestamp, org::Revision};
 use ports::{
     Cluster,
     journal::LoadError,
-    placement::{JoinError, LeaseLength, PlacementMap, Pod, Shard},
+    placement::{JoinError, LeaseLength, PlacementMap, Pod, Reader, Shard},
 };
 use tokio::time::sleep;
 
@@ -28,6 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case(only_the_owner_loads_and_the_old_one_is_fenced),
         case(one_name_is_one_pod),
         case(many_that_claim_at_once_share_without_doubles),
+        case(a_revision_is_allowed_once_every_reader_knows_it),
+        case(a_reader_that_is_not_heard_of_is_forgotten),
     ]
 }
 
@@ -183,6 +185,42 @@ async fn one_name_is_one_pod(bed: Bed) {
     assert_eq!(pods.iter().filter(|pod| pod.name == "a").count(), 1);
     cluster.leave(first.session).await.unwrap();
     cluster.join(&twin).await.unwrap();
+}
+
+fn reader(number: u128, name: &str, reads: Revision) -> Reader {
+    Reader { session: id(number), name: name.to_owned(), reads }
+}
+
+const NEW: Revision = Revision::RENAMED_ENVIRONMENTS;
+
+async fn a_revision_is_allowed_once_every_reader_knows_it(bed: Bed) {
+    let cluster = bed.cluster();
+    let (old, new) = (reader(1, "old", Revision::FIRST), reader(2, "new", NEW));
+    cluster.announce(&old).await.unwrap();
+    for _ in 0..2 {
+        cluster.announce(&new).await.unwrap();
+        assert_eq!(cluster.allow(NEW).await, Ok(vec!["old".to_owned()]));
+        assert_eq!(cluster.allow(Revision::FIRST).await, Ok(vec![]));
+        cluster.announce(&old).await.unwrap();
+    }
+    cluster.withdraw(old.session).await.unwrap();
+    assert_eq!(cluster.allow(NEW).await, Ok(vec![]));
+
+    // For ever: the old one does not come back, and whoever asks for less takes nothing away.
+    assert_eq!(cluster.allow(Revision::FIRST).await, Ok(vec![]));
+    cluster.announce(&old).await.unwrap_err();
+    cluster.announce(&new).await.unwrap();
+    assert_eq!(cluster.allow(NEW).await, Ok(vec![]));
+}
+
+async fn a_reader_that_is_not_heard_of_is_forgotten(bed: Bed) {
+    let cluster = bed.cluster();
+    let old = reader(1, "old", Revision::FIRST);
+    cluster.announce(&old).await.unwrap();
+    let until = cluster.renew(bed.session).await.unwrap().unwrap();
+    lease_is_over(&bed, until).await;
+    assert_eq!(cluster.allow(NEW).await, Ok(vec![]));
+    cluster.announce(&old).await.unwrap_err();
 }
 
 async fn many_that_claim_at_once_share_without_doubles(bed: Bed) {

@@ -1,5 +1,6 @@
 //! Whose turn it is.
 
+use codec::READS;
 use domain::SessionId;
 use ports::{Placement, journal::LoadError, placement::LeaseLength};
 
@@ -14,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case(a_lease_is_renewed_and_never_shortened),
         case(each_lease_is_shown_as_it_was_granted),
         case(a_lease_that_was_taken_over_is_never_brought_back),
+        case(the_only_process_may_write_what_it_reads),
     ]
 }
 
@@ -53,4 +55,10 @@ async fn a_lease_that_was_taken_over_is_never_brought_back(bed: Bed) {
     }
     assert!(bed.store.renew(new).await.unwrap().is_some());
     assert!(bed.store.load(writer.id(), new).await.is_ok());
+}
+
+async fn the_only_process_may_write_what_it_reads(bed: Bed) {
+    for _ in 0..2 {
+        assert_eq!(bed.store.allow(READS).await, Ok(vec![]));
+    }
 }

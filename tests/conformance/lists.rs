@@ -320,6 +320,7 @@ async fn a_feed_has_what_is_of_its_environment(bed: Bed) {
     writer.run(&bed, wallet(OTHER_WALLET, OTHER, Backing::Node(NODES[2]))).await;
     writer.run(&bed, send_from(&bed, OTHER_WALLET, 9, &[])).await;
     let till = || "till".to_owned();
+    writer.run(&bed, Command::RenameEnvironment { environment: OTHER, name: till() }).await;
     writer.run(&bed, Command::RenameWallet { wallet: OTHER_WALLET, name: till() }).await;
     writer.run(&bed, Command::RenameWallet { wallet: WALLET, name: till() }).await;
     writer.run(&bed, Command::DisableLine { line: LINE }).await;
@@ -328,6 +329,7 @@ async fn a_feed_has_what_is_of_its_environment(bed: Bed) {
     let of_other = |it: &Recorded| {
         let environment_is = matches!(&it.event,
             Event::EnvironmentCreated { environment, .. }
+            | Event::EnvironmentRenamed { environment, .. }
             | Event::WalletCreated { environment, .. } if *environment == OTHER);
         let wallet_is = matches!(&it.event,
             Event::WalletRenamed { wallet, .. } | Event::WalletDeleted { wallet }
@@ -340,7 +342,7 @@ async fn a_feed_has_what_is_of_its_environment(bed: Bed) {
         mine.map(|recorded| FeedEvent { payment: recorded.event.payment(), recorded }).collect()
     };
     let others = told(&of_other);
-    assert_eq!(others.len(), 5);
+    assert_eq!(others.len(), 6);
     let ours = told(&|it| !of_other(it) && !of_all(it));
     assert_eq!(ours.len() + others.len() + 1, all.len());
     for (environment, expected) in [(ENVIRONMENT, ours), (OTHER, others)] {

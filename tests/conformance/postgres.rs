@@ -404,6 +404,44 @@ async fn rule_22_receipts_and_the_cursor_are_one_transaction() {
     assert_eq!(taken.open.len(), 1);
 }
 
+/// As the version before says it, which knows no revisions: an engine by its row, a gateway by nothing but
+/// its connections.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn an_older_version_is_seen_and_does_not_come_in_behind_a_new_kind() {
+    let scene = Scene::new().await;
+    let Scene { bed, client, url, .. } = &scene;
+    let allow = || bed.store.allow(codec::READS);
+    let joins = "insert into pod (session, lease_until, name, address) values
+        (gen_random_uuid(), clock_timestamp() + interval '5 seconds', 'engine-9', '')";
+    client.batch_execute(joins).await.unwrap();
+    assert_eq!(allow().await, Ok(vec!["engine-9".to_owned()]));
+    // Until it is buried it may come back.
+    client.batch_execute("update pod set lease_until = now() where name <> ''").await.unwrap();
+    assert_eq!(allow().await, Ok(vec!["engine-9".to_owned()]));
+    client.batch_execute("delete from pod where name <> ''").await.unwrap();
+
+    let gateway = self::client(&format!("{url}?application_name=switchyard")).await;
+    let older = allow().await.unwrap();
+    assert!(
+        matches!(&older[..], [one] if one.ends_with("does not say what it reads")),
+        "{older:?}"
+    );
+    drop(gateway);
+    let connections = "select 1 - count(*) from pg_stat_activity
+        where application_name = 'switchyard' and datname = current_database()";
+    scene.until_one(connections).await;
+    assert_eq!(allow().await, Ok(vec![]));
+
+    let refused = client.batch_execute(joins).await.unwrap_err();
+    let why = refused.as_db_error().unwrap().message();
+    assert_eq!(why, "revision 2 is written, and this version reads 1 at most");
+    // One of today's comes in as before.
+    let new = Postgres::connect(url, Some(KEYS), LeaseLength::USUAL).await.unwrap();
+    let session: SessionId = id(2);
+    new.begin(session).await.unwrap();
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn rule_30_whoever_takes_over_ends_the_lanes_of_the_old() {

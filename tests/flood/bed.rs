@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, OrgId, PaymentId, PublicKey, Timestamp,
     WalletId,
-    org::{Backing, Command, Metadata, Outgoing, Row, SendTerms},
+    org::{Backing, Command, Event, Metadata, Outgoing, Revision, Row, SendTerms},
 };
 use placement::Bell;
 use ports::{
-    Clock, Directory, Orgs, Reads,
+    Clock, Cluster as _, Directory, Orgs, Reads,
     directory::OrgRecord,
+    journal::Seq,
     orgs::{Answered, OrgsError, Within},
+    placement::Reader,
 };
 use runtime::{Platform, Settings, Sockets};
 use store::Memory;
@@ -133,6 +135,26 @@ impl Bed {
         ] {
             self.platform.administer(org, command).await.unwrap();
         }
+    }
+
+    /// A process that knows nothing newer than the first kinds of events, and lives for a lease from now.
+    pub(crate) async fn old_reader_lives(&self, name: &str) {
+        let (session, name) = (id(2), name.to_owned());
+        let reader = Reader { session, name, reads: Revision::FIRST };
+        self.memory.announce(&reader).await.unwrap();
+    }
+
+    /// Gives the organisation's environment another name.
+    pub(crate) async fn rename(&self, org: u64, name: &str) -> Result<(), OrgsError> {
+        let (environment, name) = (id(org), name.to_owned());
+        let command = Command::RenameEnvironment { environment, name };
+        self.platform.administer(id(org), command).await
+    }
+
+    /// Everything that has happened to the organisation.
+    pub(crate) async fn journal(&self, org: u64) -> Vec<Event> {
+        let recorded = self.memory.journal(id(org), Seq(0), 1_000).await.unwrap();
+        recorded.into_iter().map(|recorded| recorded.event).collect()
     }
 
     /// The organisation's payment of that number; its invoice is nobody else's.

@@ -121,7 +121,7 @@ impl Books {
             self.post(entry);
         }
         match event {
-            Event::EnvironmentCreated { .. } => None,
+            Event::EnvironmentCreated { .. } | Event::EnvironmentRenamed { .. } => None,
             Event::LineOpened { line, limit_msat, .. }
             | Event::LineLimitSet { line, limit_msat } => {
                 self.lines.entry(*line).or_default().limit = limit_msat.get().into();

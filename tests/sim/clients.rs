@@ -83,6 +83,7 @@ impl World {
                     OrgsError::Unavailable(_)
                     | OrgsError::Busy { .. }
                     | OrgsError::Frozen(_)
+                    | OrgsError::OlderPods(_)
                     | OrgsError::NotOwner { .. },
                 )) => {}
                 Some(Err(OrgsError::Uncertain(_))) | None => certain = false,

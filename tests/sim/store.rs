@@ -7,14 +7,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     EnvironmentId, KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp,
-    WalletId, org::Row,
+    WalletId,
+    org::{Revision, Row},
 };
 use ports::{
     Cluster, Directory, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
-    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, Reader, Shard},
     reads::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
@@ -232,6 +233,10 @@ impl Placement for Store {
     async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
         self.around("leases", self.rest.leases()).await
     }
+
+    async fn allow(&self, revision: Revision) -> Result<Vec<String>, StoreError> {
+        self.doubtful("allow", self.rest.allow(revision)).await
+    }
 }
 
 impl Store {
@@ -277,6 +282,14 @@ impl Cluster for Store {
 
     async fn leave(&self, session: SessionId) -> Result<(), StoreError> {
         self.around("leave", self.sim.memory.leave(session)).await
+    }
+
+    async fn announce(&self, reader: &Reader) -> Result<(), StoreError> {
+        self.around("announce", self.sim.memory.announce(reader)).await
+    }
+
+    async fn withdraw(&self, session: SessionId) -> Result<(), StoreError> {
+        self.around("withdraw", self.sim.memory.withdraw(session)).await
     }
 }
 

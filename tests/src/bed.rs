@@ -196,13 +196,18 @@ impl Bed {
 
     /// A life of a gateway, and where customers reach it.
     pub async fn gateway(&self, name: &str, how: &How) -> (Process, String) {
-        let data = self.folder.path().join(name);
+        let data = self.data_of(name);
         let mut command = pod("gateway", how, &self.postgres.url(), &data);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&how.flags);
         let ready_file = data.join("ready.json");
         let started = Process::start(name, command, self.folder.path(), &ready_file).await;
         let (process, ready) = started.expect("it starts");
         (process, ready["address"].as_str().expect("it says where it is").to_owned())
+    }
+
+    /// Of a gateway.
+    pub fn data_of(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     pub fn process(&mut self, name: &str) -> &mut Process {

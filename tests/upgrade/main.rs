@@ -3,6 +3,8 @@
 //! `build.sh` makes the old binary and says where it is, for `UPGRADE_FROM`; today's is built first as well:
 //! `cargo build -p switchyard`.
 
+mod operator;
+
 use std::{env, path::PathBuf, time::Duration};
 
 use serde_json::json;
@@ -14,8 +16,10 @@ use tests::{
     process::Process,
     reach::channel,
     way::Way,
-    world::Setup,
+    world::{Customer, Setup},
 };
+
+use operator::Operator;
 
 const ENGINES: [&str; 3] = ["engine-1", "engine-2", "engine-3"];
 /// Those of both gateways.
@@ -64,6 +68,7 @@ fn port(address: &str) -> u16 {
 struct Loads {
     outside: Load,
     inside: Load,
+    customers: Vec<Customer>,
 }
 
 impl Loads {
@@ -72,10 +77,9 @@ impl Loads {
             bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
         let (payers, neighbours) = customers.split_at(CUSTOMERS / 2);
         let [first, second] = [first, second].map(|front| channel(&front.way.address()));
-        Loads {
-            outside: Load::begin(&bed.world, &first, payers),
-            inside: Load::inside(&bed.world, &second, neighbours),
-        }
+        let outside = Load::begin(&bed.world, &first, payers);
+        let inside = Load::inside(&bed.world, &second, neighbours);
+        Loads { outside, inside, customers }
     }
 
     async fn go_on(&self) {
@@ -117,7 +121,9 @@ fn dump(postgres: &Postgres) -> String {
     text.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
 }
 
-async fn replace_engines(bed: &mut Bed, loads: &Loads) {
+/// Through the operator's gateway, which is of today's as soon as the schema is.
+async fn replace_engines(bed: &mut Bed, loads: &Loads) -> Operator {
+    let mut operator = None;
     let before = schema(bed.database());
     for (replaced, name) in (1..).zip(ENGINES) {
         bed.process(name).stop(STOPS_WITHIN).await.expect("an old engine stops well");
@@ -132,13 +138,25 @@ async fn replace_engines(bed: &mut Bed, loads: &Loads) {
         for old in &ENGINES[replaced..] {
             assert!(bed.process(old).ended().is_none(), "{}", bed.process(old).said());
         }
+        let operator = match &mut operator {
+            Some(operator) => operator,
+            none => none.insert(Operator::comes_in(bed).await),
+        };
+        // Whoever owns the organisation, an old engine or a new one.
+        for owner in ENGINES {
+            let owned = bed.owned_by(owner, &loads.customers).await;
+            let customer = owned.first().expect("each engine has some of so many");
+            operator.is_told_to_wait(customer).await;
+        }
         loads.go_on().await;
     }
+    operator.expect("there is an engine to replace")
 }
 
 async fn replace_gateways(
     bed: &mut Bed,
     loads: &Loads,
+    operator: &Operator,
     mut old: Process,
     fronts: [Front; 2],
 ) -> Process {
@@ -148,10 +166,13 @@ async fn replace_gateways(
     bed.world.becomes(None);
     bed.world.start_platform().await.expect("a new gateway starts");
     first.is_at(bed.world.ready["address"].as_str().expect("it says where it is"));
+    operator.is_told_to_wait(&loads.customers[0]).await;
     loads.go_on().await;
 
     second.leads_to(&first);
+    operator.is_told_to_wait(&loads.customers[0]).await;
     old.stop(STOPS_WITHIN).await.expect("an old gateway stops well");
+    operator.renames(&loads.customers).await;
     let (new, address) = bed.gateway("gateway-2", &How::default()).await;
     second.is_at(&address);
     loads.go_on().await;
@@ -186,7 +207,8 @@ async fn old_pods_are_refused(bed: &Bed) {
     assert_eq!(dump(bed.database()), before);
 }
 
-/// `architecture` 8.10: the schema grows while old pods serve, and none of them comes back to it.
+/// `architecture` 8.10: the schema grows while old pods serve, what they cannot read is not written while one
+/// of them lives, and none of them comes back to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_are_replaced_one_by_one() {
     let old = How { binary: Some(base()), ..How::default() };
@@ -199,11 +221,13 @@ async fn pods_are_replaced_one_by_one() {
     let loads = Loads::begin(&bed, &fronts[0], &fronts[1]).await;
     loads.go_on().await;
 
-    replace_engines(&mut bed, &loads).await;
-    let mut other_gateway = replace_gateways(&mut bed, &loads, other_gateway, fronts).await;
+    let operator = replace_engines(&mut bed, &loads).await;
+    let mut other_gateway =
+        replace_gateways(&mut bed, &loads, &operator, other_gateway, fronts).await;
     loads.end(&bed).await;
 
     // Nobody else changes anything.
+    operator.leaves().await;
     other_gateway.stop(STOPS_WITHIN).await.expect("a gateway stops well");
     bed.world.stop_platform().await.expect("a gateway stops well");
     for name in ENGINES {

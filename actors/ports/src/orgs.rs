@@ -31,6 +31,10 @@ pub enum OrgsError {
     /// Every outgoing send of the installation is frozen until a person has looked.
     #[error("sends are frozen: {0}")]
     Frozen(String),
+    /// Certainly not done: what it would have written is not known to the versions of all pods that live.
+    /// It can be done once they are replaced.
+    #[error("pods of an older version cannot read this yet: {0}")]
+    OlderPods(String),
     /// Certainly not done: the organisation lives in another pod, or is on its way there.
     #[error("the organisation is moving to another process")]
     NotOwner {
@@ -44,9 +48,11 @@ impl OrgsError {
         match self {
             Self::Rejected(rejection) => rejection.class(),
             Self::NotFound(_) => ErrorClass::NotFound,
-            Self::Unavailable(_) | Self::Busy { .. } | Self::Frozen(_) | Self::NotOwner { .. } => {
-                ErrorClass::Unavailable
-            }
+            Self::Unavailable(_)
+            | Self::Busy { .. }
+            | Self::Frozen(_)
+            | Self::OlderPods(_)
+            | Self::NotOwner { .. } => ErrorClass::Unavailable,
             Self::Uncertain(_) => ErrorClass::Uncertain,
         }
     }
@@ -60,6 +66,7 @@ impl OrgsError {
             Self::Busy { .. } => "busy",
             Self::Uncertain(_) => "outcome_unknown",
             Self::Frozen(_) => "sends_frozen",
+            Self::OlderPods(_) => "older_pods",
             Self::NotOwner { .. } => "owner_moving",
         }
     }

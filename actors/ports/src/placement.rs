@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{OrgId, SessionId, Timestamp};
+use domain::{OrgId, SessionId, Timestamp, org::Revision};
 
 use crate::StoreError;
 
@@ -146,6 +146,17 @@ pub struct Pods {
     pub leases: BTreeMap<SessionId, Granted>,
 }
 
+/// A process that reads the store and owns nothing of it, such as a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Of this life of it.
+    pub session: SessionId,
+    /// For people.
+    pub name: String,
+    /// What it reads. An engine says so when it joins.
+    pub reads: Revision,
+}
+
 #[async_trait]
 pub trait Placement: Send + Sync {
     /// How long the leases last that are granted here, by the store's clock.
@@ -163,6 +174,11 @@ pub trait Placement: Send + Sync {
 
     /// Of every pod that nobody has taken over. Not in the map, which stays the same while they are renewed.
     async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError>;
+
+    /// Before the first event of a revision is written: whether every process that lives can read it.
+    /// Answers the names of those that cannot; none of them, and it may be written from now on, for ever,
+    /// as nobody who cannot read it begins a life any more.
+    async fn allow(&self, revision: Revision) -> Result<Vec<String>, StoreError>;
 }
 
 /// Why an engine could not join.
@@ -200,6 +216,13 @@ pub trait Cluster: Placement {
 
     /// Ends this life. What it still owns is free from then on.
     async fn leave(&self, session: SessionId) -> Result<(), StoreError>;
+
+    /// Says what a process reads that owns nothing, for as long as a lease lasts. Certainly not done for
+    /// one that cannot read what may be written already.
+    async fn announce(&self, reader: &Reader) -> Result<(), StoreError>;
+
+    /// It reads no more.
+    async fn withdraw(&self, session: SessionId) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

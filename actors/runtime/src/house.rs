@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::{
     health::Health,
     journal_lane::LaneHandle,
+    kinds::Kinds,
     lease::Lease,
     limits,
     lookup::LookUps,
@@ -75,6 +76,7 @@ pub(crate) struct House {
     pub(crate) lease: Arc<Lease>,
     pub(crate) place: Place,
     pub(crate) lanes: Vec<LaneHandle>,
+    pub(crate) kinds: Kinds,
     pub(crate) turns: Turns,
     pub(crate) lookups: LookUps,
     pub(crate) registry: Registry,
@@ -110,6 +112,7 @@ impl House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
             turns,
             lanes: (0..lanes).map(|_| LaneHandle::new()).collect(),
+            kinds: Kinds::default(),
             sockets,
             settings,
             lease,

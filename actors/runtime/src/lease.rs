@@ -144,6 +144,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use async_trait::async_trait;
+    use domain::org::Revision;
     use ports::{
         StoreError,
         placement::{Granted, PlacementMap},
@@ -175,6 +176,10 @@ mod tests {
 
         async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
             unreachable!("nobody is shown")
+        }
+
+        async fn allow(&self, _: Revision) -> Result<Vec<String>, StoreError> {
+            unreachable!("nothing is written")
         }
     }
 

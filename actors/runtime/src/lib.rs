@@ -15,6 +15,7 @@ mod health;
 mod house;
 mod invoice;
 mod journal_lane;
+mod kinds;
 mod lease;
 mod limits;
 mod lookup;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::{
     OrgId, PaymentId, Preimage, Timestamp,
     broken::{self, Rule},
-    org::{Command, Decision, Effect, Org, Row},
+    org::{Command, Decision, Effect, Org, Revision, Row},
 };
 use ports::{
     journal::{Append, Seq, Taken},
@@ -83,6 +83,8 @@ struct Leaving {
 
 pub(crate) enum OrgMessage {
     Execute(Box<Order>, Option<RpcReplyPort<Answer>>),
+    /// What it would have written may not be written yet, or that could not be learned.
+    Refuse(OrgsError, Option<RpcReplyPort<Answer>>),
     /// A payment as committed.
     Recall(PaymentId, RpcReplyPort<Answer>),
     /// Carries on what has had no news, and forgets what has ended long ago.
@@ -154,6 +156,7 @@ impl Actor for OrgActor {
                 state.asked_at = self.house.now();
                 self.execute(&myself, *order, reply, state);
             }
+            OrgMessage::Refuse(error, reply) => self.answer(&myself, Err(error), reply),
             OrgMessage::Recall(payment, reply) => {
                 state.asked_at = self.house.now();
                 let known = payment_row(&state.org, payment);
@@ -172,7 +175,7 @@ impl OrgActor {
     fn execute(
         &self,
         myself: &ActorRef<OrgMessage>,
-        order: Order,
+        mut order: Order,
         reply: Option<RpcReplyPort<Answer>>,
         state: &mut OrgState,
     ) {
@@ -188,7 +191,7 @@ impl OrgActor {
             self.answer(myself, Err(OrgsError::Unavailable(why)), reply);
             return;
         }
-        order.remember.into_iter().for_each(|row| state.org.remember(row));
+        order.remember.take().into_iter().for_each(|row| state.org.remember(row));
         let payment = subject(&order.command);
         let decision = match state.org.decide(&order.command, now) {
             Ok(decision) => decision,
@@ -198,6 +201,10 @@ impl OrgActor {
             }
         };
         let Decision { events, effects } = decision;
+        if let Some(revision) = self.house.kinds.held_back(&events) {
+            self.ask_first(myself, revision, order, reply);
+            return;
+        }
         events.iter().for_each(|event| state.org.apply(event, now));
         let rows = state.org.rows_touched(&events);
         let payment = payment.and_then(|payment| payment_row(&state.org, payment));
@@ -220,6 +227,25 @@ impl OrgActor {
         });
         let span = if changes { spans::commit(&leaving.span) } else { Span::none() };
         self.submit(append, span, self.release(myself, leaving, reply));
+    }
+
+    /// The order comes again once its events may be written, and is decided anew: others go on meanwhile.
+    fn ask_first(
+        &self,
+        myself: &ActorRef<OrgMessage>,
+        revision: Revision,
+        order: Order,
+        reply: Option<RpcReplyPort<Answer>>,
+    ) {
+        let (house, myself) = (self.house.clone(), myself.clone());
+        tokio::spawn(async move {
+            let message = match house.kinds.allow(&*house.sockets.placement, revision).await {
+                Ok(()) => OrgMessage::Execute(Box::new(order), reply),
+                Err(refusal) => OrgMessage::Refuse(refusal, reply),
+            };
+            // It may have stopped; then its caller hears that the order was lost.
+            let _ = myself.cast(message);
+        });
     }
 
     fn tick(&self, myself: &ActorRef<OrgMessage>, state: &mut OrgState) {
@@ -352,6 +378,7 @@ fn payment_row(org: &Org, id: PaymentId) -> Option<Row> {
 pub(crate) fn subject(command: &Command) -> Option<PaymentId> {
     match command {
         Command::CreateEnvironment { .. }
+        | Command::RenameEnvironment { .. }
         | Command::OpenLine { .. }
         | Command::SetLineLimit { .. }
         | Command::DisableLine { .. }

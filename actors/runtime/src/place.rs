@@ -74,7 +74,8 @@ impl Place {
                 | OrgsError::Unavailable(_)
                 | OrgsError::Busy { .. }
                 | OrgsError::Uncertain(_)
-                | OrgsError::Frozen(_),
+                | OrgsError::Frozen(_)
+                | OrgsError::OlderPods(_),
             ) => None,
         }
     }

@@ -48,6 +48,7 @@ pub(crate) fn is_about(payment: PaymentId) {
 fn name(command: &Command) -> &'static str {
     match command {
         Command::CreateEnvironment { .. } => "create_environment",
+        Command::RenameEnvironment { .. } => "rename_environment",
         Command::OpenLine { .. } => "open_line",
         Command::SetLineLimit { .. } => "set_line_limit",
         Command::DisableLine { .. } => "disable_line",

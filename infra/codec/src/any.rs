@@ -159,6 +159,8 @@ fn standing_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (id(), any::<String>())
             .prop_map(|(environment, name)| Event::EnvironmentCreated { environment, name }),
+        (id(), any::<String>())
+            .prop_map(|(environment, name)| Event::EnvironmentRenamed { environment, name }),
         (id(), id(), msat()).prop_map(|(line, environment, limit_msat)| Event::LineOpened {
             line,
             environment,
@@ -348,7 +350,9 @@ fn wallet() -> impl Strategy<Value = Wallet> {
 
 pub(crate) fn row() -> impl Strategy<Value = Row> {
     prop_oneof![
-        (id(), any::<String>()).prop_map(|(id, name)| Row::Environment(id, Environment { name })),
+        (id(), any::<String>(), of(any::<String>())).prop_map(|(id, name, first_name)| {
+            Row::Environment(id, Environment { name, first_name })
+        }),
         (id(), line()).prop_map(|(id, line)| Row::Line(id, line)),
         (id(), funds(), msat()).prop_map(|(id, funds, allocated_msat)| {
             Row::Node(id, CustomerNode { funds, allocated_msat })

@@ -26,6 +26,11 @@ enum EventForm {
         environment: EnvironmentId,
         name: String,
     },
+    EnvironmentRenamed {
+        #[serde(with = "one")]
+        environment: EnvironmentId,
+        name: String,
+    },
     LineOpened {
         #[serde(with = "one")]
         line: LineId,

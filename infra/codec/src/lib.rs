@@ -15,13 +15,16 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-use domain::org::{Event, Row};
+use domain::org::{Event, Revision, Row};
 use ports::StoreError;
 use rmp_serde::{Deserializer, Serializer};
 use serde::Deserialize;
 
 pub use scalar::from_hex;
 use scalar::{Durable, Stored};
+
+/// What this code reads: every kind of event and every field up to here.
+pub const READS: Revision = Revision::RENAMED_ENVIRONMENTS;
 
 /// The version of the shapes that are written.
 const VERSION: u8 = 2;

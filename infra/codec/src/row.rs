@@ -64,6 +64,8 @@ impl Durable for Backing {
 #[serde(remote = "Environment")]
 struct EnvironmentForm {
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_name: Option<String>,
 }
 
 impl Durable for Environment {

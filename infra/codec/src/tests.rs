@@ -6,8 +6,8 @@ use domain::{
     ledger::{Account, Entry, Funds},
     lightning::FailureReason,
     org::{
-        Backing, Line, Metadata, Outgoing, OutgoingState, PaymentFailure, Rail, ReceiveTerms,
-        Resolution, Resolved, SendTerms, Wallet,
+        Backing, Environment, Line, Metadata, Outgoing, OutgoingState, PaymentFailure, Rail,
+        ReceiveTerms, Resolution, Resolved, SendTerms, Wallet,
     },
     payment::{Attempt, AttemptEnd, Epoch, Request},
 };
@@ -24,6 +24,11 @@ proptest! {
         let bytes = event_to_bytes(&event);
         prop_assert_eq!(bytes[0], VERSION);
         prop_assert_eq!(event_from_bytes(&bytes).unwrap(), event);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read(event in any::event()) {
+        prop_assert!(event.revision() <= READS);
     }
 
     #[test]
@@ -164,6 +169,7 @@ fn later_forms() -> Vec<Vec<u8>> {
         Event::WalletDeleted { wallet: numbered(4) },
         Event::LineDisabled { line: numbered(6) },
         Event::LineEnabled { line: numbered(6) },
+        Event::EnvironmentRenamed { environment: numbered(5), name: "stage".to_owned() },
     ];
     let wallet = Wallet {
         metadata: words(),
@@ -180,7 +186,12 @@ fn later_forms() -> Vec<Vec<u8>> {
         disabled_at: Some(at(2)),
         ..old_line()
     };
-    let rows = [Row::Wallet(numbered(4), wallet), Row::Line(numbered(6), line)];
+    let environment = Environment { name: "stage".to_owned(), first_name: Some("test".to_owned()) };
+    let rows = [
+        Row::Wallet(numbered(4), wallet),
+        Row::Line(numbered(6), line),
+        Row::Environment(numbered(5), environment),
+    ];
     let forms = events.iter().map(event_to_bytes).chain(rows.iter().map(row_to_bytes));
     forms.chain(forms_by_hand()).collect()
 }
@@ -232,6 +243,19 @@ fn old_line() -> Line {
         created_at: at(0),
         disabled_at: None,
     }
+}
+
+#[test]
+fn rows_from_before_environments_were_renamed_are_read_and_written_as_they_were() {
+    let json = br#"{"v":1,"is":{"environment":["00000000-0000-0000-0000-000000000005",{
+        "name":"live"}]}}"#;
+    let live = Environment { name: "live".to_owned(), first_name: None };
+    let row = Row::Environment(numbered(5), live);
+    assert_eq!(row_from_bytes(json), Ok(row.clone()));
+    let id = [&[0xc4, 16], [0; 15].as_slice(), &[5]].concat();
+    let stored = [b"\x02\x81\xabenvironment\x92".as_slice(), &id, b"\x81\xa4name\xa4live"].concat();
+    assert_eq!(row_from_bytes(&stored), Ok(row.clone()));
+    assert_eq!(row_to_bytes(&row), stored);
 }
 
 #[test]

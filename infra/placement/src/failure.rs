@@ -32,6 +32,8 @@ pub(crate) enum Failed<Error> {
     Answered(Error),
     /// Certainly nobody began with it.
     NotTaken(String),
+    /// Who was asked does not know such a request, as it is of an older version: it has not begun with it.
+    NotKnown(String),
     /// It was handed over, and no answer came.
     Lost(String),
 }
@@ -57,7 +59,8 @@ impl<Error> Failed<Error> {
                 tracing::error!(%problem, "another pod does not accept this one");
                 Failed::NotTaken(problem.to_string())
             }
-            ErrorClass::Unavailable | ErrorClass::Invalid => Failed::NotTaken(problem.to_string()),
+            ErrorClass::Unavailable => Failed::NotTaken(problem.to_string()),
+            ErrorClass::Invalid => Failed::NotKnown(problem.to_string()),
             ErrorClass::NotFound
             | ErrorClass::Rejected
             | ErrorClass::Conflict
@@ -82,6 +85,7 @@ pub(crate) fn of_orgs(error: &OrgsError) -> Status {
         OrgsError::Busy { retry_after } => Why::BusyRetryAfterMs(millis(*retry_after)),
         OrgsError::Uncertain(why) => Why::Uncertain(cut(why)),
         OrgsError::Frozen(why) => Why::Frozen(cut(why)),
+        OrgsError::OlderPods(pods) => Why::OlderPods(cut(pods)),
         OrgsError::NotOwner { owner } => Why::NotOwner(NotOwner { owner: owner.map(id_bytes) }),
     };
     problem(error.class(), error.code(), error).with_detail(&OrgsFailure { why: Some(why) })
@@ -101,6 +105,7 @@ fn read_orgs(failure: OrgsFailure) -> Result<OrgsError, WireError> {
         Why::BusyRetryAfterMs(ms) => OrgsError::Busy { retry_after: Duration::from_millis(ms) },
         Why::Uncertain(why) => OrgsError::Uncertain(why),
         Why::Frozen(why) => OrgsError::Frozen(why),
+        Why::OlderPods(pods) => OrgsError::OlderPods(pods),
         Why::NotOwner(NotOwner { owner }) => {
             OrgsError::NotOwner { owner: optional_id("owner", owner)? }
         }

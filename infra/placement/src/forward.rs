@@ -104,7 +104,12 @@ impl Forward {
         match answer {
             Ok(answer) => answer.map_err(|status| {
                 self.channels.failed(pod, &status, &self.owners);
-                failure::orgs(&status)
+                match failure::orgs(&status) {
+                    Failed::NotKnown(_) => Failed::NotKnown(pod.name.clone()),
+                    failed @ (Failed::Answered(_) | Failed::NotTaken(_) | Failed::Lost(_)) => {
+                        failed
+                    }
+                }
             }),
             Err(_) => Err(Failed::Lost("no answer in time".to_owned())),
         }
@@ -120,7 +125,10 @@ impl Forward {
                 };
                 Failed::Answered(OrgsError::NotOwner { owner: owner.filter(other) })
             }
-            failed @ (Failed::Answered(_) | Failed::NotTaken(_) | Failed::Lost(_)) => failed,
+            failed @ (Failed::Answered(_)
+            | Failed::NotTaken(_)
+            | Failed::NotKnown(_)
+            | Failed::Lost(_)) => failed,
         }
     }
 
@@ -253,6 +261,7 @@ impl Orgs for Forward {
                 away @ (OrgsError::NotOwner { .. }
                 | OrgsError::Unavailable(_)
                 | OrgsError::Busy { .. }
+                | OrgsError::OlderPods(_)
                 | OrgsError::Uncertain(_)),
             ) => {
                 sleep_until(deadline).await;

@@ -5,6 +5,7 @@
 //! costs money: every call carries an id that is the same on each retry, the owner looks it up before
 //! anything else, and only the store's epoch says who can write.
 
+mod announced;
 mod bell;
 mod channels;
 mod failure;
@@ -20,6 +21,7 @@ mod secret;
 mod server;
 mod trace;
 
+pub use announced::Announced;
 pub use bell::Bell;
 pub use forward::Forward;
 pub use owners::Owners;

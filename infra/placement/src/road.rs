@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | not the owner, another is named | ask that one now | pause |
 //! | not the owner, nobody is named | pause | pause |
-//! | certainly not taken | pause | pause |
+//! | certainly not taken, or not known to who was asked | pause | pause |
 //! | perhaps taken: the connection broke, or its organisation was stopped | pause | pause |
 //! | refused | give up: that is the answer | the same |
 //!
@@ -75,9 +75,11 @@ impl Road {
                 | OrgsError::NotFound(_)
                 | OrgsError::Unavailable(_)
                 | OrgsError::Busy { .. }
-                | OrgsError::Frozen(_)),
+                | OrgsError::Frozen(_)
+                | OrgsError::OlderPods(_)),
             ) => return Next::GiveUp(self.told(error)),
             Failed::NotTaken(why) => (OrgsError::Unavailable(why), None),
+            Failed::NotKnown(pod) => (OrgsError::OlderPods(pod), None),
             Failed::Lost(why) => {
                 self.perhaps = true;
                 (OrgsError::Uncertain(why), None)

@@ -18,7 +18,8 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use async_trait::async_trait;
 use domain::{
     EnvironmentId, KeyId, NodeId, OrgId, PaymentHash, PaymentId, Preimage, SessionId, Timestamp,
-    WalletId, org::Row,
+    WalletId,
+    org::{Revision, Row},
 };
 use ports::{
     Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
@@ -221,6 +222,10 @@ impl<S: Placement + ?Sized> Placement for Faulty<S> {
 
     async fn leases(&self) -> Result<BTreeMap<SessionId, Granted>, StoreError> {
         self.read(Call::Read, self.inner.leases()).await
+    }
+
+    async fn allow(&self, revision: Revision) -> Result<Vec<String>, StoreError> {
+        self.change(Call::Write, self.inner.allow(revision)).await
     }
 }
 

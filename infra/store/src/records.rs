@@ -98,6 +98,7 @@ impl Standing {
     pub(crate) fn environment_of(&self, event: &Event) -> Option<EnvironmentId> {
         match event {
             Event::EnvironmentCreated { environment, .. }
+            | Event::EnvironmentRenamed { environment, .. }
             | Event::LineOpened { environment, .. }
             | Event::WalletCreated { environment, .. } => Some(*environment),
             Event::LineLimitSet { line, .. }

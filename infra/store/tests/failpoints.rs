@@ -74,7 +74,7 @@ impl Bed {
             expected: seq,
             at: Timestamp::default(),
             events: vec![Event::EnvironmentCreated { environment, name: name.clone() }],
-            rows: vec![Row::Environment(environment, Environment { name })],
+            rows: vec![Row::Environment(environment, Environment { name, first_name: None })],
             preimages: Vec::new(),
             taken: Vec::new(),
         };

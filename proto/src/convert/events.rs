@@ -66,6 +66,7 @@ pub fn subject(event: &Event) -> (Option<WalletId>, Option<LineId>) {
         | Event::LineDisabled { line }
         | Event::LineEnabled { line } => (None, Some(*line)),
         Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::NodeFundsSet { .. }
         | Event::AttemptStarted { .. }
         | Event::RequestIssued { .. }
@@ -92,6 +93,7 @@ pub fn subject(event: &Event) -> (Option<WalletId>, Option<LineId>) {
 pub fn event_type(event: &Event) -> &'static str {
     match event {
         Event::EnvironmentCreated { .. } => "environment_created",
+        Event::EnvironmentRenamed { .. } => "environment_renamed",
         Event::LineOpened { .. } => "line_of_credit_opened",
         Event::LineLimitSet { .. } => "line_of_credit_limit_set",
         Event::LineDisabled { .. } => "line_of_credit_disabled",
@@ -137,6 +139,7 @@ pub fn error(event: &Event) -> Option<String> {
         }
         Event::InvoiceNotMade { .. } => Some("the node could not make the invoice".to_owned()),
         Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
         | Event::LineDisabled { .. }

@@ -46,6 +46,20 @@ impl TryFrom<v1::CreateEnvironmentRequest> for Order {
     }
 }
 
+impl TryFrom<v1::RenameEnvironmentRequest> for Order {
+    type Error = WireError;
+
+    fn try_from(request: v1::RenameEnvironmentRequest) -> Result<Order, WireError> {
+        Ok(Order {
+            org: organisation_id(&request.organisation_id)?,
+            command: Command::RenameEnvironment {
+                environment: id("environment_id", &request.environment_id)?,
+                name: named("name", request.name)?,
+            },
+        })
+    }
+}
+
 impl TryFrom<v1::OpenLineRequest> for Order {
     type Error = WireError;
 

@@ -168,6 +168,7 @@ pub fn ledger_entry(
         }
         Event::Held { .. }
         | Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
         | Event::LineDisabled { .. }

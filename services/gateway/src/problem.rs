@@ -94,6 +94,7 @@ pub(crate) mod customer {
             OrgsError::Unavailable(_)
             | OrgsError::Uncertain(_)
             | OrgsError::Frozen(_)
+            | OrgsError::OlderPods(_)
             | OrgsError::NotOwner { .. } => veiled(error.class(), error.code(), &error.to_string()),
         }
     }
@@ -136,6 +137,7 @@ pub(crate) mod operator {
             | OrgsError::Unavailable(_)
             | OrgsError::Uncertain(_)
             | OrgsError::Frozen(_)
+            | OrgsError::OlderPods(_)
             | OrgsError::NotOwner { .. } => problem,
         }
     }

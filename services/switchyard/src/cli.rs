@@ -61,6 +61,7 @@ enum Call {
     /// Organisations (operator).
     Org(org::Org),
     /// Environments of an organisation (operator).
+    #[command(visible_alias = "environment")]
     Env(org::Env),
     /// API keys (operator).
     Key(key::Key),

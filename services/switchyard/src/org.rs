@@ -59,6 +59,16 @@ enum EnvCommand {
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
     },
+    /// Give an environment another name. Its keys and wallets stay as they are.
+    Rename {
+        /// Name or id.
+        environment: String,
+        #[arg(value_name = "NEW NAME")]
+        name: String,
+        /// Name or id.
+        #[arg(long)]
+        org: String,
+    },
     /// The environments of an organisation.
     List {
         /// Name or id.
@@ -113,6 +123,19 @@ impl Env {
                     admin::CreateEnvironmentRequest { organisation_id, id: id.clone(), name };
                 let created = client::change(to.organisations.create_environment(request)).await;
                 created.map_err(|failure| failure.about(&id))?;
+                out.answer(&document, || id.clone());
+            }
+            EnvCommand::Rename { environment, name, org } => {
+                let organisation_id = names::organisation(&mut to, &org).await?;
+                let id = names::environment(&mut to, &organisation_id, &environment).await?;
+                let document =
+                    json!({ "id": id, "organisation_id": organisation_id, "name": name });
+                let request = admin::RenameEnvironmentRequest {
+                    organisation_id,
+                    environment_id: id.clone(),
+                    name,
+                };
+                client::change(to.organisations.rename_environment(request)).await?;
                 out.answer(&document, || id.clone());
             }
             EnvCommand::List { org } => {

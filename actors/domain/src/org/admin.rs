@@ -22,16 +22,29 @@ impl Org {
     ) -> Result<Decision, Rejection> {
         check_name(name)?;
         match self.environments.get(&environment) {
-            Some(Environment { name: known }) if known == name => Ok(Decision::nothing()),
+            Some(known) if known.is_made_as(name) => Ok(Decision::nothing()),
             Some(_) => Err(Rejection::IdReused),
-            None if self.environments.values().any(|known| known.name == name) => {
-                Err(Rejection::NameTaken)
+            None => {
+                self.check_environments_name_is_free(name)?;
+                let name = name.to_owned();
+                Ok(Decision::event(Event::EnvironmentCreated { environment, name }))
             }
-            None => Ok(Decision::event(Event::EnvironmentCreated {
-                environment,
-                name: name.to_owned(),
-            })),
         }
+    }
+
+    pub(super) fn rename_environment(
+        &self,
+        environment: EnvironmentId,
+        name: &str,
+    ) -> Result<Decision, Rejection> {
+        check_name(name)?;
+        let known = self.environments.get(&environment);
+        let known = known.ok_or(Rejection::EnvironmentNotFound(environment))?;
+        if known.name == name {
+            return Ok(Decision::nothing());
+        }
+        self.check_environments_name_is_free(name)?;
+        Ok(Decision::event(Event::EnvironmentRenamed { environment, name: name.to_owned() }))
     }
 
     pub(super) fn open_line(
@@ -173,6 +186,13 @@ impl Org {
         }
     }
 
+    fn check_environments_name_is_free(&self, name: &str) -> Result<(), Rejection> {
+        match self.environments.values().any(|known| known.name == name) {
+            true => Err(Rejection::NameTaken),
+            false => Ok(()),
+        }
+    }
+
     /// The name of a deleted wallet is free again.
     fn check_name_is_free(&self, environment: EnvironmentId, name: &str) -> Result<(), Rejection> {
         let mut live = self.wallets.values().filter(|wallet| wallet.deleted_at.is_none());
@@ -226,6 +246,13 @@ impl Org {
             true => Ok(()),
             false => Err(Rejection::EnvironmentNotFound(environment)),
         }
+    }
+}
+
+impl Environment {
+    /// Whether it was created with the same name, whatever it has now.
+    fn is_made_as(&self, name: &str) -> bool {
+        self.first_name.as_ref().unwrap_or(&self.name) == name
     }
 }
 

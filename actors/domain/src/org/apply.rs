@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    LineId, Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
+    EnvironmentId, LineId, Msat, NodeId, PaymentId, Preimage, SignedMsat, Timestamp, WalletId,
     ledger::{Account, Entry, Funds, Side},
     org::{
         Backing, ClaimedBy, CustomerNode, Environment, Event, Incoming, IncomingState, Line, Org,
@@ -17,7 +17,11 @@ impl Org {
         event.entry().into_iter().for_each(|entry| self.post(entry));
         match event {
             Event::EnvironmentCreated { environment, name } => {
-                self.environments.insert(*environment, Environment { name: name.clone() });
+                let added = Environment { name: name.clone(), first_name: None };
+                self.environments.insert(*environment, added);
+            }
+            Event::EnvironmentRenamed { environment, name } => {
+                self.rename_environment_to(*environment, name);
             }
             Event::LineOpened { line, environment, limit_msat } => {
                 self.lines.insert(*line, Box::new(Line::new(*environment, *limit_msat, at)));
@@ -150,6 +154,12 @@ impl Org {
         wallet.updated_at = at;
         let backing = wallet.backing;
         self.reallocate(backing, old_msat, limit_msat);
+    }
+
+    fn rename_environment_to(&mut self, id: EnvironmentId, name: &str) {
+        let environment = self.environments.get_mut(&id).expect("environments are kept");
+        let old = std::mem::replace(&mut environment.name, name.to_owned());
+        environment.first_name.get_or_insert(old);
     }
 
     fn rename(&mut self, id: WalletId, name: &str, at: Timestamp) {

@@ -135,6 +135,10 @@ pub enum Command {
         environment: EnvironmentId,
         name: String,
     },
+    RenameEnvironment {
+        environment: EnvironmentId,
+        name: String,
+    },
     OpenLine {
         line: LineId,
         environment: EnvironmentId,

@@ -19,6 +19,10 @@ pub enum Event {
         environment: EnvironmentId,
         name: String,
     },
+    EnvironmentRenamed {
+        environment: EnvironmentId,
+        name: String,
+    },
     LineOpened {
         line: LineId,
         environment: EnvironmentId,
@@ -234,6 +238,7 @@ impl Event {
     pub fn payment(&self) -> Option<PaymentId> {
         match self {
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }
@@ -275,6 +280,7 @@ impl Event {
             | Self::ClaimCredited { entry, .. } => Some(entry),
             Self::Resolved { correction, .. } => correction.as_ref(),
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }
@@ -335,6 +341,7 @@ impl Event {
                 vec![Unique::Claim { payer: *payer, payer_payment: *payer_payment }]
             }
             Self::EnvironmentCreated { .. }
+            | Self::EnvironmentRenamed { .. }
             | Self::LineOpened { .. }
             | Self::LineLimitSet { .. }
             | Self::LineDisabled { .. }

@@ -14,6 +14,7 @@ mod effect;
 mod event;
 mod receive;
 mod resolve;
+mod revision;
 mod row;
 mod send;
 mod state;
@@ -28,6 +29,7 @@ pub use command::{
 };
 pub use effect::Effect;
 pub use event::{Event, Unique};
+pub use revision::Revision;
 pub use row::{Row, RowKey};
 pub use state::{
     Backing, ClaimedBy, CustomerNode, Environment, Incoming, IncomingState, Line, Org, Outgoing,
@@ -72,6 +74,9 @@ impl Org {
         match command {
             Command::CreateEnvironment { environment, name } => {
                 self.create_environment(*environment, name)
+            }
+            Command::RenameEnvironment { environment, name } => {
+                self.rename_environment(*environment, name)
             }
             Command::OpenLine { line, environment, limit_msat } => {
                 self.open_line(*line, *environment, *limit_msat)

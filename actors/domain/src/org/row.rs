@@ -134,7 +134,8 @@ impl Org {
         let postings = event.entry().into_iter().flat_map(|entry| entry.postings());
         keys.extend(postings.map(|posting| RowKey::Account(posting.account)));
         match event {
-            Event::EnvironmentCreated { environment, .. } => {
+            Event::EnvironmentCreated { environment, .. }
+            | Event::EnvironmentRenamed { environment, .. } => {
                 keys.insert(RowKey::Environment(*environment));
             }
             Event::LineOpened { line, .. }

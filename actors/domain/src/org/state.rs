@@ -46,6 +46,8 @@ pub struct Org {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     pub name: String,
+    /// The name that it was created with, once it has another: what a repeat of the creation brings.
+    pub first_name: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

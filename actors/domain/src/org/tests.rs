@@ -15,6 +15,7 @@ mod names;
 mod proof;
 mod properties;
 mod receives;
+mod revisions;
 mod script;
 mod sends;
 mod told;

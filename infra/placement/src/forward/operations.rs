@@ -171,7 +171,9 @@ impl Forward {
         let mut failed = Failed::NotTaken("no engine is known".to_owned());
         for pod in self.engines() {
             match self.one(&pod, within, read, &call).await {
-                Err(Failed::NotTaken(why)) => failed = Failed::NotTaken(why),
+                Err(Failed::NotTaken(why) | Failed::NotKnown(why)) => {
+                    failed = Failed::NotTaken(why)
+                }
                 answer @ (Ok(_) | Err(Failed::Answered(_) | Failed::Lost(_))) => return answer,
             }
         }
@@ -191,7 +193,9 @@ impl Forward {
         for pod in self.engines() {
             match self.one(&pod, within, failure::store, &call).await {
                 Ok(answer) => return Ok(answer),
-                Err(why @ (Failed::NotTaken(_) | Failed::Lost(_))) => failed = why,
+                Err(why @ (Failed::NotTaken(_) | Failed::NotKnown(_) | Failed::Lost(_))) => {
+                    failed = why
+                }
                 Err(Failed::Answered(error)) => return Err(error),
             }
         }
@@ -239,7 +243,7 @@ fn unreadable(error: WireError) -> Failed<StoreError> {
 fn change_failed<Error: From<StoreError>>(failed: Failed<Error>) -> Error {
     match failed {
         Failed::Answered(error) => error,
-        Failed::NotTaken(why) => StoreError::Unavailable(why).into(),
+        Failed::NotTaken(why) | Failed::NotKnown(why) => StoreError::Unavailable(why).into(),
         Failed::Lost(why) => StoreError::Unknown(why).into(),
     }
 }
@@ -248,7 +252,9 @@ fn change_failed<Error: From<StoreError>>(failed: Failed<Error>) -> Error {
 fn read_failed(failed: Failed<StoreError>) -> StoreError {
     match failed {
         Failed::Answered(error) => error,
-        Failed::NotTaken(why) | Failed::Lost(why) => StoreError::Unavailable(why),
+        Failed::NotTaken(why) | Failed::NotKnown(why) | Failed::Lost(why) => {
+            StoreError::Unavailable(why)
+        }
     }
 }
 
@@ -256,7 +262,7 @@ fn read_failed(failed: Failed<StoreError>) -> StoreError {
 fn not_everywhere(pod: &str, failed: Failed<StoreError>) -> StoreError {
     match failed {
         Failed::Answered(error) => error,
-        Failed::NotTaken(why) | Failed::Lost(why) => {
+        Failed::NotTaken(why) | Failed::NotKnown(why) | Failed::Lost(why) => {
             StoreError::Unknown(format!("not on {pod}, so repeat it: {why}"))
         }
     }

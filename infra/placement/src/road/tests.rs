@@ -117,11 +117,21 @@ fn a_refusal_is_the_answer() {
         OrgsError::Unavailable("the store is away".to_owned()),
         OrgsError::Busy { retry_after: SECOND },
         OrgsError::Frozen("a restored node".to_owned()),
+        OrgsError::OlderPods("engine-1".to_owned()),
     ] {
         let mut road = Road::new(now, 60 * SECOND, PATIENCE);
         let next = road.after(Failed::Answered(error.clone()), now, 0);
         assert_eq!(next, Next::GiveUp(error));
     }
+}
+
+/// Its organisation is waited for as if the older one were away: perhaps it is replaced in a moment.
+#[test]
+fn a_request_that_an_older_owner_does_not_know_is_refused_as_such_in_the_end() {
+    let not_known = || Failed::NotKnown("engine-1".to_owned());
+    let (held, asked, error) = until_it_gives_up(3 * SECOND, Duration::ZERO, not_known);
+    assert!(held > 2 * SECOND && asked > 10, "{held:?}, {asked}");
+    assert_eq!(error, OrgsError::OlderPods("engine-1".to_owned()));
 }
 
 /// Rule 9: what was perhaps done is never told as not done.

@@ -83,12 +83,13 @@ async fn a_refusal_comes_back_with_its_values_and_is_not_asked_for_again() {
         OrgsError::Unavailable("the store is away".to_owned()),
         OrgsError::Busy { retry_after: Duration::from_millis(1_250) },
         OrgsError::Frozen("a restored node".to_owned()),
+        OrgsError::OlderPods("engine-1".to_owned()),
     ] {
         one.engine.next([Does::Answers(error.clone())]);
         let send = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN);
         assert_eq!(send.await, Err(error));
     }
-    assert_eq!(one.engine.asked().len(), 6);
+    assert_eq!(one.engine.asked().len(), 7);
     assert_eq!(two.engine.asked(), [""; 0]);
 }
 

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use domain::{
     EnvironmentId, InvoiceTerms, Network, OrgId, PaymentHash, PaymentId, PublicKey, SessionId,
     Timestamp, WalletId,
-    org::{Metadata, ReceiveTerms, Row, SendTerms},
+    org::{Metadata, ReceiveTerms, Revision, Row, SendTerms},
 };
 use placement::{ClusterSecret, Forward, Owners, Served, serve};
 use ports::{
@@ -225,6 +225,10 @@ impl Placement for Store {
         let granted = Granted { until: Timestamp::from_millis(1_000), left_ms: 1_000 };
         let map = self.map.lock().unwrap();
         Ok(map.pods.iter().map(|pod| (pod.session, granted)).collect())
+    }
+
+    async fn allow(&self, _: Revision) -> Result<Vec<String>, StoreError> {
+        unreachable!("only owners write")
     }
 }
 

@@ -54,7 +54,7 @@ async fn a_payment_too_large_for_an_answer_is_read_from_the_store() {
 async fn without_a_row_that_can_be_read_the_store_is_asked() {
     let other = codec::row_to_bytes(&Row::Environment(
         domain::EnvironmentId::new(uuid::Uuid::from_u128(3)),
-        domain::org::Environment { name: "of something else".to_owned() },
+        domain::org::Environment { name: "of something else".to_owned(), first_name: None },
     ));
     for row in [None, Some(Vec::new()), Some(b"\xffof a later version".to_vec()), Some(other)] {
         let (cluster, one) = older(row).await;

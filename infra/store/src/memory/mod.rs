@@ -19,7 +19,7 @@ use std::{
 
 use domain::{
     KeyId, Msat, NodeId, OrgId, PaymentHash, PaymentId, SessionId, lightning::FailureId,
-    payment::Epoch,
+    org::Revision, payment::Epoch,
 };
 use ports::{
     Clock,
@@ -60,6 +60,9 @@ struct Tables {
     /// Whether it is excused.
     sighting: BTreeMap<Sighting, bool>,
     pod: BTreeMap<SessionId, placement::Life>,
+    reader: BTreeMap<SessionId, placement::Announced>,
+    /// None: nothing newer than the first.
+    allowed_revision: Option<Revision>,
     /// By the number of the shard.
     shard_owner: Arc<Vec<Option<SessionId>>>,
     frozen: Option<String>,

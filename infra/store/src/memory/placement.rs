@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use domain::{SessionId, Timestamp};
+use domain::{SessionId, Timestamp, org::Revision};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, Reader, SHARDS, Shard},
 };
 
 use super::{Memory, Tables};
@@ -15,7 +15,23 @@ pub(super) struct Life {
     lease_until: Timestamp,
 }
 
+/// A reader, and until when it counts.
+#[derive(Clone, Debug)]
+pub(super) struct Announced {
+    reader: Reader,
+    until: Timestamp,
+}
+
 impl Tables {
+    /// Forgets the readers that have not been heard of.
+    fn forget_readers(&mut self, now: Timestamp) {
+        self.reader.retain(|_, it| now < it.until);
+    }
+
+    fn allowed(&self) -> Revision {
+        self.allowed_revision.unwrap_or(Revision::FIRST)
+    }
+
     pub(super) fn is_alive(&self, session: SessionId, now: Timestamp) -> bool {
         self.pod.get(&session).is_some_and(|life| now < life.lease_until)
     }
@@ -78,6 +94,18 @@ impl Placement for Memory {
         };
         Ok(tables.pod.iter().map(|(session, life)| (*session, granted(life))).collect())
     }
+
+    /// Every pod is of this process.
+    async fn allow(&self, revision: Revision) -> Result<Vec<String>, StoreError> {
+        let (now, mut tables) = (self.clock.now(), self.tables());
+        tables.forget_readers(now);
+        let older = tables.reader.values().filter(|it| it.reader.reads < revision);
+        let older: Vec<String> = older.map(|it| it.reader.name.clone()).collect();
+        if older.is_empty() {
+            tables.allowed_revision = Some(revision.max(tables.allowed()));
+        }
+        Ok(older)
+    }
 }
 
 #[async_trait]
@@ -129,6 +157,26 @@ impl Cluster for Memory {
 
     async fn leave(&self, session: SessionId) -> Result<(), StoreError> {
         self.tables().pod.remove(&session);
+        Ok(())
+    }
+
+    async fn announce(&self, reader: &Reader) -> Result<(), StoreError> {
+        let (now, mut tables) = (self.clock.now(), self.tables());
+        tables.forget_readers(now);
+        let allowed = tables.allowed();
+        if reader.reads < allowed && !tables.reader.contains_key(&reader.session) {
+            return Err(StoreError::Unavailable(format!(
+                "revision {} is written",
+                allowed.number()
+            )));
+        }
+        let until = now.plus_millis(self.lease_length().millis());
+        tables.reader.insert(reader.session, Announced { reader: reader.clone(), until });
+        Ok(())
+    }
+
+    async fn withdraw(&self, session: SessionId) -> Result<(), StoreError> {
+        self.tables().reader.remove(&session);
         Ok(())
     }
 }

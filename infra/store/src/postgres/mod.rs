@@ -16,6 +16,7 @@ mod migrate;
 mod placement;
 mod reads;
 mod receipts;
+mod revision;
 mod session;
 mod statements;
 

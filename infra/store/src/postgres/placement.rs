@@ -1,11 +1,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use codec::READS;
 use deadpool_postgres::Client;
-use domain::{SessionId, Timestamp};
+use domain::{SessionId, Timestamp, org::Revision};
 use ports::{
     Cluster, Placement, StoreError,
-    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, SHARDS, Shard},
+    placement::{Granted, JoinError, LeaseLength, PlacementMap, Pod, Reader, SHARDS, Shard},
 };
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -25,8 +26,8 @@ const END_LANES: &str = "
         and pid <> pg_backend_pid()";
 
 const BEGIN: &str = "
-    insert into pod (session, lease_until, name, address)
-    values ($1, clock_timestamp() + $2::bigint * interval '1 millisecond', $3, $4)
+    insert into pod (session, lease_until, name, address, reads)
+    values ($1, clock_timestamp() + $2::bigint * interval '1 millisecond', $3, $4, $5)
     on conflict do nothing
     returning floor(extract(epoch from lease_until) * 1000)::bigint";
 
@@ -89,8 +90,8 @@ impl Placement for Postgres {
         end_lanes(&client, &old).await?;
         self.name_lanes(session).await?;
         let (name, address) = ("", "");
-        let values: [&(dyn ToSql + Sync); 4] =
-            [session.uuid(), &self.lease.millis(), &name, &address];
+        let values: [&(dyn ToSql + Sync); 5] =
+            [session.uuid(), &self.lease.millis(), &name, &address, &READS.number()];
         let lease = client.query_opt(BEGIN, &values).await;
         let lease = lease.map_err(not_committed)?.ok_or(StoreError::AlreadyThere)?;
         client.execute(OWN_ALL, &[session.uuid()]).await.map_err(not_committed)?;
@@ -127,6 +128,10 @@ impl Placement for Postgres {
         });
         leases.collect::<Result<_, tokio_postgres::Error>>().map_err(unavailable)
     }
+
+    async fn allow(&self, revision: Revision) -> Result<Vec<String>, StoreError> {
+        self.allow_revision(revision).await
+    }
 }
 
 #[async_trait]
@@ -139,8 +144,9 @@ impl Cluster for Postgres {
         if namesake.map_err(unavailable)?.is_some() {
             return Err(JoinError::NameTaken(pod.name.clone()));
         }
-        let values: [&(dyn ToSql + Sync); 4] =
-            [pod.session.uuid(), &self.lease.millis(), &pod.name, &pod.address];
+        let reads = READS.number();
+        let values: [&(dyn ToSql + Sync); 5] =
+            [pod.session.uuid(), &self.lease.millis(), &pod.name, &pod.address, &reads];
         let lease = transaction.query_opt(BEGIN, &values).await.map_err(unavailable)?;
         let lease = until(&lease.ok_or(StoreError::AlreadyThere)?)?;
         transaction.commit().await.map_err(not_committed)?;
@@ -188,6 +194,14 @@ impl Cluster for Postgres {
         let client = self.keeper().await?;
         client.execute(LEAVE, &[session.uuid()]).await.map_err(not_committed)?;
         Ok(())
+    }
+
+    async fn announce(&self, reader: &Reader) -> Result<(), StoreError> {
+        self.announce_reader(reader).await
+    }
+
+    async fn withdraw(&self, session: SessionId) -> Result<(), StoreError> {
+        self.withdraw_reader(session).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use codec::READS;
 use ports::StoreError;
 use tokio::time::sleep;
 use tokio_postgres::{Client, Config, NoTls, error::Severity};
@@ -18,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// packets are made for it to acknowledge.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
 const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// What connections are called of a version that does not say what it reads. Ours do.
+pub(super) const SAYS_NOTHING: &str = "switchyard";
 
 /// The statements are known by heart and found by key, so they are planned once, and by key: plans
 /// that look at statistics are bad ones when they were made while the tables were empty. A session
@@ -52,7 +56,7 @@ pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     config.connect_timeout(CONNECT_TIMEOUT);
     config.tcp_user_timeout(SILENCE_MAX);
     config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
-    config.application_name("switchyard");
+    config.application_name(format!("{SAYS_NOTHING}/{}", READS.number()));
     Ok(config)
 }
 

@@ -446,6 +446,7 @@ fn wallets_moved<'a>(event: &'a Event, rows: &'a [Row]) -> impl Iterator<Item = 
             | Row::Account(..) => None,
         }),
         Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
         | Event::LineDisabled { .. }

@@ -25,6 +25,10 @@ pub fn administer(order: Order) -> Option<v1::AdministerRequest> {
             let environment_id = id_bytes(environment);
             Wire::CreateEnvironment(v1::CreateEnvironment { environment_id, name })
         }
+        Command::RenameEnvironment { environment, name } => {
+            let environment_id = id_bytes(environment);
+            Wire::RenameEnvironment(v1::RenameEnvironment { environment_id, name })
+        }
         Command::OpenLine { line, environment, limit_msat } => Wire::OpenLine(v1::LineLimit {
             line_id: id_bytes(line),
             environment_id: id_bytes(environment),
@@ -98,6 +102,9 @@ fn read(command: request::Command) -> Result<Command, WireError> {
     Ok(match command {
         Wire::CreateEnvironment(v1::CreateEnvironment { environment_id, name }) => {
             Command::CreateEnvironment { environment: id("environment_id", &environment_id)?, name }
+        }
+        Wire::RenameEnvironment(v1::RenameEnvironment { environment_id, name }) => {
+            Command::RenameEnvironment { environment: id("environment_id", &environment_id)?, name }
         }
         Wire::OpenLine(v1::LineLimit { line_id, environment_id, limit_msat }) => {
             Command::OpenLine {

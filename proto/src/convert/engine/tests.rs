@@ -142,6 +142,8 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         (any_id(), ".*")
             .prop_map(|(environment, name)| Command::CreateEnvironment { environment, name }),
+        (any_id(), ".*")
+            .prop_map(|(environment, name)| Command::RenameEnvironment { environment, name }),
         (any_id(), any_id(), any_msat()).prop_map(|(line, environment, limit_msat)| {
             Command::OpenLine { line, environment, limit_msat }
         }),

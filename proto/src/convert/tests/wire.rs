@@ -71,6 +71,7 @@ fn feed_all(bytes: &[u8]) {
     feed::<v1::LedgerRequest, wallets::Ledger>(bytes);
     feed::<admin::CreateOrganisationRequest, organisations::Create>(bytes);
     feed::<admin::CreateEnvironmentRequest, organisations::Order>(bytes);
+    feed::<admin::RenameEnvironmentRequest, organisations::Order>(bytes);
     feed::<admin::OpenLineRequest, organisations::Order>(bytes);
     feed::<admin::SetLineLimitRequest, organisations::Order>(bytes);
     feed::<admin::SetNodeFundsRequest, organisations::Order>(bytes);

@@ -134,6 +134,13 @@ impl organisations_server::Organisations for Organisations {
         self.administer("Organisations.CreateEnvironment", request).await
     }
 
+    async fn rename_environment(
+        &self,
+        request: Request<v1::RenameEnvironmentRequest>,
+    ) -> Result<Response<v1::RenameEnvironmentResponse>, Status> {
+        self.administer("Organisations.RenameEnvironment", request).await
+    }
+
     async fn open_line(
         &self,
         request: Request<v1::OpenLineRequest>,

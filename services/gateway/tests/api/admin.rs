@@ -1,5 +1,6 @@
 use domain::NodeId;
-use proto::admin::v1 as admin;
+use ports::orgs::OrgsError;
+use proto::{admin::v1 as admin, v1};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -46,6 +47,55 @@ async fn making_something_twice_makes_it_once() {
 
     let listed = organisations.list(admin::ListOrganisationsRequest {}).await.unwrap();
     assert_eq!(listed.into_inner().organisations.len(), 3);
+}
+
+#[tokio::test]
+async fn an_environment_gets_another_name_and_its_followers_hear_of_it() {
+    let world = World::new().await;
+    let mut organisations = world.organisations();
+    let rename = admin::RenameEnvironmentRequest {
+        organisation_id: world.book.org.to_string(),
+        environment_id: world.book.environment.to_string(),
+        name: "stage".to_owned(),
+    };
+    let get = admin::GetOrganisationRequest { id: rename.organisation_id.clone() };
+    let before = organisations.get(get.clone()).await.unwrap().into_inner().environments;
+    let [first, other] = &before[..] else { panic!("{before:?}") };
+    let taken = match first.id == rename.environment_id {
+        true => other.name.clone(),
+        false => first.name.clone(),
+    };
+    let named = |name: String| admin::RenameEnvironmentRequest { name, ..rename.clone() };
+    let unknown = admin::RenameEnvironmentRequest { environment_id: id(99), ..rename.clone() };
+    for (request, code, why) in [
+        (named(taken), Code::AlreadyExists, "name_taken"),
+        (named(" ".to_owned()), Code::InvalidArgument, "field_missing"),
+        (named("x".repeat(257)), Code::InvalidArgument, "text_too_long"),
+        (named("a\nb".to_owned()), Code::InvalidArgument, "text_invalid"),
+        (unknown, Code::NotFound, "environment_not_found"),
+    ] {
+        let refused = refusal(organisations.rename_environment(request).await);
+        assert_eq!(refused, (code, why.to_owned()));
+    }
+    assert_eq!(organisations.get(get.clone()).await.unwrap().into_inner().environments, before);
+
+    for _ in 0..2 {
+        organisations.rename_environment(rename.clone()).await.unwrap();
+    }
+    let after = organisations.get(get).await.unwrap().into_inner().environments;
+    let name = after.iter().find(|of| of.id == rename.environment_id).map(|of| &*of.name);
+    assert_eq!(name, Some("stage"));
+    let list = v1::ListEventsRequest { after_seq: 0, limit: 0 };
+    let told = world.book.events(&world).list(list).await.unwrap().into_inner().events;
+    let renames = told.iter().filter(|event| event.r#type == "environment_renamed").count();
+    assert_eq!((renames, &*told.last().unwrap().r#type), (1, "environment_renamed"));
+
+    let older = OrgsError::OlderPods("engine-1, gateway-2".to_owned());
+    world.fake.refuse(older.clone());
+    let refused = organisations.rename_environment(rename).await.unwrap_err();
+    assert!(refused.message().contains("engine-1, gateway-2"), "{refused}");
+    let refused = refusal(Err::<tonic::Response<()>, _>(refused));
+    assert_eq!(refused, (Code::Unavailable, "older_pods".to_owned()));
 }
 
 /// A line of credit is not given out twice to two wallets that nobody can tell apart.

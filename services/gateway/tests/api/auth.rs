@@ -59,6 +59,7 @@ async fn admin_refusals(shown: Shown) -> Vec<(Code, String)> {
         refusal(organisations.list(admin::ListOrganisationsRequest::default()).await),
         refusal(organisations.get(admin::GetOrganisationRequest::default()).await),
         refusal(organisations.create_environment(admin::CreateEnvironmentRequest::default()).await),
+        refusal(organisations.rename_environment(admin::RenameEnvironmentRequest::default()).await),
         refusal(organisations.open_line(admin::OpenLineRequest::default()).await),
         refusal(organisations.set_line_limit(admin::SetLineLimitRequest::default()).await),
         refusal(organisations.set_node_funds(admin::SetNodeFundsRequest::default()).await),

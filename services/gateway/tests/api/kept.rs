@@ -89,6 +89,7 @@ fn environment_of(org: &Org, event: &Event) -> Option<EnvironmentId> {
         return sent.or_else(|| org.incoming.get(&payment).map(|asked| asked.environment));
     }
     if let Event::EnvironmentCreated { environment, .. }
+    | Event::EnvironmentRenamed { environment, .. }
     | Event::LineOpened { environment, .. }
     | Event::WalletCreated { environment, .. } = event
     {

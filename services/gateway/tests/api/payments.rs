@@ -120,6 +120,7 @@ async fn errors_say_what_may_be_done() {
         (OrgsError::Unavailable("10.0.0.3".to_owned()), ErrorClass::Unavailable, "unavailable"),
         (OrgsError::Uncertain("10.0.0.3".to_owned()), ErrorClass::Uncertain, "outcome_unknown"),
         (OrgsError::Frozen("10.0.0.3".to_owned()), ErrorClass::Unavailable, "sends_frozen"),
+        (OrgsError::OlderPods("10.0.0.3".to_owned()), ErrorClass::Unavailable, "older_pods"),
     ] {
         world.fake.refuse(error);
         let problem = Problem::from_status(&payments.send(send.clone()).await.unwrap_err());

@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use bootstrap::{
     Config, Exit, Settings, Signals, SystemClock, Telemetry,
     files::FolderLock,
+    random,
     watch::{Check, Watched},
 };
+use codec::READS;
+use domain::SessionId;
 use gateway::{Gateway, RateLimit};
-use placement::{Forward, Owners};
-use ports::Directory as _;
+use placement::{Announced, Forward, Owners};
+use ports::{Directory as _, StoreError, placement::Reader};
 use serde_json::Value;
 use store::Postgres;
 
@@ -41,6 +44,7 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
 
 struct Front {
     door: Door,
+    announced: Announced,
     presence: Presence,
     ready: ready::Platform,
 }
@@ -61,6 +65,7 @@ impl Front {
         door::warn_if_exposed(ready.admin_address);
         let store = stores::shared(config).await?;
         same_network(config, &store).await?;
+        let announced = announce(&ready, &store).await?;
         let owners = Owners::begin(store.clone());
         owners.are_known().await;
         let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
@@ -81,16 +86,25 @@ impl Front {
         let door = Door::open(public, admin, gateway, admin_secret);
         let with_token = ready::WithToken { platform: &ready, admin_token: &admin_token };
         presence.serves(&with_token, Arc::new(Ways(owners)))?;
-        Ok(Front { door, presence, ready })
+        Ok(Front { door, announced, presence, ready })
     }
+}
+
+/// It shows events to customers, so none may be written that it cannot read.
+async fn announce(ready: &ready::Platform, store: &Arc<Postgres>) -> Result<Announced, Failure> {
+    let session = SessionId::new(random::uuid()?);
+    let name = format!("gateway {}", ready.address);
+    let announced = Announced::begin(store.clone(), Reader { session, name, reads: READS }).await;
+    announced.map_err(store_unusable)
+}
+
+fn store_unusable(error: StoreError) -> Failure {
+    Failure::new(error.class().into(), "store_unusable", error.to_string())
 }
 
 /// What would be refused by every engine is refused at the door.
 async fn same_network(config: &Config, store: &Postgres) -> Result<(), Failure> {
-    let nodes = store
-        .nodes()
-        .await
-        .map_err(|error| Failure::new(error.class().into(), "store_unusable", error.to_string()))?;
+    let nodes = store.nodes().await.map_err(store_unusable)?;
     match nodes.iter().find(|node| node.network != config.network) {
         None => Ok(()),
         Some(node) => {
@@ -117,6 +131,7 @@ impl Process for Front {
     async fn stop(self) -> Result<(), Failure> {
         self.presence.is_stopping()?;
         self.door.close().await;
+        self.announced.end().await;
         self.presence.end().await;
         Ok(())
     }

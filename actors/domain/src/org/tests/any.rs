@@ -244,6 +244,14 @@ fn admin() -> impl Strategy<Value = Command> {
                 Command::SetWalletLimit { wallet: house::wallet_id(wallet), limit_msat }
             }
         ),
+        1 => (1..4_u8, 1..4_u8).prop_map(|(number, name)| Command::CreateEnvironment {
+            environment: house::environment_id(number),
+            name: format!("environment {name}"),
+        }),
+        1 => (1..4_u8, 1..4_u8).prop_map(|(number, name)| Command::RenameEnvironment {
+            environment: house::environment_id(number),
+            name: format!("environment {name}"),
+        }),
         1 => (2..4_u8, 1..4_u8, backing, amount()).prop_map(|(wallet, name, backing, limit_msat)| {
             Command::CreateWallet {
                 wallet: house::wallet_id(wallet),

@@ -166,6 +166,7 @@ impl House {
     fn remember(&mut self, org: usize, command: &Command) {
         let subject = match command {
             Command::CreateEnvironment { .. }
+            | Command::RenameEnvironment { .. }
             | Command::OpenLine { .. }
             | Command::SetLineLimit { .. }
             | Command::DisableLine { .. }

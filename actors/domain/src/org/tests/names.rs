@@ -23,6 +23,10 @@ fn wallet(number: u8, environment: u8, name: &str) -> Command {
     }
 }
 
+fn renamed(number: u8, name: &str) -> Command {
+    Command::RenameEnvironment { environment: house::environment_id(number), name: name.to_owned() }
+}
+
 const TAKEN: Result<Decision, Rejection> = Err(Rejection::NameTaken);
 const REUSED: Result<Decision, Rejection> = Err(Rejection::IdReused);
 
@@ -37,6 +41,40 @@ fn an_environments_name_is_unique_in_its_organisation() {
     assert_eq!(house.orgs[0].environments.len(), 2);
     house.execute(0, &environment(3, "Test")).unwrap();
     house.execute(1, &environment(2, "test")).unwrap();
+}
+
+#[test]
+fn an_environment_is_renamed() {
+    let mut house = House::open();
+    house.execute(0, &environment(2, "test")).unwrap();
+    let named = |house: &House, number| {
+        house.orgs[0].environments[&house::environment_id(number)].name.clone()
+    };
+    assert_eq!(house.execute(0, &renamed(2, "live")), TAKEN);
+    let unknown = Err(Rejection::EnvironmentNotFound(house::environment_id(3)));
+    assert_eq!(house.execute(0, &renamed(3, "stage")), unknown);
+    let longest = "x".repeat(256);
+    let too_long = Err(Rejection::TextTooLong(256));
+    assert_eq!(house.execute(0, &renamed(2, &format!("{longest}x"))), too_long);
+    assert_eq!(named(&house, 2), "test");
+
+    let event = Event::EnvironmentRenamed {
+        environment: house::environment_id(2),
+        name: "stage".to_owned(),
+    };
+    assert_eq!(house.execute(0, &renamed(2, "stage")), Ok(Decision::event(event)));
+    assert_eq!(house.execute(0, &renamed(2, "stage")), Ok(Decision::nothing()));
+    house.execute(0, &renamed(2, &longest)).unwrap();
+    assert_eq!((named(&house, 1), named(&house, 2)), ("live".to_owned(), longest));
+
+    // As it was first called is what a repeat of its creation says, also once it has been loaded again.
+    house.load(0);
+    assert_eq!(house.execute(0, &environment(2, "test")), Ok(Decision::nothing()));
+    assert_eq!(house.execute(0, &environment(2, "stage")), REUSED);
+    // Nothing has that name any more.
+    house.execute(0, &renamed(1, "test")).unwrap();
+    assert_eq!(house.execute(0, &environment(3, "test")), TAKEN);
+    house.execute(0, &environment(3, "live")).unwrap();
 }
 
 #[test]

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// What the organisations have told each other; delivered in any order, any number of times.
-type Post = Vec<Effect>;
+pub(super) type Post = Vec<Effect>;
 
-fn play(house: &mut House, post: &mut Post, step: &Step) {
+pub(super) fn play(house: &mut House, post: &mut Post, step: &Step) {
     match step {
         Step::Command(org, asked) => {
             let command = asked.command(house, *org);

@@ -63,6 +63,9 @@ pub(super) fn event(event: &Event) -> String {
         Event::EnvironmentCreated { environment, name } => {
             format!("environment e{} {name}", environment.uuid().as_u128())
         }
+        Event::EnvironmentRenamed { environment, name } => {
+            format!("environment e{} named {name}", environment.uuid().as_u128())
+        }
         Event::LineOpened { line, limit_msat, .. } => {
             format!("line {} of {}", backing(Backing::Line(*line)), limit_msat.get())
         }
@@ -146,6 +149,7 @@ fn sending(event: &Event) -> String {
         }
         Event::CancelRequested { payment } => format!("cancel of {} requested", p(*payment)),
         Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
         | Event::LineDisabled { .. }
@@ -191,6 +195,7 @@ fn receiving(event: &Event) -> String {
         }
         Event::InvoiceWithdrawn { payment } => format!("invoice {} withdrawn", p(*payment)),
         Event::EnvironmentCreated { .. }
+        | Event::EnvironmentRenamed { .. }
         | Event::LineOpened { .. }
         | Event::LineLimitSet { .. }
         | Event::LineDisabled { .. }

@@ -237,6 +237,7 @@ async fn errors_say_what_a_repeat_may_do() {
         (OrgsError::Unavailable("10.0.0.3".to_owned()), (503, "unavailable")),
         (OrgsError::Uncertain("10.0.0.3".to_owned()), (504, "outcome_unknown")),
         (OrgsError::Frozen("10.0.0.3".to_owned()), (503, "sends_frozen")),
+        (OrgsError::OlderPods("10.0.0.3".to_owned()), (503, "older_pods")),
     ] {
         world.fake.refuse(error);
         let refused = rest.post(&world.book.of_env("/payments"), &body).await;

@@ -1,0 +1,2 @@
+-- Only the number moves: a version that cannot read renamed environments knows no schema with this one, and
+-- leaves the database as it is.
