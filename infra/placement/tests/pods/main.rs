@@ -13,4 +13,6 @@ mod guarded;
 mod older;
 mod operations;
 mod rows;
+mod stream_by_hand;
+mod streamed;
 mod taken;
