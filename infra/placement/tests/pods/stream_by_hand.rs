@@ -97,7 +97,9 @@ async fn a_call_on_a_stream_that_ends_is_asked_for_on_the_next() {
         let pod = async {
             let mut stream = streams.recv().await.unwrap();
             let first = stream.heard().await.calls.pop().unwrap();
-            last.map(|status| stream.answers.send(Err(status)).unwrap());
+            if let Some(status) = last {
+                stream.answers.send(Err(status)).unwrap();
+            }
             drop(stream);
             let mut stream = streams.recv().await.unwrap();
             let second = stream.heard().await.calls.pop().unwrap();
