@@ -25,6 +25,11 @@ fn main() -> std::io::Result<()> {
         .file_descriptor_set_path(descriptors)
         // Maps in order: what is written twice is written alike.
         .btree_map(".")
+        // What is in a message already need not be copied out of it.
+        .bytes(".switchyard.engine.v1.Call.request")
+        .bytes(".switchyard.engine.v1.Answer.answer")
+        .bytes(".switchyard.engine.v1.Taken.row")
+        .bytes(".switchyard.engine.v1.Found.row")
         // These carry spending power; a redacted `Debug` is written by hand.
         .skip_debug([
             "switchyard.admin.v1.RegisterNodeRequest",

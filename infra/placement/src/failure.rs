@@ -15,13 +15,16 @@ use proto::{
         engine::{id, id_bytes, network, network_number, optional_id, public_key},
     },
     engine::v1::{
-        NodeNotRead, NotOwner, Nothing, OrgsFailure, Permissions, RegisterFailure, StoreFailure,
-        ThawFailure, WrongIdentity, WrongNodeNetwork, orgs_failure as orgs,
+        NodeNotRead, NotOwner, Nothing, OrgsFailure, Permissions, Refused, RegisterFailure,
+        StoreFailure, ThawFailure, WrongIdentity, WrongNodeNetwork, orgs_failure as orgs,
         register_failure as register, store_failure as store, thaw_failure as thaw,
     },
     status::{Detail, shortened},
 };
-use tonic::Status;
+use tonic::{
+    Code, Status,
+    metadata::{Ascii, KeyAndValueRef, MetadataKey},
+};
 
 const NOTHING: Nothing = Nothing {};
 
@@ -73,6 +76,34 @@ impl<Error> Failed<Error> {
 /// A request that says nothing. No pod of this version sends one.
 pub(crate) fn unreadable(error: WireError) -> Status {
     Problem::from(error).into()
+}
+
+/// What a call on a stream is refused with.
+pub(crate) fn refused(status: &Status) -> Refused {
+    let texts = status.metadata().iter().filter_map(|entry| match entry {
+        KeyAndValueRef::Ascii(key, value) => {
+            Some((key.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        }
+        KeyAndValueRef::Binary(..) => None,
+    });
+    Refused {
+        status: status.code().into(),
+        message: status.message().to_owned(),
+        details: status.details().to_vec(),
+        metadata: texts.collect(),
+    }
+}
+
+/// As if the call had been refused by itself.
+pub(crate) fn status(refused: Refused) -> Status {
+    let Refused { status, message, details, metadata } = refused;
+    let mut status = Status::with_details(Code::from(status), message, details.into());
+    for (key, value) in metadata {
+        if let (Ok(key), Ok(value)) = (key.parse::<MetadataKey<Ascii>>(), value.parse()) {
+            status.metadata_mut().insert(key, value);
+        }
+    }
+    status
 }
 
 pub(crate) fn of_orgs(error: &OrgsError) -> Status {

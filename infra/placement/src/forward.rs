@@ -1,5 +1,6 @@
 //! Calls whoever owns the organisation.
 
+mod asked;
 mod operations;
 
 use std::{sync::Arc, time::Duration};
@@ -15,23 +16,22 @@ use ports::{
     placement::Pod,
     receipts::OpenReceipt,
 };
+use prost::{Message as _, bytes::Bytes};
 use proto::{
     convert::{engine, organisations::Order},
-    engine::v1::{self, orgs_client::OrgsClient},
+    engine::v1,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tonic::{Response, Status};
 
+use self::asked::Asked;
 use crate::{
     ClusterSecret, Owners,
-    channels::{Channels, Line},
+    channels::{Channels, Unanswered, Way},
     failure::{self, Failed},
     limits,
     road::{Next, Road},
     rows,
 };
-
-type Client = OrgsClient<Line>;
 
 /// Every organisation of the cluster, and its engines, from wherever this is.
 ///
@@ -49,21 +49,18 @@ impl Forward {
     }
 
     /// Asks the owner, whoever that is by then, until it has answered or the time is up.
-    async fn ask<T, Call>(
+    async fn ask<A: Asked>(
         &self,
         org: OrgId,
         within: Duration,
-        call: impl Fn(Client, Duration) -> Call,
-    ) -> Result<T, OrgsError>
-    where
-        Call: Future<Output = Result<Response<T>, Status>>,
-    {
+        asked: impl Fn(Duration) -> A,
+    ) -> Result<A::Answer, OrgsError> {
         let mut road = Road::new(Instant::now(), within, self.owners.patience());
         let mut hinted = None;
         loop {
             let owner = hinted.take().or_else(|| self.owners.owner(org));
-            let failed = match self.attempt(org, owner.as_ref(), &road, &call).await {
-                Ok(answer) => return Ok(answer.into_inner()),
+            let failed = match self.attempt(org, owner.as_ref(), &road, &asked).await {
+                Ok(answer) => return Ok(answer),
                 Err(failed) => self.only_known(failed, owner),
             };
             match road.after(failed, Instant::now(), dice()) {
@@ -80,38 +77,54 @@ impl Forward {
         }
     }
 
-    async fn attempt<T, Call>(
+    async fn attempt<A: Asked>(
         &self,
         org: OrgId,
         owner: Option<&Pod>,
         road: &Road,
-        call: impl Fn(Client, Duration) -> Call,
-    ) -> Result<Response<T>, Failed<OrgsError>>
-    where
-        Call: Future<Output = Result<Response<T>, Status>>,
-    {
+        asked: impl Fn(Duration) -> A,
+    ) -> Result<A::Answer, Failed<OrgsError>> {
         let Some(pod) = owner else {
             return Err(Failed::Answered(OrgsError::NotOwner { owner: None }));
         };
-        let client = self.channels.orgs(pod, &self.owners.map()).map_err(Failed::NotTaken)?;
-        let call = timeout_at(road.end(), call(client, road.left(Instant::now())));
+        let way = self.channels.orgs(pod, &self.owners.map()).map_err(Failed::NotTaken)?;
+        let call = self.call(pod, &way, asked(road.left(Instant::now())));
         let answer = tokio::select! {
-            answer = call => answer,
+            answer = timeout_at(road.end(), call) => answer,
             () = self.owners.moved(org, pod.session) => {
                 return Err(Failed::Lost("the organisation has moved meanwhile".to_owned()));
             }
         };
-        match answer {
-            Ok(answer) => answer.map_err(|status| {
+        match answer.unwrap_or_else(|_| Err(Failed::Lost("no answer in time".to_owned()))) {
+            Err(Failed::NotKnown(_)) => Err(Failed::NotKnown(pod.name.clone())),
+            answer => answer,
+        }
+    }
+
+    /// By stream, if it is often made and the pod takes it so; otherwise by itself.
+    async fn call<A: Asked>(
+        &self,
+        pod: &Pod,
+        way: &Arc<Way>,
+        asked: A,
+    ) -> Result<A::Answer, Failed<OrgsError>> {
+        if let Some(kind) = A::KIND
+            && asked.encoded_len() <= limits::STREAMED_BYTES_MAX
+            && let Some(link) = self.channels.link(way, pod, &self.owners)
+        {
+            let unreadable = |error| Failed::Lost(format!("an unreadable answer: {error}"));
+            match link.ask(kind, Bytes::from(asked.encode_to_vec())).await {
+                Ok(answer) => return A::Answer::decode(answer).map_err(unreadable),
+                Err(Unanswered::Failed(failed)) => return Err(failed),
+                Err(Unanswered::NotByStream) => {}
+            }
+        }
+        match asked.alone(self.channels.alone(way)).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => {
                 self.channels.failed(pod, &status, &self.owners);
-                match failure::orgs(&status) {
-                    Failed::NotKnown(_) => Failed::NotKnown(pod.name.clone()),
-                    failed @ (Failed::Answered(_) | Failed::NotTaken(_) | Failed::Lost(_)) => {
-                        failed
-                    }
-                }
-            }),
-            Err(_) => Err(Failed::Lost("no answer in time".to_owned())),
+                Err(failure::orgs(&status))
+            }
         }
     }
 
@@ -137,7 +150,7 @@ impl Forward {
         &self,
         org: OrgId,
         payment: PaymentId,
-        row: Option<Vec<u8>>,
+        row: Option<Bytes>,
     ) -> Result<Row, OrgsError> {
         match row.and_then(|bytes| rows::from_bytes(&bytes, payment)) {
             Some(row) => Ok(row),
@@ -169,10 +182,9 @@ impl Orgs for Forward {
         let deadline = begin_within.map(|left| Instant::now() + left);
         let send = engine::Send { org, payment, terms, within, begin_within };
         let request = v1::SendRequest::from(send);
-        let taken = self.ask(org, within, |mut client, left| {
+        let taken = self.ask(org, within, |left| {
             let (within_ms, begin_within_ms) = (millis(left), deadline.map(millis_until));
-            let request = v1::SendRequest { within_ms, begin_within_ms, ..request.clone() };
-            async move { client.send(request).await }
+            v1::SendRequest { within_ms, begin_within_ms, ..request.clone() }
         });
         let v1::Taken { repeat, row, .. } = taken.await?;
         match self.told(org, payment, row).await? {
@@ -197,10 +209,9 @@ impl Orgs for Forward {
         let deadline = begin_within.map(|left| Instant::now() + left);
         let receive = engine::Receive { org, payment, terms, within, begin_within };
         let request = v1::ReceiveRequest::from(receive);
-        let taken = self.ask(org, within, |mut client, left| {
+        let taken = self.ask(org, within, |left| {
             let (within_ms, begin_within_ms) = (millis(left), deadline.map(millis_until));
-            let request = v1::ReceiveRequest { within_ms, begin_within_ms, ..request.clone() };
-            async move { client.receive(request).await }
+            v1::ReceiveRequest { within_ms, begin_within_ms, ..request.clone() }
         });
         let v1::Taken { repeat, row, .. } = taken.await?;
         match self.told(org, payment, row).await? {
@@ -220,10 +231,8 @@ impl Orgs for Forward {
         payment: PaymentId,
         within: Duration,
     ) -> Result<Row, OrgsError> {
-        let request = v1::WaitRequest::from(engine::Wait { org, payment, within });
-        let cancelled = self.ask(org, within, |mut client, left| {
-            let request = v1::WaitRequest { within_ms: millis(left), ..request.clone() };
-            async move { client.cancel(request).await }
+        let cancelled = self.ask(org, within, |left| {
+            v1::CancelRequest::from(engine::Wait { org, payment, within: left })
         });
         let v1::Found { row } = cancelled.await?;
         self.told(org, payment, row).await
@@ -234,12 +243,8 @@ impl Orgs for Forward {
             let why = "only the engine that owns an organisation gives it this command";
             return Err(OrgsError::Unavailable(why.to_owned()));
         };
-        self.ask(org, self.owners.patience(), |mut client, _| {
-            let request = request.clone();
-            async move { client.administer(request).await }
-        })
-        .await
-        .map(|v1::Done {}| ())
+        let v1::Done {} = self.ask(org, self.owners.patience(), |_| request.clone()).await?;
+        Ok(())
     }
 
     /// While the owner is away, what was committed is still there to be read, when the time is up.
@@ -250,10 +255,8 @@ impl Orgs for Forward {
         within: Duration,
     ) -> Result<Row, OrgsError> {
         let deadline = Instant::now() + within;
-        let request = v1::WaitRequest::from(engine::Wait { org, payment, within });
-        let waited = self.ask(org, within, |mut client, left| {
-            let request = v1::WaitRequest { within_ms: millis(left), ..request.clone() };
-            async move { client.wait(request).await }
+        let waited = self.ask(org, within, |left| {
+            v1::WaitRequest::from(engine::Wait { org, payment, within: left })
         });
         match waited.await {
             Ok(v1::Found { row }) => self.told(org, payment, row).await,
@@ -288,12 +291,8 @@ impl Peers for Forward {
         text: String,
     ) -> Result<(), OrgsError> {
         let request = v1::ClaimRequest::from(engine::Claim { payee, request, text });
-        self.ask(payee, limits::HOLD, |mut client, _| {
-            let request = request.clone();
-            async move { client.claim(request).await }
-        })
-        .await
-        .map(|v1::Done {}| ())
+        let v1::Done {} = self.ask(payee, limits::HOLD, |_| request.clone()).await?;
+        Ok(())
     }
 
     async fn answer_claim(
@@ -303,21 +302,17 @@ impl Peers for Forward {
         answer: ClaimAnswer,
     ) -> Result<(), OrgsError> {
         let answer = engine::AnswerClaim { payer, payment, answer };
-        self.ask(payer, limits::HOLD, |mut client, _| async move {
-            client.answer_claim(v1::AnswerClaimRequest::from(answer)).await
-        })
-        .await
-        .map(|v1::Done {}| ())
+        let asked = |_| v1::AnswerClaimRequest::from(answer);
+        let v1::Done {} = self.ask(payer, limits::HOLD, asked).await?;
+        Ok(())
     }
 
     async fn book_receipt(&self, receipt: OpenReceipt) -> Result<(), OrgsError> {
         let OpenReceipt { org, payment, node, hash, paid_msat } = receipt;
         let receipt = engine::Receipt { org, payment, node, hash, paid_msat };
-        self.ask(org, limits::HOLD, |mut client, _| async move {
-            client.book_receipt(v1::BookReceiptRequest::from(receipt)).await
-        })
-        .await
-        .map(|v1::Done {}| ())
+        let asked = |_| v1::BookReceiptRequest::from(receipt);
+        let v1::Done {} = self.ask(org, limits::HOLD, asked).await?;
+        Ok(())
     }
 }
 

@@ -4,6 +4,9 @@
 //! Whoever calls may be wrong about the owner, and whoever is called may be gone in the middle. Neither
 //! costs money: every call carries an id that is the same on each retry, the owner looks it up before
 //! anything else, and only the store's epoch says who can write.
+//!
+//! Calls that are made often go over one stream from one pod to another, as a call of its own costs several times
+//! what is done for it.
 
 mod announced;
 mod bell;

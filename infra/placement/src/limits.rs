@@ -58,12 +58,23 @@ pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 32 * 1_024;
 /// half of this would want more connections of the database than it has.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Calls in flight on the one connection of a pod, each of which may wait a minute: more than the callers
-/// of one gateway.
+/// Calls in flight on the one connection of a pod, and on the stream over it, each of which may wait a minute:
+/// more than the callers of one gateway.
 pub(crate) const STREAMS_MAX: u32 = 50_000;
 
-/// Calls that wait for the connection's task; more wait in their callers.
+/// Calls that wait for the connection's task, or to be written to its stream; more wait in their callers.
 pub(crate) const CALLS_QUEUED: usize = 4_096;
+
+/// Bytes of calls or answers after which no more are added to a message.
+pub(crate) const BATCH_BYTES: usize = 64 * 1_024;
+
+/// The largest call that goes by stream. With it a full message, that also tells who has left, is still within
+/// `REQUEST_BYTES_MAX`.
+pub(crate) const STREAMED_BYTES_MAX: usize = 128 * 1_024;
+
+/// What a stream may be ahead of its reader: many full messages, as one stream carries what thousands of calls
+/// would have had a window each for.
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 
 /// Streams that were left before their end, as their organisation had moved. Those of more would count as
 /// faults of the peer, and end the connection under all others.

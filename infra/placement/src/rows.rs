@@ -5,13 +5,14 @@ use domain::{
     PaymentId,
     org::{Row, RowKey},
 };
+use prost::bytes::Bytes;
 
 use crate::limits;
 
 /// `None`: it is too large.
-pub(crate) fn to_bytes(row: &Row) -> Option<Vec<u8>> {
+pub(crate) fn to_bytes(row: &Row) -> Option<Bytes> {
     let bytes = codec::row_to_bytes(row);
-    (bytes.len() <= limits::ROW_BYTES_MAX).then_some(bytes)
+    (bytes.len() <= limits::ROW_BYTES_MAX).then(|| bytes.into())
 }
 
 /// `None`: it is in a form that only a later version reads, or of something else.

@@ -1,5 +1,7 @@
 //! Takes in what other pods ask of this engine.
 
+mod exchange;
+
 use std::sync::Arc;
 
 use domain::org::Row;
@@ -21,11 +23,12 @@ use proto::{
 };
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     service::interceptor::InterceptedService,
     transport::{Server, server::TcpIncoming},
 };
 
+use self::exchange::Exchange;
 use crate::{
     failure::{of_orgs, of_register, of_store, of_thaw, unreadable},
     limits, nodes, restored, rows,
@@ -47,9 +50,12 @@ pub struct Served {
 #[error("the listener failed: {0}")]
 pub struct ServeError(#[from] tonic::transport::Error);
 
-/// What is served now. `None` between two lives, when nothing is owned.
 #[derive(Clone)]
-struct Door(watch::Receiver<Option<Served>>);
+struct Door {
+    /// What is served now. `None` between two lives, when nothing is owned.
+    served: watch::Receiver<Option<Served>>,
+    stopping: watch::Receiver<bool>,
+}
 
 /// Serves pods that show the secret until `shutdown`, then lets calls under way end.
 pub async fn serve(
@@ -59,7 +65,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let guard = Guard(secret);
-    let door = Door(served);
+    let stop = watch::Sender::new(false);
+    let door = Door { served, stopping: stop.subscribe() };
+    let mut stopping = stop.subscribe();
     let orgs = OrgsServer::new(door.clone())
         .max_decoding_message_size(limits::REQUEST_BYTES_MAX)
         .max_encoding_message_size(limits::REQUEST_BYTES_MAX);
@@ -73,12 +81,11 @@ pub async fn serve(
         .http2_keepalive_interval(Some(limits::PING_EVERY))
         .http2_keepalive_timeout(Some(limits::PONG_WITHIN))
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
         .add_service(InterceptedService::new(orgs, guard.clone()))
         .add_service(InterceptedService::new(operations, guard));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
-    let stop = watch::Sender::new(false);
-    let mut stopping = stop.subscribe();
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         shutdown.await;
         stop.send_replace(true);
@@ -98,18 +105,24 @@ pub async fn serve(
 }
 
 impl Door {
+    /// Returns when the listener's owner wants it to stop.
+    async fn stops(mut self) {
+        // Whoever would say so lives as long as the listener.
+        let _ = self.stopping.wait_for(|stopping| *stopping).await;
+    }
+
     fn orgs(&self) -> Result<Arc<dyn Orgs>, Status> {
-        let served = self.0.borrow();
+        let served = self.served.borrow();
         served.as_ref().map(|served| served.orgs.clone()).ok_or_else(nobody_home)
     }
 
     fn peers(&self) -> Result<Arc<dyn Peers>, Status> {
-        let served = self.0.borrow();
+        let served = self.served.borrow();
         served.as_ref().map(|served| served.peers.clone()).ok_or_else(nobody_home)
     }
 
     fn operations(&self) -> Result<Arc<dyn Operations>, Status> {
-        let served = self.0.borrow();
+        let served = self.served.borrow();
         let between_lives = || of_store(&StoreError::Unavailable("it is starting".to_owned()));
         served.as_ref().map(|served| served.operations.clone()).ok_or_else(between_lives)
     }
@@ -148,7 +161,7 @@ impl orgs_server::Orgs for Door {
         taken(v1::Done {})
     }
 
-    async fn cancel(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Found> {
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Answer<v1::Found> {
         let Wait { org, payment, within } = request.into_inner().try_into().map_err(unreadable)?;
         let cancelled = self.orgs()?.cancel(org, payment, within).await;
         let row = cancelled.map_err(|error| of_orgs(&error))?;
@@ -184,6 +197,12 @@ impl orgs_server::Orgs for Door {
         let booked = self.peers()?.book_receipt(receipt).await;
         booked.map_err(|error| of_orgs(&error))?;
         taken(v1::Done {})
+    }
+
+    type ExchangeStream = Exchange;
+
+    async fn exchange(&self, request: Request<Streaming<v1::Calls>>) -> Answer<Exchange> {
+        taken(Exchange::new(self.clone(), request.into_inner()))
     }
 
     /// Between two lives as well.

@@ -1,6 +1,9 @@
 //! A trace that its caller keeps goes on in the pod that is asked: W3C Trace Context in the metadata.
 
-use std::task::{Context, Poll};
+use std::{
+    collections::BTreeMap,
+    task::{Context, Poll},
+};
 
 use opentelemetry::{
     global,
@@ -24,6 +27,37 @@ pub(crate) fn put(metadata: &mut MetadataMap) {
         global::get_text_map_propagator(|propagator| {
             propagator.inject_context(&ours, &mut Put(metadata));
         });
+    }
+}
+
+/// The same for a call on a stream.
+pub(crate) fn carried() -> BTreeMap<String, String> {
+    let mut carried = Carried::default();
+    let ours = Span::current().context();
+    if ours.span().span_context().is_sampled() {
+        global::get_text_map_propagator(|propagator| {
+            propagator.inject_context(&ours, &mut carried)
+        });
+    }
+    carried.0
+}
+
+#[derive(Default)]
+struct Carried(BTreeMap<String, String>);
+
+impl Injector for Carried {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key.to_owned(), value);
+    }
+}
+
+impl Extractor for Carried {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
     }
 }
 
@@ -68,17 +102,22 @@ where
     }
 
     fn call(&mut self, request: http::Request<I>) -> Self::Future {
-        let span = span(request.headers());
+        let span = span(&Got(request.headers()));
         let answer = span.in_scope(|| self.inner.call(request));
         answer.instrument(span)
     }
 }
 
-fn span(headers: &http::HeaderMap) -> Span {
-    if !headers.contains_key(TRACE_PARENT) {
+/// What is done for a call on a stream, as [`TraceLayer`] does for one by itself.
+pub(crate) fn on_a_stream(carried: BTreeMap<String, String>) -> Span {
+    span(&Carried(carried))
+}
+
+fn span(carried: &impl Extractor) -> Span {
+    if carried.get(TRACE_PARENT).is_none() {
         return Span::none();
     }
-    let theirs = global::get_text_map_propagator(|propagator| propagator.extract(&Got(headers)));
+    let theirs = global::get_text_map_propagator(|propagator| propagator.extract(carried));
     if !theirs.span().span_context().is_sampled() {
         return Span::none();
     }

@@ -1,5 +1,4 @@
 use domain::{Network, OrgId, PublicKey, Rejection, SessionId, WalletId};
-use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
@@ -92,6 +91,9 @@ fn all_survive<E: Clone + PartialEq + std::fmt::Debug>(
     for error in &all {
         let status = travelled(&write(error));
         assert_eq!(read(&status), Failed::Answered(error.clone()));
+        let on_a_stream = super::status(refused(&write(error)));
+        assert_eq!(read(&on_a_stream), Failed::Answered(error.clone()));
+        assert_eq!(Problem::from_status(&on_a_stream), Problem::from_status(&status));
         assert_eq!(Problem::from_status(&status).class, class(error), "for those who know less");
     }
     all.len()

@@ -25,17 +25,18 @@ use ports::{
         Recorded,
     },
 };
+use prost::bytes::Bytes;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 use uuid::Uuid;
 
 use crate::{
     fake::{Committed, Engine},
-    older::Older,
+    older::{ByHand, Older},
 };
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -63,6 +64,14 @@ pub(crate) struct Member {
     pub(crate) life: watch::Sender<Option<Served>>,
     /// Where it takes connections itself, behind its address.
     pub(crate) listens: SocketAddr,
+    pub(crate) door: Arc<Door>,
+}
+
+/// Told to stop, and has.
+#[derive(Default)]
+pub(crate) struct Door {
+    pub(crate) closes: Notify,
+    pub(crate) closed: Notify,
 }
 
 impl Member {
@@ -111,19 +120,40 @@ impl Cluster {
             Served { orgs: engine.clone(), peers: engine.clone(), operations: engine.clone() };
         let (life, lives) = watch::channel(Some(served));
         let secret = ClusterSecret::new(SECRET).unwrap();
+        let door = Arc::<Door>::default();
+        let doors = door.clone();
         self.servers.spawn(async move {
-            serve(listener, lives, secret, std::future::pending()).await.unwrap();
+            serve(listener, lives, secret, doors.closes.notified()).await.unwrap();
+            doors.closed.notify_one();
         });
-        self.is_before(number, behind, engine, life).await
+        self.is_before(number, behind, engine, life, door).await
     }
 
     /// Of another version.
-    pub(crate) async fn join_older(&mut self, number: u128, row: Option<Vec<u8>>) -> Member {
+    pub(crate) async fn join_older(&mut self, number: u128, row: Option<Bytes>) -> Member {
+        self.join_other(number, row, None).await
+    }
+
+    /// Whose streams are answered by hand.
+    pub(crate) async fn join_by_hand(
+        &mut self,
+        number: u128,
+    ) -> (Member, mpsc::UnboundedReceiver<ByHand>) {
+        let (streams, taken) = mpsc::unbounded_channel();
+        (self.join_other(number, None, Some(streams)).await, taken)
+    }
+
+    async fn join_other(
+        &mut self,
+        number: u128,
+        row: Option<Bytes>,
+        streams: Option<mpsc::UnboundedSender<ByHand>>,
+    ) -> Member {
         let engine = Engine::new(self.committed.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let behind = listener.local_addr().unwrap();
-        self.servers.spawn(Older { engine: engine.clone(), row }.serve(listener));
-        self.is_before(number, behind, engine, watch::Sender::new(None)).await
+        self.servers.spawn(Older { engine: engine.clone(), row, streams }.serve(listener));
+        self.is_before(number, behind, engine, watch::Sender::new(None), Arc::default()).await
     }
 
     /// Everybody goes through a place where the way can be broken.
@@ -133,13 +163,14 @@ impl Cluster {
         behind: SocketAddr,
         engine: Arc<Engine>,
         life: watch::Sender<Option<Served>>,
+        door: Arc<Door>,
     ) -> Member {
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = front.local_addr().unwrap().to_string();
         self.servers.spawn(carry(front, behind, engine.clone()));
         let session = SessionId::new(Uuid::from_u128(number));
         let pod = Pod { session, name: format!("engine-{number}"), address };
-        Member { engine, pod, life, listens: behind }
+        Member { engine, pod, life, listens: behind, door }
     }
 
     /// Who is alive and owns every shard, as the store says and the gateway knows.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -38,6 +38,21 @@ pub(crate) enum Does {
     HangsUp,
     /// Commits nothing and never answers.
     Sleeps,
+    /// Commits and never answers.
+    FallsSilent,
+    /// Commits once it is woken.
+    Waits,
+    /// Commits and breaks off.
+    Panics,
+}
+
+/// Tells when it is dropped.
+struct Left<'a>(&'a Notify);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 pub(crate) struct Engine {
@@ -51,6 +66,11 @@ pub(crate) struct Engine {
     pub(crate) refuses_nodes: Mutex<Option<RegisterError>>,
     pub(crate) cut: Notify,
     pub(crate) asleep: Notify,
+    pub(crate) awake: Notify,
+    /// Somebody has gone whose call it never answered.
+    pub(crate) left: Notify,
+    /// Streams that were asked for of one who has none.
+    pub(crate) streams: AtomicUsize,
 }
 
 impl Engine {
@@ -64,6 +84,9 @@ impl Engine {
             refuses_nodes: Mutex::default(),
             cut: Notify::new(),
             asleep: Notify::new(),
+            awake: Notify::new(),
+            left: Notify::new(),
+            streams: AtomicUsize::new(0),
         })
     }
 
@@ -77,6 +100,12 @@ impl Engine {
 
     fn note(&self, call: String) {
         self.asked.lock().unwrap().push(call);
+    }
+
+    async fn sleep(&self) {
+        let _left = Left(&self.left);
+        self.asleep.notify_one();
+        std::future::pending::<()>().await;
     }
 
     fn shown(&self, org: OrgId, payment: PaymentId) -> Result<Row, OrgsError> {
@@ -111,9 +140,19 @@ impl Engine {
                 self.cut.notify_one();
                 std::future::pending::<()>().await;
             }
-            Does::Sleeps => {
+            Does::Sleeps => self.sleep().await,
+            Does::FallsSilent => {
+                commit();
+                self.sleep().await;
+            }
+            Does::Waits => {
                 self.asleep.notify_one();
-                std::future::pending::<()>().await;
+                self.awake.notified().await;
+                commit();
+            }
+            Does::Panics => {
+                commit();
+                panic!("as it was told");
             }
         }
         Ok(())

@@ -31,6 +31,25 @@ async fn raw(
     client.wait(request).await.map(|_| ())
 }
 
+/// A stream with one call on it.
+async fn stream(
+    member: &Member,
+    call: v1::Call,
+    metadata: &[(&'static str, &str)],
+) -> Result<v1::Answer, Status> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", member.pod.address)).unwrap();
+    let calls = v1::Calls { calls: vec![call], left: Vec::new() };
+    let mut request = Request::new(futures_util::stream::iter([calls]));
+    for (name, value) in metadata {
+        request.metadata_mut().insert(*name, value.parse().unwrap());
+    }
+    let mut client = OrgsClient::new(endpoint.connect().await.unwrap());
+    let mut answers = client.exchange(request).await?.into_inner();
+    let mut heard = answers.message().await?.unwrap();
+    assert_eq!(answers.message().await?, None, "all of it was answered");
+    Ok(heard.answers.pop().unwrap())
+}
+
 #[tokio::test]
 async fn nobody_is_served_without_the_secret_or_with_another_version() {
     let (_cluster, one, _) = Cluster::start().await;
@@ -53,6 +72,27 @@ async fn nobody_is_served_without_the_secret_or_with_another_version() {
     let large = v1::WaitRequest { payment_id: vec![0; 600_000], ..wait() };
     let status = raw(&one, large, &good).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert_eq!(one.engine.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn no_stream_begins_without_the_secret() {
+    let (_cluster, one, _) = Cluster::start().await;
+    let call = |kind: i32| v1::Call { id: 7, kind, ..v1::Call::default() };
+    let wait = || call(v1::CallKind::Wait.into());
+    let status = stream(&one, wait(), &[]).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    let status = stream(&one, wait(), &[("x-switchyard-cluster", SECRET)]).await.unwrap_err();
+    assert_eq!(Problem::from_status(&status).code, "other_version");
+    let good = [("x-switchyard-cluster", SECRET), ("x-switchyard-engine-version", "1")];
+    let refused = async |call| match stream(&one, call, &good).await.unwrap() {
+        v1::Answer { id: 7, came: Some(v1::answer::Came::Refused(why)) } => Code::from(why.status),
+        answer => panic!("{answer:?}"),
+    };
+    assert_eq!(refused(wait()).await, Code::InvalidArgument, "it says nothing");
+    let odd = v1::Call { request: vec![0xff].into(), ..wait() };
+    assert_eq!(refused(odd).await, Code::InvalidArgument);
+    assert_eq!(refused(call(99)).await, Code::Unimplemented);
     assert_eq!(one.engine.asked(), [""; 0]);
 }
 

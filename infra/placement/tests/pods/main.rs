@@ -13,4 +13,7 @@ mod guarded;
 mod older;
 mod operations;
 mod rows;
+#[cfg(test)]
+mod stream_by_hand;
+mod streamed;
 mod taken;

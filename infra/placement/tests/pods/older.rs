@@ -1,13 +1,19 @@
-//! An engine of another version: it knows nothing of streams, and answers payments without their rows, or with
-//! rows that nobody of today can read.
+//! An engine of another version: it knows nothing of streams, or leaves them to a test, and answers payments without their
+//! rows, or with rows that nobody of today can read.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
 
 use domain::Rejection;
+use futures_util::Stream;
 use ports::{
     Orgs as _, Peers as _,
     orgs::{OrgsError, Within},
 };
+use prost::bytes::Bytes;
 use proto::{
     convert::engine::{Claim, Receive, Send, Wait},
     engine::v1::{
@@ -15,9 +21,9 @@ use proto::{
         orgs_server::{Orgs, OrgsServer},
     },
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 
@@ -28,7 +34,25 @@ type Answer<T> = Result<Response<T>, Status>;
 pub(crate) struct Older {
     pub(crate) engine: Arc<Engine>,
     /// In every answer.
-    pub(crate) row: Option<Vec<u8>>,
+    pub(crate) row: Option<Bytes>,
+    /// Where streams come to that a test answers by hand. `None`: it knows nothing of them.
+    pub(crate) streams: Option<mpsc::UnboundedSender<ByHand>>,
+}
+
+/// One stream, on the pod's side.
+pub(crate) struct ByHand {
+    pub(crate) calls: Streaming<v1::Calls>,
+    pub(crate) answers: mpsc::UnboundedSender<Result<v1::Answers, Status>>,
+}
+
+pub(crate) struct Told(mpsc::UnboundedReceiver<Result<v1::Answers, Status>>);
+
+impl Stream for Told {
+    type Item = Result<v1::Answers, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
 }
 
 impl Older {
@@ -76,7 +100,7 @@ impl Orgs for Older {
         self.taken(&id, asked.repeat)
     }
 
-    async fn cancel(&self, request: Request<v1::WaitRequest>) -> Answer<v1::Found> {
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Answer<v1::Found> {
         let Wait { org, payment, within } = request.into_inner().try_into().unwrap();
         self.engine.cancel(org, payment, within).await.map_err(refused)?;
         self.found()
@@ -100,6 +124,22 @@ impl Orgs for Older {
 
     async fn book_receipt(&self, _: Request<v1::BookReceiptRequest>) -> Answer<v1::Done> {
         unreachable!("nobody asks it that")
+    }
+
+    type ExchangeStream = Told;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<v1::Calls>>,
+    ) -> Answer<Self::ExchangeStream> {
+        self.engine.streams.fetch_add(1, Ordering::Relaxed);
+        let Some(streams) = &self.streams else {
+            // What the transport answers to a call that it does not know.
+            return Err(Status::unimplemented(""));
+        };
+        let (answers, told) = mpsc::unbounded_channel();
+        let _ = streams.send(ByHand { calls: request.into_inner(), answers });
+        Ok(Response::new(Told(told)))
     }
 
     async fn administer(&self, _: Request<v1::AdministerRequest>) -> Answer<v1::Done> {

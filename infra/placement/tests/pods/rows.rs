@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use domain::{
-    ErrorClass,
-    org::{Metadata, Row, SendTerms},
+    EnvironmentId, ErrorClass,
+    org::{Environment, Metadata, Row, SendTerms},
 };
 use ports::{Orgs as _, orgs::Within};
+use prost::bytes::Bytes;
+use uuid::Uuid;
 
-use crate::cluster::{Cluster, Member, ORG, payment, receive_terms, send_terms};
+use crate::cluster::{Cluster, Member, ORG, SECRET, payment, receive_terms, send_terms};
 
 const WITHIN: Within = Within { end: Duration::from_secs(5), begin: None };
 
 /// The only engine is one of another version.
-async fn older(row: Option<Vec<u8>>) -> (Cluster, Member) {
-    let mut cluster = Cluster::empty(crate::cluster::SECRET);
+async fn older(row: Option<Bytes>) -> (Cluster, Member) {
+    let mut cluster = Cluster::empty(SECRET);
     let one = cluster.join_older(1, row).await;
     cluster.owned_by(&[&one], Some(&one)).await;
     (cluster, one)
@@ -52,11 +54,15 @@ async fn a_payment_too_large_for_an_answer_is_read_from_the_store() {
 /// As long as engines are replaced one by one.
 #[tokio::test]
 async fn without_a_row_that_can_be_read_the_store_is_asked() {
-    let other = codec::row_to_bytes(&Row::Environment(
-        domain::EnvironmentId::new(uuid::Uuid::from_u128(3)),
-        domain::org::Environment { name: "of something else".to_owned(), first_name: None },
-    ));
-    for row in [None, Some(Vec::new()), Some(b"\xffof a later version".to_vec()), Some(other)] {
+    let name = "of something else".to_owned();
+    let other = Row::Environment(
+        EnvironmentId::new(Uuid::from_u128(3)),
+        Environment { name, first_name: None },
+    );
+    let other = Bytes::from(codec::row_to_bytes(&other));
+    for row in
+        [None, Some(Bytes::new()), Some(b"\xffof a later version".to_vec().into()), Some(other)]
+    {
         let (cluster, one) = older(row).await;
         for repeat in [false, true] {
             let sent = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN).await.unwrap();
@@ -80,7 +86,7 @@ async fn without_a_row_that_can_be_read_the_store_is_asked() {
 async fn the_row_of_another_payment_is_not_taken_for_this_one() {
     let (other, ..) = Cluster::start().await;
     let sent = other.forward.send(ORG, payment(7), send_terms(), WITHIN).await.unwrap();
-    let (cluster, _) = older(Some(codec::row_to_bytes(&Row::Outgoing(sent.payment)))).await;
+    let (cluster, _) = older(Some(codec::row_to_bytes(&Row::Outgoing(sent.payment)).into())).await;
     let sent = cluster.forward.send(ORG, payment(1), send_terms(), WITHIN).await.unwrap();
     assert_eq!((sent.payment.id, cluster.reads()), (payment(1), 1));
 }

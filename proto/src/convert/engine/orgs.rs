@@ -162,6 +162,22 @@ impl TryFrom<v1::WaitRequest> for Wait {
     }
 }
 
+impl From<Wait> for v1::CancelRequest {
+    fn from(wait: Wait) -> v1::CancelRequest {
+        let v1::WaitRequest { organisation_id, payment_id, within_ms } = wait.into();
+        v1::CancelRequest { organisation_id, payment_id, within_ms }
+    }
+}
+
+impl TryFrom<v1::CancelRequest> for Wait {
+    type Error = WireError;
+
+    fn try_from(request: v1::CancelRequest) -> Result<Wait, WireError> {
+        let v1::CancelRequest { organisation_id, payment_id, within_ms } = request;
+        v1::WaitRequest { organisation_id, payment_id, within_ms }.try_into()
+    }
+}
+
 impl From<Claim> for v1::ClaimRequest {
     fn from(claim: Claim) -> v1::ClaimRequest {
         let ClaimRequest { payer, payer_payment, payment, hash, amount_msat } = claim.request;
