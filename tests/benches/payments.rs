@@ -53,7 +53,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
     let one = Arc::new(everyone[..1].to_vec());
     let hot = bench.beside_bare(scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
-    let slow = bench.beside_bare(scene.pay_slow_nodes(timing, &everyone)).await?;
+    let slow = bench.beside_bare(scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
     history.push(payments.all().await?);
     let later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone);
     let mut later = bench.beside_bare(later).await?;
@@ -126,7 +126,7 @@ impl Scene<'_> {
     }
 
     /// As many callers, each sending on the stream of one of the first customers.
-    async fn pay_piped(
+    pub(crate) async fn pay_piped(
         &self,
         id: &'static str,
         timing: Timing,
@@ -163,7 +163,7 @@ impl Scene<'_> {
     }
 
     /// As many callers over HTTP/1.1, each on a connection of its own.
-    async fn pay_by_rest(
+    pub(crate) async fn pay_by_rest(
         &self,
         id: &'static str,
         timing: Timing,
@@ -209,21 +209,22 @@ impl Scene<'_> {
         Ok(Workload::of(id, load))
     }
 
-    async fn pay_slow_nodes(
+    pub(crate) async fn pay_slow_nodes(
         &self,
+        id: &'static str,
         timing: Timing,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
         // All callers begin at once; only when they have spread is the rate the lasting one.
         let timing = Timing { warmup: timing.warmup.max(SPREADS_WITHIN), ..timing };
-        println!("running W2b");
+        println!("running {id}");
         self.set_latency(SLOW_MS).await?;
         let before = cpu::memory_bytes(self.platform_pid());
         let (callers, channels) = (CALLERS_OF_SLOW_NODES, CHANNELS_OF_SLOW_NODES);
         let load = self.load(timing, callers, channels, customers).await;
         let grown = cpu::memory_bytes(self.platform_pid()).saturating_sub(before);
         self.set_latency(0).await?;
-        let mut workload = Workload::of("W2b", load);
+        let mut workload = Workload::of(id, load);
         let each = grown as f64 / 1_000.0 / callers as f64;
         workload.checks.push(Check::at_most("kB of memory for a caller", each, 20.0, 5.0));
         Ok(workload)

@@ -1,6 +1,8 @@
 //! The same payments through a gateway and two engines as processes of their own, each beside what a
 //! standalone platform does just before: what is between them is what pods cost.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tests::bed::{engine_on, settled};
 use tests::process::Process;
@@ -44,7 +46,7 @@ impl Pods {
     }
 }
 
-/// W2 through pods.
+/// W2 through pods, also by stream and by REST, and W4 and W2b.
 pub(crate) async fn outside(bench: &Bench) -> Outcome<Vec<Workload>> {
     let alone = {
         let scene = Scene::on_postgres(bench).await?;
@@ -58,8 +60,13 @@ pub(crate) async fn outside(bench: &Bench) -> Outcome<Vec<Workload>> {
     let at = percent_of(&pods, 70);
     let mut busy = scene.pay_evenly("W2 pods 70 %", bench.timing.part(2), at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
-    busy.checks.push(scene.audit().await);
-    Ok(vec![alone, pods, busy])
+    let piped = scene.pay_piped("W2 pods stream", bench.timing, &everyone).await?;
+    let rest = scene.pay_by_rest("W2 pods REST", bench.timing, &everyone).await?;
+    let one = Arc::new(everyone[..1].to_vec());
+    let hot = scene.pay("W4 pods", bench.timing, CALLERS, CHANNELS, &one).await?;
+    let mut slow = scene.pay_slow_nodes("W2b pods", bench.timing, &everyone).await?;
+    slow.checks.push(scene.audit().await);
+    Ok(vec![alone, pods, busy, piped, rest, hot, slow])
 }
 
 /// W1 through pods.

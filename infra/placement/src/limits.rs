@@ -58,6 +58,9 @@ pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 32 * 1_024;
 /// half of this would want more connections of the database than it has.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
+/// A pod connects when it has a call to make, so its secret comes at once; others give their place back.
+pub(crate) const SECRET_SHOWN_WITHIN: Duration = Duration::from_secs(10);
+
 /// Calls in flight on the one connection of a pod, and on the stream over it, each of which may wait a minute:
 /// more than the callers of one gateway.
 pub(crate) const STREAMS_MAX: u32 = 50_000;

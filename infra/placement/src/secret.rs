@@ -11,7 +11,7 @@ use tonic::{
     service::Interceptor,
 };
 
-use crate::{limits, trace};
+use crate::{limits, server::Known, trace};
 
 const SECRET: &str = "x-switchyard-cluster";
 const VERSION: &str = "x-switchyard-engine-version";
@@ -92,7 +92,10 @@ impl Interceptor for Guard {
             return Err(Problem::new(ErrorClass::Denied, "wrong_credentials", message).into());
         }
         match metadata.get(VERSION).map(MetadataValue::as_bytes) {
-            Some(version) if version == OURS.as_bytes() => Ok(request),
+            Some(version) if version == OURS.as_bytes() => {
+                request.extensions().get::<Known>().inspect(|known| known.is_shown_the_secret());
+                Ok(request)
+            }
             Some(_) | None => {
                 let message = format!("this pod speaks version {OURS} of the protocol only");
                 Err(Problem::new(ErrorClass::Unavailable, "other_version", message).into())

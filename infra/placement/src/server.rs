@@ -1,10 +1,12 @@
 //! Takes in what other pods ask of this engine.
 
 mod exchange;
+mod strangers;
 
 use std::sync::Arc;
 
 use domain::org::Row;
+use futures_util::StreamExt as _;
 use ports::{
     Operations, Orgs, Peers, StoreError,
     orgs::{Answered, OrgsError, Within},
@@ -28,7 +30,8 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use self::exchange::Exchange;
+pub(crate) use self::strangers::Known;
+use self::{exchange::Exchange, strangers::Stranger};
 use crate::{
     failure::{of_orgs, of_register, of_store, of_thaw, unreadable},
     limits, nodes, restored, rows,
@@ -85,7 +88,8 @@ pub async fn serve(
         .add_service(InterceptedService::new(orgs, guard.clone()))
         .add_service(InterceptedService::new(operations, guard));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let incoming = Box::pin(cork::bounded(incoming, limits::CONNECTIONS_MAX));
+    let incoming = cork::bounded(incoming, limits::CONNECTIONS_MAX);
+    let incoming = Box::pin(incoming.map(|came| came.map(Stranger::new)));
     let serving = router.serve_with_incoming_shutdown(incoming, async {
         shutdown.await;
         stop.send_replace(true);

@@ -15,7 +15,13 @@ use tokio::{
 };
 use tonic::{Code, Request, Status, transport::Endpoint};
 
-use crate::cluster::{Cluster, Member, ORG, SECRET, payment, send_terms};
+use crate::{
+    cluster::{Cluster, Member, ORG, SECRET, payment, send_terms},
+    fake::Does,
+};
+
+/// How every connection of HTTP/2 begins.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 async fn raw(
     member: &Member,
@@ -105,11 +111,8 @@ async fn one_connection_too_many_is_closed() {
     let mut taken = Vec::new();
     for _ in 0..MOST {
         let mut connection = connect().await;
-        // How every connection of HTTP/2 begins; what the engine says then shows that it was let in.
-        connection
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-            .await
-            .unwrap();
+        // What the engine says then shows that it was let in.
+        connection.write_all(HELLO).await.unwrap();
         connection.read_exact(&mut [0; 9]).await.unwrap();
         taken.push(connection);
     }
@@ -134,6 +137,32 @@ async fn one_connection_too_many_is_closed() {
     };
     timeout(Duration::from_secs(10), waited).await.unwrap();
     assert_eq!(one.engine.asked(), [""; 0]);
+}
+
+/// Neither one that says nothing nor one that speaks and shows no secret. A pod's stays, whatever it waits for.
+#[tokio::test]
+async fn a_stranger_does_not_keep_its_place() {
+    let (cluster, one, _) = Cluster::start().await;
+    one.engine.next([Does::Sleeps]);
+    let within = Duration::from_secs(60).into();
+    let send = cluster.forward.send(ORG, payment(1), send_terms(), within);
+    let strangers = async {
+        while one.engine.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let closed = async |says: &[u8]| {
+            let mut connection = TcpStream::connect(one.listens).await.unwrap();
+            connection.write_all(says).await.unwrap();
+            // To its end, however that comes.
+            let _ = connection.read_to_end(&mut Vec::new()).await;
+        };
+        tokio::join!(closed(b""), closed(HELLO));
+    };
+    tokio::select! {
+        sent = send => panic!("{sent:?}"),
+        ended = timeout(Duration::from_secs(60), strangers) => ended.unwrap(),
+    }
+    assert_eq!(one.engine.asked(), ["send 1"]);
 }
 
 #[tokio::test]
