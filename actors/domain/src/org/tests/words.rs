@@ -73,11 +73,12 @@ fn words_have_bounds() {
         let lines = ["send p1 w1 fixed=1", "receive p7 w1", "wallet w2 l1 0"];
         lines.map(|line| {
             let mut command = script::command(&house, 0, &Words::of(line));
-            match &mut command {
-                Command::Send { terms, .. } => Arc::make_mut(terms).metadata = words.clone(),
-                Command::Receive { terms: ReceiveTerms { metadata, .. }, .. }
-                | Command::CreateWallet { metadata, .. } => *metadata = words.clone(),
-                other => unreachable!("{other:?} has no words"),
+            if let Command::Send { terms, .. } = &mut command {
+                Arc::make_mut(terms).metadata = words.clone();
+            } else if let Command::Receive { terms: ReceiveTerms { metadata, .. }, .. }
+            | Command::CreateWallet { metadata, .. } = &mut command
+            {
+                *metadata = words.clone();
             }
             house.execute(0, &command).err()
         })
