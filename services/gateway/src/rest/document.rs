@@ -21,7 +21,7 @@ use super::refusal::{ErrorEnvelope, RETRY_AFTER_MS};
 use crate::access::{Need, word};
 
 /// Every route may answer these, in the one envelope.
-const ALWAYS: [&str; 8] = ["400", "401", "403", "404", "429", "500", "503", "504"];
+const ALWAYS: [&str; 9] = ["400", "401", "403", "404", "429", "431", "500", "503", "504"];
 /// Of these, whatever was not carried out for now: they say when to come back.
 const COME_BACK: [&str; 2] = ["429", "503"];
 /// So may routes that take a body.

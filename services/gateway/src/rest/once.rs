@@ -19,7 +19,7 @@ use super::{
     request::{Asked, read_body},
     table::Route,
 };
-use crate::{edge::Edge, limits, problem::customer};
+use crate::{access::Need, edge::Edge, limits, problem::customer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -72,7 +72,7 @@ async fn keyed(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let body = read_body(Request::from_parts(parts.clone(), body)).await?;
-    let fingerprint = fingerprint(&path, &body);
+    let fingerprint = fingerprint(&path, &body, Need::Write.check(&caller).is_ok());
     let scope = IdempotencyScope { org: caller.org, environment: caller.environment, key };
     let store = &edge.gateway.idempotency;
     let now = edge.gateway.clock.now();
@@ -145,11 +145,15 @@ fn replay(answer: StoredAnswer) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// What makes two requests the same: where they go and what they bring.
-fn fingerprint(path: &str, body: &[u8]) -> [u8; 32] {
+/// What makes two requests the same: where they go, what they bring, and whether whoever asks may send. What was
+/// answered to a key that may is not for one that may only receive, and would be refused if it asked first.
+fn fingerprint(path: &str, body: &[u8], may_send: bool) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(u64::try_from(path.len()).unwrap_or(u64::MAX).to_be_bytes());
     hash.update(path);
     hash.update(body);
+    if !may_send {
+        hash.update(b"only receives");
+    }
     hash.finalize().into()
 }

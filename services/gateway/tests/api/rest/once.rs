@@ -1,3 +1,4 @@
+use domain::Permission;
 use serde_json::json;
 
 use crate::world::{World, invoice, payment};
@@ -30,6 +31,37 @@ async fn a_key_is_answered_once_and_for_all() {
     let shop = world.rest(&world.shop).with("idempotency-key", "\"order 7\"");
     let body = world.shop.send_body(payment(3), &invoice(3, Some(20_000)));
     assert_eq!(shop.post(&world.shop.of_env("/payments"), &body).await.status, 202);
+}
+
+/// It has the preimage of a send, say.
+#[tokio::test]
+async fn what_a_key_that_may_send_was_answered_is_not_for_one_that_may_only_receive() {
+    let world = World::new().await;
+    world.fake.add_copy_of_key(&world.book.key_id, 0x1000, "receives", |key| {
+        key.permissions = [Permission::Receive].into();
+    });
+    let (may_send, receives) = (
+        world.rest(&world.book).preferring("wait=1"),
+        world.anybody().with("x-api-key", "receives"),
+    );
+    let send = world.book.send_body(payment(1), &invoice(1, Some(20_000)));
+    let (payments, id) = (world.book.of_env("/payments"), payment(1));
+    let cancel = world.book.of_env(&format!("/payments/{id}/cancel"));
+    for (key, path, body) in [("1", payments.clone(), send), ("2", cancel, json!({}))] {
+        let [first, again] = [(); 2].map(|()| may_send.clone().with("idempotency-key", key));
+        let first = first.post(&path, &body).await;
+        assert_eq!(first.status, 202, "{first:?}");
+        assert_eq!(again.post(&path, &body).await.header("idempotency-hit"), "true");
+        let refused = receives.clone().with("idempotency-key", key).post(&path, &body).await;
+        assert_eq!(refused.refusal(), (422, "idempotency_conflict"));
+    }
+    // Its own are kept for it.
+    let receives = receives.with("idempotency-key", "3").preferring("return=representation");
+    let receive = world.book.receive_body(payment(2));
+    let first = receives.post(&payments, &receive).await;
+    let again = receives.post(&payments, &receive).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!((again.header("idempotency-hit"), &again.body), ("true", &first.body));
 }
 
 /// One pair of quotes is how the key is written; more of them make another key.
