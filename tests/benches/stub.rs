@@ -64,6 +64,7 @@ pub(crate) fn gateway() -> Gateway {
         rate_limit: RateLimit::per_second(NonZeroU32::MAX),
         wakes: Arc::new(Bell::default()),
         counts: None,
+        alone_since: None,
     }
 }
 

@@ -77,6 +77,9 @@ async fn keyed(
     let store = &edge.gateway.idempotency;
     let now = edge.gateway.clock.now();
     let stale_before = now.plus_millis(-limits::IDEMPOTENCY_RUNS_MS);
+    // What began before the only process did was begun by one that is gone.
+    let stale_before =
+        edge.gateway.alone_since.map_or(stale_before, |since| since.max(stale_before));
     let begun = store.begin(&scope, fingerprint, now, stale_before).await;
     match begun.map_err(customer::store)? {
         Begun::New => {}

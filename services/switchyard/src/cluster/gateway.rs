@@ -81,6 +81,7 @@ impl Front {
             rate_limit: RateLimit::per_second(config.calls_per_second),
             wakes,
             counts,
+            alone_since: None,
         };
         let admin_token = admin_secret.text.clone();
         let door = Door::open(public, admin, gateway, admin_secret);
