@@ -188,7 +188,8 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let refused = |kind, detail: &str| {
         Refusal::invalid(kind, detail).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     };
-    if headers.contains_key(header::CONTENT_ENCODING) {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(refused("unsupported_content_encoding", "send the body uncompressed"));
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRef, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, request::Parts},
 };
-use domain::{Timestamp, id::Id};
+use domain::{ErrorClass, Timestamp, id::Id};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -256,7 +256,9 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Refusal> {
     let body = Limited::new(request.into_body(), limits::MESSAGE_BYTES_MAX);
     let within = Duration::from_secs(limits::BODY_WITHIN_SECONDS);
     let collected = timeout(within, body.collect()).await.map_err(|_| {
-        Refusal::invalid("request_timeout", "the body did not arrive in time")
+        // Nothing was done, and a better connection may do.
+        let why = "the body did not arrive in time";
+        Refusal::new(ErrorClass::Unavailable, "request_timeout", why)
             .with_status(StatusCode::REQUEST_TIMEOUT)
     })?;
     match collected {
@@ -316,6 +318,9 @@ fn wait(seconds: &str) -> Result<Duration, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use axum::{body::Body, http::Method};
+    use futures_util::stream;
+
     use super::*;
 
     #[test]
@@ -346,5 +351,18 @@ mod tests {
         assert_eq!(prefer, Prefer { representation: true, wait: Duration::from_secs(5) });
         headers.append("prefer", "wait=61".parse().unwrap());
         assert!(Prefer::read(&headers).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_may_be_sent_again() {
+        let never = stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(Body::from_stream(never));
+        let refusal = read_body(request).await.unwrap_err();
+        let answer = refusal.envelope(&Method::POST, Uuid::nil());
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let told = (&body["error"]["type"], &body["retryable"]);
+        assert_eq!(told, (&"request_timeout".into(), &"same_id".into()));
     }
 }

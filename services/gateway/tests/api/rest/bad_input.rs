@@ -208,6 +208,8 @@ async fn what_is_no_json_or_not_said_to_be_is_refused_in_the_one_envelope() {
         let refused = rest.ask(typed(content_type, encoding)).await;
         assert_eq!(refused.refusal(), (415, kind));
     }
+    let plain = typed(Some("application/json"), Some("identity"));
+    assert_eq!(rest.ask(plain).await.refusal(), (422, "invalid_data"));
     // Some clients append their own to a default.
     let doubled = typed(Some("application/json; charset=utf-8, application/json"), None);
     assert_eq!(rest.ask(doubled).await.refusal(), (422, "invalid_data"));
