@@ -184,7 +184,8 @@ pub(crate) async fn serve_bare_tonic() -> Outcome<()> {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)?.with_nodelay(Some(true));
     println!("{LISTENS}{}", incoming.local_addr()?);
     let event = v1::Event {
-        seq: 1,
+        // As long as most of ours, which count.
+        seq: 4_000_000,
         r#type: "receive_expired".to_owned(),
         at_ms: 1_700_000_000_000,
         payment_id: stub::payment().to_string(),
