@@ -25,8 +25,7 @@ impl Kinds {
     /// long; then nobody is asked anything.
     pub(crate) fn held_back(&self, events: &[Event]) -> Option<Revision> {
         let newest = events.iter().map(Event::revision).max()?;
-        let is_new = newest > Revision::FIRST;
-        (is_new && newest.number() > self.allowed.load(Ordering::Acquire)).then_some(newest)
+        (newest.number() > self.allowed.load(Ordering::Acquire)).then_some(newest)
     }
 
     pub(crate) async fn allow(
