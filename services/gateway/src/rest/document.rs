@@ -55,6 +55,35 @@ pub(super) fn complete(item: &mut PathItem, need: Need) {
     }
 }
 
+/// What may stand behind `?`, by the document.
+pub(super) struct Query {
+    name: String,
+    is_list: bool,
+}
+
+impl Query {
+    /// Lists are spelt `name` or `name[]`, pairs `name[key]` with any key.
+    pub(super) fn is(&self, given: &str) -> bool {
+        match self.name.strip_suffix("key]") {
+            Some(pairs) => given.starts_with(pairs) && given.ends_with(']'),
+            None => {
+                given == self.name || self.is_list && given.strip_suffix("[]") == Some(&self.name)
+            }
+        }
+    }
+}
+
+pub(super) fn queries(item: &PathItem) -> impl Iterator<Item = Query> {
+    let PathItem { get, post, patch, delete, .. } = item;
+    let operations = [get, post, patch, delete].into_iter().flatten();
+    let parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
+    let queries = parameters.filter(|one| one.parameter_in == ParameterIn::Query);
+    queries.map(|one| Query {
+        name: one.name.clone(),
+        is_list: matches!(one.schema, Some(RefOr::T(Schema::Array(_)))),
+    })
+}
+
 fn idempotency_key() -> Parameter {
     ParameterBuilder::new()
         .name("idempotency-key")

@@ -122,6 +122,10 @@ impl Door {
                 .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
                 .into_response();
         }
+        // Whoever forwards by the first and whoever by the last would not mean the same server (RFC 9112, 3.2).
+        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+            return Refusal::field("host", "Host may be given once").into_response();
+        }
         match found {
             Found::Route(route, Ok(ids)) => guard::guard(&self.edge, route, ids, request).await,
             Found::Route(_, Err(refusal)) => refusal.into_response(),

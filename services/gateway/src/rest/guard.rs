@@ -11,7 +11,7 @@ use axum::{
 use super::{
     once,
     refusal::Refusal,
-    request::{Asked, Ids},
+    request::{Asked, Ids, Params},
     table::Route,
 };
 use crate::{
@@ -38,7 +38,10 @@ pub(super) async fn guard(edge: &Arc<Edge>, route: &Route, ids: Ids, request: Re
             return response;
         }
     };
-    let mut response = match admit(&ids, caller, route.need) {
+    let query = request.uri().query().unwrap_or_default();
+    let admitted =
+        admit(&ids, caller, route.need).and_then(|()| Params::check(query, &route.queries));
+    let mut response = match admitted {
         Ok(()) => once::once(route, request, Asked { edge: edge.clone(), caller, ids }).await,
         Err(refusal) => refusal.into_response(),
     };

@@ -87,7 +87,18 @@ fn parse(body: &[u8]) -> Result<Value, Refusal> {
 
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(value)
-        .map_err(|error| wrong_field(&error.path().to_string(), error.inner()))
+        .map_err(|error| wrong_field(&field_of(error.path(), error.inner()), error.inner()))
+}
+
+/// The path leads to where a field is missing; which one only the words say.
+fn field_of(inside: &serde_path_to_error::Path, why: &serde_json::Error) -> String {
+    let why = why.to_string();
+    let missing = why.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match missing {
+        Some(missing) if inside.iter().next().is_none() => missing.to_owned(),
+        Some(missing) => format!("{inside}.{missing}"),
+        None => inside.to_string(),
+    }
 }
 
 fn wrong_field(field: &str, why: impl fmt::Display) -> Refusal {
@@ -194,7 +205,10 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let given = types.next().and_then(|value| value.to_str().ok());
-    let Some(given) = given.filter(|_| types.next().is_none()) else {
+    if types.next().is_some() {
+        return Err(Refusal::field("content-type", "Content-Type may be given once"));
+    }
+    let Some(given) = given else {
         return Err(refused("missing_content_type", "Content-Type must be application/json"));
     };
     // Some clients append their own to a default: `application/json, application/json`.

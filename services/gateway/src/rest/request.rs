@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::refusal::Refusal;
+use super::{document::Query, refusal::Refusal, text::shortened};
 use crate::{auth::Caller, edge::Edge, limits};
 
 /// What a handler is told beside the request itself: the guard has let it in.
@@ -140,6 +140,15 @@ impl Params {
             return Err(Refusal::invalid("invalid_filter", "a filter must not contain NUL"));
         }
         Ok(Params(pairs))
+    }
+
+    /// A filter that is misspelt would be no filter.
+    pub(super) fn check(query: &str, known: &[Query]) -> Result<(), Refusal> {
+        let mut given = form_urlencoded::parse(query.as_bytes());
+        match given.find(|(name, _)| !known.iter().any(|query| query.is(name))) {
+            None => Ok(()),
+            Some((name, _)) => Err(bad_filter(&shortened(&name), "is not known here")),
+        }
     }
 
     /// A parameter that may be given once. Empty is not given.

@@ -15,7 +15,7 @@ use utoipa::openapi::{OpenApi, path::PathItem};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
-    document,
+    document::{self, Query},
     refusal::Refusal,
     request::{Asked, Ids},
 };
@@ -41,6 +41,8 @@ type Handle = dyn Fn(Request, Asked) -> BoxFuture<'static, Response> + Send + Sy
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) need: Need,
+    /// All that may stand behind `?`.
+    pub(super) queries: Arc<[Query]>,
     handle: Arc<Handle>,
 }
 
@@ -70,10 +72,11 @@ impl Declared {
     {
         let (schemas, mut described, methods) = described;
         let handle = move |request, asked| handler.clone().call(request, asked);
-        let route = Route { need, handle: Arc::new(handle) };
+        let handle: Arc<Handle> = Arc::new(handle);
         for (path, item) in &mut described.paths {
             document::complete(item, need);
-            let method = (method_of(item), route.clone());
+            let queries = document::queries(item).collect();
+            let method = (method_of(item), Route { need, queries, handle: handle.clone() });
             match self.paths.iter_mut().find(|(known, _)| known == path) {
                 Some((_, methods)) => methods.push(method),
                 None => self.paths.push((path.clone(), vec![method])),
