@@ -19,26 +19,56 @@ use crate::{
     streams::{is_taken, told},
 };
 
-/// Events of the caller's environment behind a position, and how far was looked.
+/// Events of the caller's environment behind a position that there is, and how far was looked.
 pub(crate) async fn page(
     edge: &Edge,
     caller: Caller,
     after: Seq,
     limit: u32,
 ) -> Result<(Vec<FeedEvent>, Seq), Problem> {
+    let (events, looked_at) = read(edge, caller, after, limit).await?;
+    if looked_at == after {
+        check_is_there(edge, caller, after).await?;
+    }
+    Ok((events, looked_at))
+}
+
+async fn read(
+    edge: &Edge,
+    caller: Caller,
+    after: Seq,
+    limit: u32,
+) -> Result<(Vec<FeedEvent>, Seq), Problem> {
+    // No store counts as far.
+    i64::try_from(after.0).map_err(|_| unknown_position(after))?;
     let reads = &edge.gateway.reads;
     let read = reads.feed(caller.org, caller.environment, after, limit).await;
     let (events, looked_at) = read.map_err(customer::store)?;
     Ok((events, looked_at.max(after)))
 }
 
+/// A reader that waits behind the end would miss what is written up to there: it has its position from a
+/// history that is no more, such as that of a database which was restored.
+async fn check_is_there(edge: &Edge, caller: Caller, at: Seq) -> Result<(), Problem> {
+    let Some(before) = at.0.checked_sub(1) else { return Ok(()) };
+    let found = edge.gateway.reads.journal(caller.org, Seq(before), 1).await;
+    if found.map_err(customer::store)?.is_empty() { Err(unknown_position(at)) } else { Ok(()) }
+}
+
+fn unknown_position(at: Seq) -> Problem {
+    let why = format!("there is no event {} yet; read on from an earlier one", at.0);
+    Problem::new(ErrorClass::Invalid, "unknown_position", why)
+}
+
 /// What is on record behind a position, then what happens as it happens. A reader that is cut off knows
 /// by the last event where to go on.
-pub(crate) fn follow(
+pub(crate) async fn follow(
     edge: Arc<Edge>,
     caller: Caller,
     after: Seq,
 ) -> Result<impl Stream<Item = Result<FeedEvent, Problem>> + Send + use<>, Problem> {
+    // One that can never begin is told so before it is open.
+    page(&edge, caller, after, 1).await?;
     let permit = edge.watches.clone().try_acquire_owned().map_err(|_| {
         let why = "too many streams; ask for pages";
         Problem::new(ErrorClass::Unavailable, "too_many_streams", why)
@@ -71,7 +101,7 @@ async fn tell_all(
     while Instant::now() < until {
         // A revoked key stops hearing within five seconds.
         edge.keys.again(caller).await?;
-        let (events, next) = page(edge, caller, after, limits::EVENTS_READ_AT_ONCE).await?;
+        let (events, next) = read(edge, caller, after, limits::EVENTS_READ_AT_ONCE).await?;
         let is_idle = next == after;
         after = next;
         if !events.is_empty() && !is_taken(tell, events).await {

@@ -1,4 +1,4 @@
-use std::{future::ready, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use ports::{journal::Seq, reads::FeedEvent};
@@ -17,13 +17,13 @@ pub(crate) struct Events(pub(crate) Arc<Edge>);
 type Following = Pin<Box<dyn Stream<Item = Result<v1::Event, Status>> + Send>>;
 
 impl Events {
-    fn followed(
+    async fn followed(
         &self,
         caller: Caller,
         request: v1::FollowEventsRequest,
     ) -> Result<Following, Problem> {
         let after = Seq(events::after_seq(&request));
-        let told = feed::follow(self.0.clone(), caller, after)?;
+        let told = feed::follow(self.0.clone(), caller, after).await?;
         let told = told.map(|told| told.map(|told| event(&told)).map_err(Status::from));
         Ok(Box::pin(told))
     }
@@ -57,6 +57,6 @@ impl events_server::Events for Events {
         request: Request<v1::FollowEventsRequest>,
     ) -> Result<Response<Following>, Status> {
         let (caller, request) = asked(request)?;
-        answer("Events.Follow", ready(self.followed(caller, request))).await
+        answer("Events.Follow", self.followed(caller, request)).await
     }
 }

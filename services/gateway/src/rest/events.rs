@@ -83,7 +83,7 @@ pub(super) async fn follow(
         let events = told.iter().map(event).collect();
         return Ok(Out(EventPage { events, next_after: next.0 }).into_response());
     }
-    stream(edge, caller, Seq(last_seen(&headers)?.or(after).unwrap_or_default()))
+    stream(edge, caller, Seq(last_seen(&headers)?.or(after).unwrap_or_default())).await
 }
 
 /// Where a reader who comes back has got to.
@@ -122,8 +122,8 @@ fn event(told: &ports::reads::FeedEvent) -> FeedEvent {
 }
 
 /// An open answer. One that breaks off just ends: its reader asks again with the last id.
-fn stream(edge: Arc<Edge>, caller: Caller, after: Seq) -> Result<Response, Refusal> {
-    let following = feed::follow(edge, caller, after)?;
+async fn stream(edge: Arc<Edge>, caller: Caller, after: Seq) -> Result<Response, Refusal> {
+    let following = feed::follow(edge, caller, after).await?;
     let events = following.filter_map(async |told| {
         let event = event(&told.ok()?);
         let sse = Sse::default().id(event.seq.to_string()).event(event.kind);

@@ -42,7 +42,8 @@ async fn pages_go_on_where_the_last_one_ended_and_show_one_environment() {
     assert_eq!(told[2].wallet_id, world.book.wallet.to_string());
     assert!(told[3..].iter().all(|event| event.payment_id == payment(1).to_string()));
     let request = v1::ListEventsRequest { after_seq: u64::MAX, limit: 0 };
-    assert!(events.list(request).await.unwrap().into_inner().events.is_empty());
+    let refused = refusal(events.list(request).await);
+    assert_eq!(refused, (Code::InvalidArgument, "unknown_position".to_owned()));
     let request = v1::ListEventsRequest { after_seq: 0, limit: 1_001 };
     let refused = refusal(events.list(request).await);
     assert_eq!(refused, (Code::InvalidArgument, "limit_out_of_range".to_owned()));
@@ -79,7 +80,10 @@ async fn a_follower_hears_what_was_and_what_happens_and_where_to_go_on() {
 #[tokio::test]
 async fn a_deadline_ends_a_follower() {
     let world = World::new().await;
-    let mut follow = Request::new(v1::FollowEventsRequest { after_seq: 1_000 });
+    let everything = v1::ListEventsRequest { after_seq: 0, limit: 0 };
+    let everything = world.book.events(&world).list(everything).await.unwrap().into_inner();
+    let after_seq = everything.next_after_seq;
+    let mut follow = Request::new(v1::FollowEventsRequest { after_seq });
     follow.set_timeout(Duration::from_millis(400));
     let mut told = world.book.events(&world).follow(follow).await.unwrap().into_inner();
     let end = told.next().await.unwrap().map(tonic::Response::new);

@@ -59,6 +59,19 @@ async fn the_feed_is_ordered_and_replayable_from_anywhere() {
     }
 }
 
+/// As of a history that a restored database has lost: waiting there would miss what is written until then.
+#[tokio::test]
+async fn a_position_that_there_is_not_yet_is_refused() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let whole = rest.get(&world.book.of_env("/events")).await.body;
+    let ahead = whole["next_after"].as_u64().unwrap() + 1;
+    let path = world.book.of_env(&format!("/events?after={ahead}"));
+    assert_eq!(rest.get(&path).await.refusal(), (400, "unknown_position"));
+    send(&world, 1).await;
+    assert_eq!(rest.get(&path).await.status, 200);
+}
+
 /// What a stream has told so far.
 struct Told {
     body: Body,
