@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Mutex,
     task::{Context, Poll},
@@ -56,7 +56,10 @@ impl Door {
 
     /// Opens the door; the address says which port it became.
     pub(crate) async fn open(&self, address: SocketAddr) -> io::Result<SocketAddr> {
-        let listener = bind(address).await?;
+        let listener = match address.port() {
+            0 => bind_anywhere(address.ip()).await?,
+            _ => bind(address).await?,
+        };
         let address = listener.local_addr()?;
         let (closing, seen) = watch::channel(Closing::Open);
         let connections = seen.clone();
@@ -99,6 +102,23 @@ impl Door {
             drop(opening.task.await);
         }
     }
+}
+
+/// A free port that is still free when this network is started again: outside of what systems give to
+/// whoever asks for any.
+async fn bind_anywhere(ip: IpAddr) -> io::Result<TcpListener> {
+    const FIRST: u16 = 20_000;
+    const PORTS: u16 = 12_000;
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        let mut dice = [0; 2];
+        getrandom::fill(&mut dice)?;
+        let port = FIRST + u16::from_ne_bytes(dice) % PORTS;
+        if let Ok(listener) = TcpListener::bind((ip, port)).await {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind((ip, 0)).await
 }
 
 /// A port that was ours a moment ago may still be letting go.

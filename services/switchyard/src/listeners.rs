@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bootstrap::{Config, Exit, Listen};
 use tokio::net::TcpListener;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output::Output};
 
 /// For customers, for the operator, for whoever watches.
 pub(crate) struct Listeners {
@@ -24,10 +24,10 @@ impl Listeners {
     }
 
     /// The ports asked for; where nobody asked and the usual ones are taken, others.
-    pub(crate) async fn bind_near(config: &Config) -> Result<Listeners, Failure> {
+    pub(crate) async fn bind_near(config: &Config, out: &Output) -> Result<Listeners, Failure> {
         Ok(Listeners {
-            public: bind_near(config.listen).await?,
-            admin: bind_near(config.admin_listen).await?,
+            public: bind_near(config.listen, out).await?,
+            admin: bind_near(config.admin_listen, out).await?,
             metrics: bind_metrics(config).await?,
         })
     }
@@ -46,9 +46,12 @@ pub(crate) async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>,
     }
 }
 
-async fn bind_near(listen: Listen) -> Result<TcpListener, Failure> {
+async fn bind_near(listen: Listen, out: &Output) -> Result<TcpListener, Failure> {
     match (listen, bind(listen.address()).await) {
-        (Listen::Usual(address), Err(_)) => bind(SocketAddr::new(address.ip(), 0)).await,
+        (Listen::Usual(address), Err(taken)) => {
+            out.say(&format!("{}; another port is taken", taken.message));
+            bind(SocketAddr::new(address.ip(), 0)).await
+        }
         (Listen::Usual(_) | Listen::Asked(_), bound) => bound,
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(flags: Flags, out: &Output) -> Result<Exit, Failure> {
     let (config, telemetry) = flags.load(defaults)?;
     let mut signals = Signals::catch().map_err(Failure::bug)?;
     let lock = FolderLock::take(&config.data)?;
-    let listeners = Listeners::bind_near(&config).await?;
+    let listeners = Listeners::bind_near(&config, out).await?;
 
     out.say("starting the simulated Lightning network");
     let mut network = network::Child::start(&config.data).await?;
