@@ -21,6 +21,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{
@@ -29,7 +30,10 @@ use tokio::{
     },
     task::yield_now,
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::{
+    Uri,
+    server::{Connected, TcpConnectInfo},
+};
 
 pub use places::{Placed, bounded};
 
@@ -107,6 +111,14 @@ impl Corked {
             false => self.is_http1 = true,
         }
     }
+}
+
+/// Connects a client of HTTP/2 to the authority of an address.
+pub async fn connect(to: Uri) -> io::Result<TokioIo<Corked>> {
+    let address = to.authority().ok_or(io::ErrorKind::InvalidInput)?;
+    let tcp = TcpStream::connect(address.as_str()).await?;
+    tcp.set_nodelay(true)?;
+    Ok(TokioIo::new(Corked::new(tcp)))
 }
 
 impl Drop for Corked {

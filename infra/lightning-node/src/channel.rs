@@ -4,7 +4,6 @@
 //! its bytes are compared instead, and only the signature of the handshake is left to rustls.
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use cork::Corked;
-use hyper_util::rt::TokioIo;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -21,7 +18,6 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
-use tokio::net::TcpStream;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
 
@@ -114,7 +110,9 @@ impl Line {
             }
         };
         let endpoint = endpoint.map_err(|error| error.to_string())?;
-        Ok(Line { channel: endpoint.connect_with_connector_lazy(service_fn(connect)), refused })
+        // A commit starts many payments at once, and their requests leave together.
+        let channel = endpoint.connect_with_connector_lazy(service_fn(cork::connect));
+        Ok(Line { channel, refused })
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -125,14 +123,6 @@ impl Line {
     pub(crate) fn refused_certificate(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
-}
-
-/// A commit starts many payments at once, and their requests leave together.
-async fn connect(to: Uri) -> io::Result<TokioIo<Corked>> {
-    let address = to.authority().ok_or(io::ErrorKind::InvalidInput)?;
-    let tcp = TcpStream::connect(address.as_str()).await?;
-    tcp.set_nodelay(true)?;
-    Ok(TokioIo::new(Corked::new(tcp)))
 }
 
 #[derive(Debug)]

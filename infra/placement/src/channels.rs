@@ -8,28 +8,22 @@ mod link;
 
 use std::{
     collections::HashMap,
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use cork::Corked;
 use domain::SessionId;
-use hyper_util::rt::TokioIo;
 use ports::placement::{PlacementMap, Pod};
 use proto::engine::v1::{
     GreetRequest, operations_client::OperationsClient, orgs_client::OrgsClient,
 };
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tonic::{
     Status,
     service::interceptor::InterceptedService,
-    transport::{Channel, Endpoint, Uri},
+    transport::{Channel, Endpoint},
 };
 use tower::service_fn;
 
@@ -264,13 +258,6 @@ fn lazy(address: &str) -> Result<Channel, String> {
         .http2_max_concurrent_reset_streams(limits::STREAMS_LEFT)
         .http2_max_local_error_reset_streams(None)
         .buffer_size(limits::CALLS_QUEUED);
-    Ok(endpoint.connect_with_connector_lazy(service_fn(connect)))
-}
-
-/// What many callers ask at once leaves together.
-async fn connect(to: Uri) -> io::Result<TokioIo<Corked>> {
-    let address = to.authority().ok_or(io::ErrorKind::InvalidInput)?;
-    let tcp = TcpStream::connect(address.as_str()).await?;
-    tcp.set_nodelay(true)?;
-    Ok(TokioIo::new(Corked::new(tcp)))
+    // What many callers ask at once leaves together.
+    Ok(endpoint.connect_with_connector_lazy(service_fn(cork::connect)))
 }
