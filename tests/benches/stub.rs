@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{
     EnvironmentId, InvoiceTerms, KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
-    Permission, PublicKey, Timestamp, WalletId,
+    Permission, PublicKey, SessionId, Timestamp, WalletId,
     org::{
         Command, Event, Incoming, IncomingState, Metadata, Outgoing, ReceiveTerms, Row, SendTerms,
     },
@@ -17,7 +17,7 @@ use placement::Bell;
 use ports::{
     Clock, Directory, Idempotency, Operations, Orgs, Reads, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::Seq,
     operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     orgs::{Answered, OrgsError, Within},
@@ -64,7 +64,7 @@ pub(crate) fn gateway() -> Gateway {
         rate_limit: RateLimit::per_second(NonZeroU32::MAX),
         wakes: Arc::new(Bell::default()),
         counts: None,
-        alone_since: None,
+        session: SessionId::new(Uuid::nil()),
     }
 }
 
@@ -301,8 +301,7 @@ impl Idempotency for Stub {
         &self,
         _: &IdempotencyScope,
         _: [u8; 32],
-        _: Timestamp,
-        _: Timestamp,
+        _: Runner,
     ) -> Result<Begun, StoreError> {
         Err(not_here())
     }

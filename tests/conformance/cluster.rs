@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{SessionId, Timestamp, org::Revision};
 use ports::{
     Cluster,
+    idempotency::{Begun, Runner},
     journal::LoadError,
     placement::{JoinError, LeaseLength, PlacementMap, Pod, Reader, Shard},
 };
@@ -14,6 +15,7 @@ use crate::{
     Case,
     bed::{Bed, id},
     case,
+    idempotency::{ONE, begin, begin_by, runner, scope},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -30,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case(many_that_claim_at_once_share_without_doubles),
         case(a_revision_is_allowed_once_every_reader_knows_it),
         case(a_reader_that_is_not_heard_of_is_forgotten),
+        case(what_a_reader_carries_out_is_its_own_while_it_lives),
     ]
 }
 
@@ -221,6 +224,16 @@ async fn a_reader_that_is_not_heard_of_is_forgotten(bed: Bed) {
     lease_is_over(&bed, until).await;
     assert_eq!(cluster.allow(NEW).await, Ok(vec![]));
     cluster.announce(&old).await.unwrap_err();
+}
+
+async fn what_a_reader_carries_out_is_its_own_while_it_lives(bed: Bed) {
+    let (cluster, reader) = (bed.cluster(), reader(1, "gateway", NEW));
+    cluster.announce(&reader).await.unwrap();
+    let read = Runner { session: reader.session, ..runner(&bed, 10) };
+    assert_eq!(begin_by(&bed, &scope("k"), ONE, read).await, Begun::New);
+    assert_eq!(begin(&bed, "k", ONE).await, Begun::Running);
+    cluster.withdraw(reader.session).await.unwrap();
+    assert_eq!(begin(&bed, "k", ONE).await, Begun::New);
 }
 
 async fn many_that_claim_at_once_share_without_doubles(bed: Bed) {

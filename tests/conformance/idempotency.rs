@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::Timestamp;
 use ports::{
     Idempotency,
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
 };
 use tokio::task::JoinSet;
 
@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case(a_key_is_of_its_organisation_and_environment),
         case(the_same_key_on_another_request_is_told_apart),
         case(what_was_given_up_begins_anew),
+        case(a_request_that_runs_for_too_long_is_taken_over),
         case(a_request_whose_process_is_gone_is_taken_over),
         case(the_first_answer_stands),
         case(one_of_many_at_once_carries_it_out),
@@ -28,11 +29,11 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-const ONE: [u8; 32] = [1; 32];
+pub(crate) const ONE: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
 const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
 
-fn scope(key: &str) -> IdempotencyScope {
+pub(crate) fn scope(key: &str) -> IdempotencyScope {
     IdempotencyScope { org: id(1), environment: ENVIRONMENT, key: key.to_owned() }
 }
 
@@ -44,8 +45,22 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-async fn begin(bed: &Bed, key: &str, fingerprint: [u8; 32]) -> Begun {
-    Idempotency::begin(bed.store.as_ref(), &scope(key), fingerprint, at(10), NEVER).await.unwrap()
+/// Of the process that lives.
+pub(crate) fn runner(bed: &Bed, now: i64) -> Runner {
+    Runner { session: bed.session, now: at(now), stale_before: NEVER }
+}
+
+pub(crate) async fn begin_by(
+    bed: &Bed,
+    scope: &IdempotencyScope,
+    print: [u8; 32],
+    runner: Runner,
+) -> Begun {
+    Idempotency::begin(bed.store.as_ref(), scope, print, runner).await.unwrap()
+}
+
+pub(crate) async fn begin(bed: &Bed, key: &str, fingerprint: [u8; 32]) -> Begun {
+    begin_by(bed, &scope(key), fingerprint, runner(bed, 10)).await
 }
 
 async fn a_request_is_carried_out_once_and_answered_again(bed: Bed) {
@@ -73,14 +88,12 @@ async fn a_key_is_of_its_organisation_and_environment(bed: Bed) {
         scope("K"),
     ];
     for (scope, fingerprint) in scopes.iter().zip([ONE, OTHER, OTHER, OTHER]) {
-        let begun =
-            Idempotency::begin(bed.store.as_ref(), scope, fingerprint, at(1), NEVER).await.unwrap();
+        let begun = begin_by(&bed, scope, fingerprint, runner(&bed, 1)).await;
         assert_eq!(begun, Begun::New, "{scope:?}");
     }
     bed.store.finish(&scopes[0], ONE, &answer(200), at(2)).await.unwrap();
     assert_eq!(begin(&bed, "k", ONE).await, Begun::Done(answer(200)));
-    let second =
-        Idempotency::begin(bed.store.as_ref(), &scopes[1], OTHER, at(1), NEVER).await.unwrap();
+    let second = begin_by(&bed, &scopes[1], OTHER, runner(&bed, 1)).await;
     assert_eq!(second, Begun::Running);
 }
 
@@ -108,21 +121,33 @@ async fn what_was_given_up_begins_anew(bed: Bed) {
     assert_eq!(begin(&bed, "x", ONE).await, Begun::New);
 }
 
-async fn a_request_whose_process_is_gone_is_taken_over(bed: Bed) {
+async fn a_request_that_runs_for_too_long_is_taken_over(bed: Bed) {
     let begin = async |now, stale_before| {
-        Idempotency::begin(bed.store.as_ref(), &scope("k"), ONE, at(now), at(stale_before))
-            .await
-            .unwrap()
+        let runner = Runner { stale_before: at(stale_before), ..runner(&bed, now) };
+        begin_by(&bed, &scope("k"), ONE, runner).await
     };
     assert_eq!(begin(100, 0).await, Begun::New);
     assert_eq!(begin(150, 100).await, Begun::Running);
     assert_eq!(begin(200, 101).await, Begun::New);
     // It counts from the take-over.
     assert_eq!(begin(250, 200).await, Begun::Running);
-    let other = Idempotency::begin(bed.store.as_ref(), &scope("k"), OTHER, at(900), at(800)).await;
-    assert_eq!(other, Ok(Begun::OtherRequest));
+    let stale = Runner { stale_before: at(800), ..runner(&bed, 900) };
+    assert_eq!(begin_by(&bed, &scope("k"), OTHER, stale).await, Begun::OtherRequest);
     bed.store.finish(&scope("k"), ONE, &answer(202), at(900)).await.unwrap();
     assert_eq!(begin(900, 900).await, Begun::Done(answer(202)));
+}
+
+async fn a_request_whose_process_is_gone_is_taken_over(bed: Bed) {
+    let gone = Runner { session: id(0xdead), ..runner(&bed, 10) };
+    assert_eq!(begin_by(&bed, &scope("k"), ONE, gone).await, Begun::New);
+    assert_eq!(begin(&bed, "k", ONE).await, Begun::New);
+    // From now on it is of one that lives.
+    assert_eq!(begin(&bed, "k", ONE).await, Begun::Running);
+    assert_eq!(begin_by(&bed, &scope("k"), ONE, gone).await, Begun::Running);
+    // What was answered stands, whoever has answered it.
+    assert_eq!(begin_by(&bed, &scope("other"), ONE, gone).await, Begun::New);
+    bed.store.finish(&scope("other"), ONE, &answer(202), at(11)).await.unwrap();
+    assert_eq!(begin(&bed, "other", ONE).await, Begun::Done(answer(202)));
 }
 
 async fn the_first_answer_stands(bed: Bed) {
@@ -133,12 +158,12 @@ async fn the_first_answer_stands(bed: Bed) {
 }
 
 async fn one_of_many_at_once_carries_it_out(bed: Bed) {
-    let store = Arc::clone(&bed.store);
+    let (store, runner) = (Arc::clone(&bed.store), runner(&bed, 10));
     let mut asked = JoinSet::new();
     for _ in 0..50 {
         let store = Arc::clone(&store);
         asked.spawn(async move {
-            Idempotency::begin(store.as_ref(), &scope("k"), ONE, at(10), NEVER).await.unwrap()
+            Idempotency::begin(store.as_ref(), &scope("k"), ONE, runner).await.unwrap()
         });
     }
     let mut begun = asked.join_all().await;
@@ -148,9 +173,8 @@ async fn one_of_many_at_once_carries_it_out(bed: Bed) {
 
 async fn the_oldest_keys_are_forgotten_first(bed: Bed) {
     for (key, began_at) in [("c", 30), ("a", 10), ("b", 20), ("d", 40)] {
-        let begun =
-            Idempotency::begin(bed.store.as_ref(), &scope(key), ONE, at(began_at), NEVER).await;
-        assert_eq!(begun, Ok(Begun::New));
+        let begun = begin_by(&bed, &scope(key), ONE, runner(&bed, began_at)).await;
+        assert_eq!(begun, Begun::New);
     }
     bed.store.finish(&scope("a"), ONE, &answer(202), at(11)).await.unwrap();
     assert_eq!(bed.store.forget_before(at(10), 9).await, Ok(0));

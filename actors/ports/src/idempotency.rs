@@ -3,7 +3,7 @@
 //! A store keeps each for as long as the caller of [`Idempotency::forget_before`] lets it: 30 days.
 
 use async_trait::async_trait;
-use domain::{EnvironmentId, OrgId, Timestamp};
+use domain::{EnvironmentId, OrgId, SessionId, Timestamp};
 
 use crate::StoreError;
 
@@ -35,18 +35,28 @@ pub enum Begun {
     Done(StoredAnswer),
 }
 
+/// Who carries a request out, from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runner {
+    /// Of the process, which says again and again that it lives: a pod, or a reader.
+    pub session: SessionId,
+    pub now: Timestamp,
+    /// Whoever began before this is given up for lost, even one that lives.
+    pub stale_before: Timestamp,
+}
+
 #[async_trait]
 pub trait Idempotency: Send + Sync {
     /// Takes the key for the request with this fingerprint, of one of many at once.
     ///
-    /// A request that began before `stale_before` and has not ended is taken over, as its process may
-    /// be gone. So callers must give to keys only requests that are safe to carry out twice.
+    /// A request that has not ended is taken over when whoever carried it out lives no more, as far as
+    /// anybody can tell, or is stale. So callers must give to keys only requests that are safe to carry
+    /// out twice.
     async fn begin(
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError>;
 
     /// Keeps the answer. The first one stands, and one of another request is not kept.

@@ -25,7 +25,7 @@ use ports::{
     Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     guard::{Foreign, Generation, Sighting},
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
     placement::{Granted, LeaseLength, PlacementMap},
@@ -392,11 +392,9 @@ impl<S: Idempotency + ?Sized> Idempotency for Faulty<S> {
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError> {
-        let begun = self.inner.begin(scope, fingerprint, now, stale_before);
-        self.change(Call::Write, begun).await
+        self.change(Call::Write, self.inner.begin(scope, fingerprint, runner)).await
     }
 
     async fn finish(

@@ -46,6 +46,7 @@ pub enum StartError {
 
 /// A running engine.
 pub struct Engine {
+    session: SessionId,
     platform: Platform,
     operations: Arc<operations::Operator>,
     watched: Arc<dyn Watched>,
@@ -91,7 +92,12 @@ impl Engine {
             clock: config.clock,
             watched: watched.clone(),
         });
-        Ok(Engine { platform, operations, watched })
+        Ok(Engine { session, platform, operations, watched })
+    }
+
+    /// As what this life of it is known to the store.
+    pub fn session(&self) -> SessionId {
+        self.session
     }
 
     pub fn orgs(&self) -> Arc<dyn Orgs> {

@@ -28,7 +28,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use domain::{Network, Timestamp};
+use domain::{Network, SessionId};
 use ports::{Clock, Directory, Idempotency, Operations, Orgs, Reads, SharedCounts, Wakes};
 
 pub use auth::{AdminToken, TokenTooShort};
@@ -50,6 +50,6 @@ pub struct Gateway {
     pub wakes: Arc<dyn Wakes>,
     /// What other gateways count of the same keys; `None`: there are no others.
     pub counts: Option<Arc<dyn SharedCounts>>,
-    /// Since when nobody else answers requests over the same store; `None`: others may.
-    pub alone_since: Option<Timestamp>,
+    /// As what this process says to the store that it lives.
+    pub session: SessionId,
 }

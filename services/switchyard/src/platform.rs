@@ -112,7 +112,7 @@ async fn start_engine<S: Store + 'static>(
         directory: store.clone(),
         idempotency: store,
         operations: engine.operations(),
-        alone_since: Some(clock.now()),
+        session: engine.session(),
         clock,
         network: config.network,
         rate_limit: RateLimit::per_second(config.calls_per_second),

@@ -1,14 +1,15 @@
 use async_trait::async_trait;
-use domain::Timestamp;
+use domain::{SessionId, Timestamp};
 use ports::{
     Idempotency, StoreError,
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
 };
 
 use super::Memory;
 
 pub(super) struct Kept {
     fingerprint: [u8; 32],
+    session: SessionId,
     began_at: Timestamp,
     answer: Option<StoredAnswer>,
 }
@@ -19,17 +20,20 @@ impl Idempotency for Memory {
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError> {
         let mut tables = self.tables();
+        let Runner { session, now, stale_before } = runner;
+        let runs = |kept: &Kept| {
+            kept.began_at >= stale_before && tables.lives(kept.session, self.clock.now())
+        };
         match tables.idempotency.get(scope) {
             Some(kept) if kept.fingerprint != fingerprint => return Ok(Begun::OtherRequest),
             Some(Kept { answer: Some(answer), .. }) => return Ok(Begun::Done(answer.clone())),
-            Some(kept) if kept.began_at >= stale_before => return Ok(Begun::Running),
+            Some(kept) if runs(kept) => return Ok(Begun::Running),
             Some(_) | None => {}
         }
-        let kept = Kept { fingerprint, began_at: now, answer: None };
+        let kept = Kept { fingerprint, session, began_at: now, answer: None };
         tables.idempotency.insert(scope.clone(), kept);
         Ok(Begun::New)
     }

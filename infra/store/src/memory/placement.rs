@@ -36,6 +36,11 @@ impl Tables {
         self.pod.get(&session).is_some_and(|life| now < life.lease_until)
     }
 
+    /// As a pod or as a reader.
+    pub(super) fn lives(&self, session: SessionId, now: Timestamp) -> bool {
+        self.is_alive(session, now) || self.reader.get(&session).is_some_and(|it| now < it.until)
+    }
+
     pub(super) fn owns(&self, session: SessionId, shard: Shard) -> bool {
         self.owner(shard) == Some(session)
     }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use ports::{
     Idempotency, StoreError,
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
 };
 use tokio_postgres::{Row, types::ToSql};
 
@@ -10,11 +10,21 @@ use super::{Postgres, session::unavailable};
 
 /// A row that another transaction is writing is waited for, and then judged as it stands.
 const BEGIN: &str = "
-    insert into idempotency as known (org_id, environment_id, key, fingerprint, began_at_ms)
-    values ($1, $2, $3, $4, $5)
-    on conflict (org_id, environment_id, key) do update set began_at_ms = excluded.began_at_ms
+    insert into idempotency as known (org_id, environment_id, key, fingerprint, began_at_ms, session)
+    values ($1, $2, $3, $4, $5, $7)
+    on conflict (org_id, environment_id, key) do update
+        set began_at_ms = excluded.began_at_ms, session = excluded.session
         where known.fingerprint = excluded.fingerprint
-            and known.status is null and known.began_at_ms < $6";
+            and known.status is null and (
+                known.began_at_ms < $6
+                or known.session is not null and not exists (
+                    select from pod
+                    where session = known.session and lease_until > clock_timestamp()
+                ) and not exists (
+                    select from reader
+                    where session = known.session and until > clock_timestamp()
+                )
+            )";
 
 const KNOWN: &str = "
     select fingerprint, status, body from idempotency
@@ -43,15 +53,15 @@ impl Idempotency for Postgres {
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError> {
         let IdempotencyScope { org, environment, key } = scope;
+        let Runner { session, now, stale_before } = runner;
         let (now_ms, stale_ms) = (now.millis(), stale_before.millis());
         let print = &fingerprint[..];
         for _ in 0..TRIES {
-            let columns: [&(dyn ToSql + Sync); 6] =
-                [org.uuid(), environment.uuid(), key, &print, &now_ms, &stale_ms];
+            let columns: [&(dyn ToSql + Sync); 7] =
+                [org.uuid(), environment.uuid(), key, &print, &now_ms, &stale_ms, session.uuid()];
             if self.write(BEGIN, &columns).await? == 1 {
                 return Ok(Begun::New);
             }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use ports::{
     Idempotency, StoreError,
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,11 +17,10 @@ impl Idempotency for Sqlite {
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError> {
-        let scope = scope.clone();
-        self.change(move |open| begin(open, &scope, fingerprint, now, stale_before)).await
+        let (scope, lives_at) = (scope.clone(), self.clock.now());
+        self.change(move |open| begin(open, &scope, fingerprint, runner, lives_at)).await
     }
 
     async fn finish(
@@ -87,32 +86,36 @@ fn begin(
     open: &Connection,
     scope: &IdempotencyScope,
     fingerprint: [u8; 32],
-    now: Timestamp,
-    stale_before: Timestamp,
+    runner: Runner,
+    lives_at: Timestamp,
 ) -> Result<Begun, SqlError> {
     let IdempotencyScope { org, environment, key } = scope;
+    let Runner { session, now, stale_before } = runner;
     let mut find = open.prepare_cached(
-        "select fingerprint, began_at, status, body from idempotency
-         where org_id = ?1 and environment_id = ?2 and key = ?3",
+        "select fingerprint, status, body, began_at >= ?4 and exists (
+             select 1 from pod where session_id = idempotency.session_id and lease_until > ?5
+         )
+         from idempotency where org_id = ?1 and environment_id = ?2 and key = ?3",
     )?;
-    let known = find.query_row(params![bytes(org), bytes(environment), key], |row| {
-        let answer: (Option<u16>, Option<Vec<u8>>) = (row.get(2)?, row.get(3)?);
-        Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, i64>(1)?, answer))
+    let of = (bytes(org), bytes(environment));
+    let asked = params![of.0, of.1, key, stale_before.millis(), lives_at.millis()];
+    let known = find.query_row(asked, |row| {
+        let answer: (Option<u16>, Option<Vec<u8>>) = (row.get(1)?, row.get(2)?);
+        Ok((row.get::<_, [u8; 32]>(0)?, answer, row.get::<_, bool>(3)?))
     });
     match known.optional()? {
-        Some((other, _, _)) if other != fingerprint => return Ok(Begun::OtherRequest),
-        Some((_, _, (Some(status), Some(body)))) => {
+        Some((other, ..)) if other != fingerprint => return Ok(Begun::OtherRequest),
+        Some((_, (Some(status), Some(body)), _)) => {
             return Ok(Begun::Done(StoredAnswer { status, body }));
         }
-        Some((_, began_at, _)) if began_at >= stale_before.millis() => return Ok(Begun::Running),
+        Some((.., true)) => return Ok(Begun::Running),
         Some(_) | None => {}
     }
     let mut take = open.prepare_cached(
-        "insert into idempotency (org_id, environment_id, key, fingerprint, began_at)
-         values (?1, ?2, ?3, ?4, ?5)
-         on conflict do update set began_at = excluded.began_at",
+        "insert into idempotency (org_id, environment_id, key, fingerprint, began_at, session_id)
+         values (?1, ?2, ?3, ?4, ?5, ?6)
+         on conflict do update set began_at = excluded.began_at, session_id = excluded.session_id",
     )?;
-    let of = (bytes(org), bytes(environment));
-    take.execute(params![of.0, of.1, key, fingerprint, now.millis()])?;
+    take.execute(params![of.0, of.1, key, fingerprint, now.millis(), bytes(&session)])?;
     Ok(Begun::New)
 }

@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0007_unknown_receipt.sql"),
     include_str!("../../migrations/sqlite/0008_lost_payment.sql"),
     include_str!("../../migrations/sqlite/0009_revision.sql"),
+    include_str!("../../migrations/sqlite/0010_runner.sql"),
 ];
 
 /// A commit must be on disk when it is acknowledged. The log is carried into the database when it

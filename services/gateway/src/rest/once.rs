@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::ErrorClass;
-use ports::idempotency::{Begun, IdempotencyScope, StoredAnswer};
+use ports::idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -77,10 +77,8 @@ async fn keyed(
     let store = &edge.gateway.idempotency;
     let now = edge.gateway.clock.now();
     let stale_before = now.plus_millis(-limits::IDEMPOTENCY_RUNS_MS);
-    // What began before the only process did was begun by one that is gone.
-    let stale_before =
-        edge.gateway.alone_since.map_or(stale_before, |since| since.max(stale_before));
-    let begun = store.begin(&scope, fingerprint, now, stale_before).await;
+    let runner = Runner { session: edge.gateway.session, now, stale_before };
+    let begun = store.begin(&scope, fingerprint, runner).await;
     match begun.map_err(customer::store)? {
         Begun::New => {}
         Begun::Done(answer) => return replay(answer),

@@ -9,7 +9,7 @@ use domain::{
 };
 use ports::{
     Idempotency, Reads, StoreError,
-    idempotency::{Begun, IdempotencyScope, StoredAnswer},
+    idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::Seq,
     reads::{
         Direction, FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder,
@@ -192,8 +192,15 @@ impl Reads for Fake {
         Ok(rows.into_iter().filter(|row| !is_payment(row)).collect())
     }
 
-    async fn journal(&self, _: OrgId, _: Seq, _: u32) -> Result<Vec<Recorded>, StoreError> {
-        Ok(Vec::new())
+    async fn journal(
+        &self,
+        org: OrgId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let state = self.state();
+        let behind = state.events(org).filter(|recorded| recorded.seq > after);
+        Ok(behind.take(usize::try_from(limit).unwrap()).cloned().collect())
     }
 
     async fn feed(
@@ -254,19 +261,18 @@ impl Idempotency for Fake {
         &self,
         scope: &IdempotencyScope,
         fingerprint: [u8; 32],
-        now: Timestamp,
-        stale_before: Timestamp,
+        runner: Runner,
     ) -> Result<Begun, StoreError> {
         let mut kept = self.keys_kept.lock().unwrap();
         let begun = match kept.get(scope) {
             None => Begun::New,
             Some(known) if known.fingerprint != fingerprint => Begun::OtherRequest,
             Some(Kept { answer: Some(answer), .. }) => Begun::Done(answer.clone()),
-            Some(known) if known.began_at < stale_before => Begun::New,
+            Some(known) if known.began_at < runner.stale_before => Begun::New,
             Some(_) => Begun::Running,
         };
         if begun == Begun::New {
-            kept.insert(scope.clone(), Kept { fingerprint, began_at: now, answer: None });
+            kept.insert(scope.clone(), Kept { fingerprint, began_at: runner.now, answer: None });
         }
         Ok(begun)
     }

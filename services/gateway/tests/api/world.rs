@@ -6,7 +6,7 @@ use bitcoin::{
     hashes::{Hash, sha256},
     secp256k1::{Secp256k1, SecretKey},
 };
-use domain::{EnvironmentId, Network, OrgId, PaymentId, Preimage, Timestamp, WalletId};
+use domain::{EnvironmentId, Network, OrgId, PaymentId, Preimage, SessionId, WalletId};
 use gateway::{AdminToken, Gateway, RateLimit, serve_admin, serve_public};
 use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 use placement::Bell;
@@ -59,13 +59,12 @@ pub(crate) struct How {
     pub(crate) network: Network,
     pub(crate) rate_limit: RateLimit,
     pub(crate) counts: Option<Arc<dyn SharedCounts>>,
-    pub(crate) alone_since: Option<Timestamp>,
 }
 
 impl Default for How {
     fn default() -> How {
         let rate_limit = RateLimit::per_second(NonZeroU32::MAX);
-        How { network: Network::Regtest, rate_limit, counts: None, alone_since: None }
+        How { network: Network::Regtest, rate_limit, counts: None }
     }
 }
 
@@ -148,7 +147,7 @@ impl World {
             rate_limit: how.rate_limit,
             wakes: Arc::new(Bell::default()),
             counts: how.counts,
-            alone_since: how.alone_since,
+            session: SessionId::new(Uuid::nil()),
         };
         let (public, public_at) = listener().await;
         let (private, private_at) = listener().await;

@@ -65,7 +65,8 @@ impl Front {
         door::warn_if_exposed(ready.admin_address);
         let store = stores::shared(config).await?;
         same_network(config, &store).await?;
-        let announced = announce(&ready, &store).await?;
+        let session = SessionId::new(random::uuid()?);
+        let announced = announce(&ready, session, &store).await?;
         let owners = Owners::begin(store.clone());
         owners.are_known().await;
         let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
@@ -81,7 +82,7 @@ impl Front {
             rate_limit: RateLimit::per_second(config.calls_per_second),
             wakes,
             counts,
-            alone_since: None,
+            session,
         };
         let admin_token = admin_secret.text.clone();
         let door = Door::open(public, admin, gateway, admin_secret);
@@ -92,8 +93,11 @@ impl Front {
 }
 
 /// It shows events to customers, so none may be written that it cannot read.
-async fn announce(ready: &ready::Platform, store: &Arc<Postgres>) -> Result<Announced, Failure> {
-    let session = SessionId::new(random::uuid()?);
+async fn announce(
+    ready: &ready::Platform,
+    session: SessionId,
+    store: &Arc<Postgres>,
+) -> Result<Announced, Failure> {
     let name = format!("gateway {}", ready.address);
     let announced = Announced::begin(store.clone(), Reader { session, name, reads: READS }).await;
     announced.map_err(store_unusable)

@@ -1,7 +1,7 @@
 use domain::Permission;
 use serde_json::json;
 
-use crate::world::{How, World, invoice, payment};
+use crate::world::{World, invoice, payment};
 
 #[tokio::test]
 async fn a_key_is_answered_once_and_for_all() {
@@ -152,24 +152,4 @@ async fn an_answer_that_cannot_be_kept_is_given_all_the_same() {
     world.fake.set_now(crate::world::BEGIN_MS + 91_000);
     let taken_over = keyed.post(&path, &body).await;
     assert_eq!((taken_over.status, taken_over.header("idempotency-hit")), (202, "true"));
-}
-
-/// After a crash nobody has to wait until an answer that will never come is given up for lost.
-#[tokio::test]
-async fn what_began_before_the_only_process_runs_no_more() {
-    let since = crate::world::BEGIN_MS + 1_000;
-    let alone_since = Some(domain::Timestamp::from_millis(since));
-    let world = World::with(How { alone_since, ..How::default() }).await;
-    world.fake.forgets.store(true, std::sync::atomic::Ordering::Relaxed);
-    let path = world.book.of_env("/payments");
-    for (number, began, repeat) in [(1, since - 1, 202), (2, since, 409)] {
-        let keyed = world.rest(&world.book).with("idempotency-key", &number.to_string());
-        let body = world
-            .book
-            .send_body(payment(number), &invoice(u8::try_from(number).unwrap(), Some(20_000)));
-        world.fake.set_now(began);
-        assert_eq!(keyed.post(&path, &body).await.status, 202);
-        world.fake.set_now(since + 1);
-        assert_eq!(keyed.post(&path, &body).await.status, repeat);
-    }
 }
