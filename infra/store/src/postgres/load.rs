@@ -32,7 +32,7 @@ const HEAD: &str = "
 const ROWS: &str = "
     select body from standing where org_id = $1
     union all
-    select body from payment where org_id = $1 and open";
+    select body from open_payment join payment using (org_id, payment_id) where org_id = $1";
 
 impl Postgres {
     pub(super) async fn load_org(

@@ -41,7 +41,7 @@ const FEED: &str = "
     left join payment on payment.org_id = $1 and payment.payment_id = event.payment_id
     order by event.seq";
 
-const OPEN_WORK: &str = "select distinct org_id from payment where open order by org_id";
+const OPEN_WORK: &str = "select distinct org_id from open_payment order by org_id";
 
 #[async_trait]
 impl Reads for Postgres {
