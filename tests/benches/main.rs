@@ -23,6 +23,7 @@ mod curve;
 mod database;
 mod echo;
 mod front;
+mod hop;
 mod inside;
 mod latency;
 mod ledger;
@@ -75,6 +76,9 @@ pub(crate) const SERVE_GATEWAY: &str = "--serve-gateway";
 pub(crate) const SERVE_BARE_TONIC: &str = "--serve-bare-tonic";
 pub(crate) const SERVE_BARE_AXUM: &str = "--serve-bare-axum";
 
+/// Makes this program an engine with nothing behind it.
+pub(crate) const SERVE_ENGINE: &str = "--serve-engine";
+
 /// Makes this program a collector of traces.
 pub(crate) const SERVE_COLLECTOR: &str = "--serve-collector";
 
@@ -85,6 +89,7 @@ pub(crate) const SERVE_COLLECTOR: &str = "--serve-collector";
 const WORKLOADS: &[(&str, Measure)] = &[
     ("echo", |bench| Box::pin(echo::run(bench))),
     ("W6", |bench| Box::pin(front::run(bench))),
+    ("hop", |bench| Box::pin(hop::run(bench))),
     ("W1", |bench| Box::pin(inside::on_postgres(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
     ("W1 pods", |bench| Box::pin(pods::inside(bench))),
@@ -195,6 +200,7 @@ fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
         SERVE_GATEWAY => Some(Box::pin(front::serve_gateway()) as _),
         SERVE_BARE_TONIC => Some(Box::pin(front::serve_bare_tonic()) as _),
         SERVE_BARE_AXUM => Some(Box::pin(front::serve_bare_axum()) as _),
+        SERVE_ENGINE => Some(Box::pin(hop::serve()) as _),
         SERVE_COLLECTOR => Some(Box::pin(collector::serve()) as _),
         _ => None,
     })

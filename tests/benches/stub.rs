@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use domain::{
     EnvironmentId, InvoiceTerms, KeyId, Msat, Network, NodeId, OrgId, PaymentHash, PaymentId,
-    Permission, PublicKey, SessionId, Timestamp, WalletId,
+    Permission, Preimage, PublicKey, SessionId, Timestamp, WalletId,
     org::{
-        Command, Event, Incoming, IncomingState, Metadata, Outgoing, ReceiveTerms, Row, SendTerms,
+        ClaimAnswer, ClaimRequest, Command, Event, Incoming, IncomingState, Metadata, Outgoing,
+        OutgoingState, Rail, ReceiveTerms, Row, SendTerms,
     },
+    payment::{Attempt, AttemptEnd, Epoch, Request},
 };
 use gateway::{Gateway, RateLimit};
 use placement::Bell;
 use ports::{
-    Clock, Directory, Idempotency, Operations, Orgs, Reads, StoreError,
+    Clock, Directory, Idempotency, Operations, Orgs, Peers, Reads, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::Seq,
@@ -26,6 +28,7 @@ use ports::{
         FeedEvent, LedgerFilter, Listed, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace,
         Recorded,
     },
+    receipts::OpenReceipt,
     restore::{RestoreReport, Restoring},
 };
 use uuid::Uuid;
@@ -52,7 +55,7 @@ pub(crate) fn payment() -> PaymentId {
 
 /// The gateway before it.
 pub(crate) fn gateway() -> Gateway {
-    let stub = Arc::new(Stub { row: row() });
+    let stub = Arc::new(Stub::new());
     Gateway {
         orgs: stub.clone(),
         reads: stub.clone(),
@@ -68,22 +71,59 @@ pub(crate) fn gateway() -> Gateway {
     }
 }
 
-struct Stub {
+pub(crate) struct Stub {
     row: Row,
 }
 
-fn row() -> Row {
-    let (at, amount_msat) = (Timestamp::from_millis(NOW_MS), Msat::new(1_000_000));
-    let hash = PaymentHash([7; 32]);
-    let invoice = InvoiceTerms {
+impl Stub {
+    pub(crate) fn new() -> Stub {
+        Stub { row: row() }
+    }
+}
+
+pub(crate) fn invoice() -> InvoiceTerms {
+    InvoiceTerms {
         text: "l".repeat(INVOICE_LENGTH),
         network: Network::Regtest,
-        hash,
-        amount_msat,
+        hash: PaymentHash([7; 32]),
+        amount_msat: Msat::new(1_000_000),
         payee: PublicKey([2; 33]),
         description: "a book".to_owned(),
-        expires_at: at.plus_seconds(3_600),
-    };
+        expires_at: Timestamp::from_millis(NOW_MS).plus_seconds(3_600),
+    }
+}
+
+/// One that the first node has paid at once.
+fn paid(id: PaymentId, terms: SendTerms) -> Outgoing {
+    let (at, node) = (Timestamp::from_millis(NOW_MS), NodeId::new(Uuid::from_u128(5)));
+    let request = Request { epoch: Epoch(1), until: at.plus_seconds(60), unsent: false };
+    Outgoing {
+        id,
+        terms: Arc::new(terms),
+        environment: environment(),
+        amount_msat: Msat::new(1_000_000).unwrap_or_default(),
+        fee_limit_msat: Msat::new(1_000).unwrap_or_default(),
+        rail: Rail::CreditPool,
+        plan: Vec::new(),
+        older_failures: Vec::new(),
+        attempts: vec![Attempt {
+            node,
+            started_at: at,
+            requests: vec![request],
+            older_failures: Vec::new(),
+            end: Some(AttemptEnd::Paid { at }),
+        }],
+        state: OutgoingState::Posted { fee_msat: Msat::ZERO, preimage: Some(Preimage([9; 32])) },
+        created_at: at,
+        updated_at: at,
+        contradicted: false,
+        resolved: None,
+        cancelled: false,
+    }
+}
+
+fn row() -> Row {
+    let at = Timestamp::from_millis(NOW_MS);
     let terms = ReceiveTerms {
         wallet: WalletId::new(Uuid::from_u128(4)),
         amount_msat: Some(1_000_000),
@@ -95,10 +135,10 @@ fn row() -> Row {
         id: payment(),
         terms,
         environment: environment(),
-        hash,
+        hash: PaymentHash([7; 32]),
         node: NodeId::new(Uuid::from_u128(5)),
-        expires_at: invoice.expires_at,
-        invoice: Some(invoice),
+        expires_at: at.plus_seconds(3_600),
+        invoice: Some(invoice()),
         state: IncomingState::Open,
         credited_msat: Msat::ZERO,
         created_at: at,
@@ -209,11 +249,11 @@ impl Orgs for Stub {
     async fn send(
         &self,
         _: OrgId,
-        _: PaymentId,
-        _: SendTerms,
+        payment: PaymentId,
+        terms: SendTerms,
         _: Within,
     ) -> Result<Answered<Arc<Outgoing>>, OrgsError> {
-        Err(nobody())
+        Ok(Answered { payment: Arc::new(paid(payment, terms)), repeat: false })
     }
 
     async fn receive(
@@ -235,6 +275,21 @@ impl Orgs for Stub {
     }
 
     async fn wait(&self, _: OrgId, _: PaymentId, _: Duration) -> Result<Row, OrgsError> {
+        Err(nobody())
+    }
+}
+
+#[tonic::async_trait]
+impl Peers for Stub {
+    async fn claim(&self, _: OrgId, _: ClaimRequest, _: String) -> Result<(), OrgsError> {
+        Err(nobody())
+    }
+
+    async fn answer_claim(&self, _: OrgId, _: PaymentId, _: ClaimAnswer) -> Result<(), OrgsError> {
+        Err(nobody())
+    }
+
+    async fn book_receipt(&self, _: OpenReceipt) -> Result<(), OrgsError> {
         Err(nobody())
     }
 }
