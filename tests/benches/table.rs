@@ -224,7 +224,8 @@ impl Table {
                 ("rate / bare loop".to_owned(), rate / bare)
             }
             Against::Sqlite => {
-                ("rate / bare loop, SQLite".to_owned(), rate / yardsticks.sqlite.rate)
+                let bare = workload.bare_rate.unwrap_or(yardsticks.sqlite.rate);
+                ("rate / bare loop, SQLite".to_owned(), rate / bare)
             }
             Against::Pgbench => ("rate / pgbench".to_owned(), rate / yardsticks.pgbench_tps),
             Against::Workload(id) => {

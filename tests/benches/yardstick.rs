@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tests::postgres::Postgres;
 use tokio::task::spawn_blocking;
 use tokio_postgres::NoTls;
@@ -55,24 +56,36 @@ impl Yardsticks {
     }
 }
 
+/// Which bare loop a workload is divided by.
+#[derive(Clone, Copy)]
+pub(crate) enum Bare {
+    Postgres,
+    Sqlite,
+}
+
 impl Bench {
     /// The workload between two runs of the bare loop: machines change their pace within minutes.
     pub(crate) async fn beside_bare(
         &self,
+        bare: Bare,
         workload: impl Future<Output = Outcome<Workload>>,
     ) -> Outcome<Workload> {
-        let before = self.bare_rate().await?;
+        let before = self.bare_rate(bare).await?;
         let mut workload = workload.await?;
-        let after = self.bare_rate().await?;
+        let after = self.bare_rate(bare).await?;
         workload.notes.push(format!("bare loop before and after it: {before:.0}/s, {after:.0}/s"));
         workload.bare_rate = Some(f64::midpoint(before, after));
         Ok(workload)
     }
 
-    async fn bare_rate(&self) -> Outcome<f64> {
+    async fn bare_rate(&self, bare: Bare) -> Outcome<f64> {
         let (postgres, timing) = (self.bare.clone(), self.timing);
+        let folder = TempDir::new_in(self.folder())?;
         // It has a runtime of its own, and this one has connections that must not fall silent.
-        let run = move || bare_postgres::run(&postgres, Shape::STANDARD, timing);
+        let run = move || match bare {
+            Bare::Postgres => bare_postgres::run(&postgres, Shape::STANDARD, timing),
+            Bare::Sqlite => bare_sqlite::run(folder.path(), Shape::STANDARD, timing),
+        };
         Ok(spawn_blocking(run).await??.rate)
     }
 }
