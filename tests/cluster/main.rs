@@ -8,6 +8,7 @@ mod chaos;
 mod clocks;
 mod full;
 mod hints;
+mod keyed;
 mod leases;
 mod moving;
 mod nodes;
