@@ -57,7 +57,7 @@ async fn check_is_there(edge: &Edge, caller: Caller, at: Seq) -> Result<(), Prob
 
 fn unknown_position(at: Seq) -> Problem {
     let why = format!("there is no event {} yet; read on from an earlier one", at.0);
-    Problem::new(ErrorClass::Invalid, "unknown_position", why)
+    Problem::new(ErrorClass::NotFound, "unknown_position", why)
 }
 
 /// What is on record behind a position, then what happens as it happens. A reader that is cut off knows

@@ -43,7 +43,7 @@ async fn pages_go_on_where_the_last_one_ended_and_show_one_environment() {
     assert!(told[3..].iter().all(|event| event.payment_id == payment(1).to_string()));
     let request = v1::ListEventsRequest { after_seq: u64::MAX, limit: 0 };
     let refused = refusal(events.list(request).await);
-    assert_eq!(refused, (Code::InvalidArgument, "unknown_position".to_owned()));
+    assert_eq!(refused, (Code::NotFound, "unknown_position".to_owned()));
     let request = v1::ListEventsRequest { after_seq: 0, limit: 1_001 };
     let refused = refusal(events.list(request).await);
     assert_eq!(refused, (Code::InvalidArgument, "limit_out_of_range".to_owned()));

@@ -67,7 +67,7 @@ async fn a_position_that_there_is_not_yet_is_refused() {
     let whole = rest.get(&world.book.of_env("/events")).await.body;
     let ahead = whole["next_after"].as_u64().unwrap() + 1;
     let path = world.book.of_env(&format!("/events?after={ahead}"));
-    assert_eq!(rest.get(&path).await.refusal(), (400, "unknown_position"));
+    assert_eq!(rest.get(&path).await.refusal(), (404, "unknown_position"));
     send(&world, 1).await;
     assert_eq!(rest.get(&path).await.status, 200);
 }
