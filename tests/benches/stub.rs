@@ -242,6 +242,10 @@ impl Reads for Stub {
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
         Err(not_here())
     }
+
+    async fn open_payments(&self, _: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        Err(not_here())
+    }
 }
 
 #[tonic::async_trait]

@@ -89,6 +89,32 @@ const END_LANES: &str = "
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where application_name like 'switchyard %'";
 
+/// As a version writes that knows the column and not the table beside it.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn what_an_older_version_begins_and_ends_is_open_until_then() {
+    let scene = Scene::new().await;
+    let bed = &scene.bed;
+    let mut writer = bed.org(1).await;
+    writer.run(bed, send(bed, PAYMENT, hash(1))).await;
+    let open = async || bed.store.open_payments(writer.id()).await.unwrap();
+    let begin = "
+        insert into payment
+        select copy.* from payment one
+            cross join lateral jsonb_populate_record(one, jsonb_build_object('payment_id', $1::text)) as copy";
+    let begun = id(2);
+    assert_eq!(scene.client.execute(begin, &[&begun.uuid().to_string()]).await.unwrap(), 1);
+    assert_eq!(open().await, [PAYMENT, begun]);
+    // Written once more before it ends, and opened again, as nobody does.
+    for (is_open, left) in
+        [(true, vec![PAYMENT, begun]), (false, vec![]), (true, vec![PAYMENT, begun])]
+    {
+        let end = "update payment set open = $1";
+        assert_eq!(scene.client.execute(end, &[&is_open]).await.unwrap(), 2);
+        assert_eq!(open().await, left);
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn a_commit_that_rolled_back_is_not_believed() {

@@ -146,7 +146,10 @@ async fn organisations_with_open_work_are_found(bed: Bed) {
     two.run(&bed, failed(&bed, id(3), 1, 1)).await;
     let open = bed.store.orgs_with_open_work().await;
     assert_eq!(open, Ok(vec![one.id(), three.id()]));
+    assert_eq!(bed.store.open_payments(one.id()).await, Ok(vec![id(1), id(2)]));
+    assert_eq!(bed.store.open_payments(two.id()).await, Ok(Vec::new()));
     one.run(&bed, paid(&bed, id(1), 1)).await;
+    assert_eq!(bed.store.open_payments(one.id()).await, Ok(vec![id(2)]));
     one.run(&bed, paid(&bed, id(2), 2)).await;
     three.run(&bed, Command::InvoiceNotMade { payment: id(1) }).await;
     assert_eq!(bed.store.orgs_with_open_work().await, Ok(Vec::new()));

@@ -22,5 +22,6 @@ mod resolved;
 mod restore;
 mod restored;
 mod starts;
+mod unloaded;
 mod watched;
 mod wire;

@@ -405,6 +405,10 @@ impl Reads for Store {
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
         self.around("a read", self.rest.orgs_with_open_work()).await
     }
+
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        self.around("a read", self.rest.open_payments(org)).await
+    }
 }
 
 #[async_trait]

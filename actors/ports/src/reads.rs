@@ -192,4 +192,7 @@ pub trait Reads: Send + Sync {
 
     /// Organisations with a payment or an invoice that is open.
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError>;
+
+    /// Those of one organisation, by id: what loading it reads.
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError>;
 }

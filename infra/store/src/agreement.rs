@@ -253,7 +253,11 @@ impl Both {
             assert_eq!(memory.unknown_payments(node, &hashes).await, unknown);
             assert_eq!(memory.settle_cursor(node).await, sqlite.settle_cursor(node).await);
         }
-        assert_eq!(memory.orgs_with_open_work().await, sqlite.orgs_with_open_work().await);
+        let open = sqlite.orgs_with_open_work().await;
+        assert_eq!(memory.orgs_with_open_work().await, open);
+        for org in open.unwrap() {
+            assert_eq!(memory.open_payments(org).await, sqlite.open_payments(org).await);
+        }
         assert_eq!(memory.open_receipts().await, sqlite.open_receipts().await);
         for hash in hashes {
             assert_eq!(memory.preimage(hash).await, sqlite.preimage(hash).await);

@@ -341,6 +341,10 @@ impl<S: Reads + ?Sized> Reads for Faulty<S> {
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
         self.read(Call::Read, self.inner.orgs_with_open_work()).await
     }
+
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        self.read(Call::Read, self.inner.open_payments(org)).await
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! One organisation against itself: rows against journal, holds against payments, wallets against ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     PaymentId, SignedMsat, WalletId,
@@ -9,7 +9,7 @@ use domain::{
 };
 use ports::{operations::AuditFinding, reads::Recorded};
 
-use super::{Books, Finding};
+use super::{Books, Finding, Stored};
 
 /// No decision to spend leaves less than nothing (rules 1 to 3).
 pub(super) fn check_hold(org: &Org, recorded: &Recorded, findings: &mut Vec<AuditFinding>) {
@@ -58,8 +58,9 @@ impl Contradictions {
 
 pub(super) fn check(books: &Books, findings: &mut Vec<AuditFinding>) {
     let org = &books.org;
-    if let Some(rows) = &books.rows {
+    if let Some(Stored { rows, open }) = &books.stored {
         check_rows(org, rows, findings);
+        check_open(org, open, findings);
     }
     check_holds(org, findings);
     check_shares(org, findings);
@@ -81,6 +82,22 @@ fn check_rows(org: &Org, stored: &[Row], findings: &mut Vec<AuditFinding>) {
     for key in stored.keys().filter(|key| !replayed.contains_key(*key)) {
         let text = format!("{key:?} is not in the journal");
         findings.push(Finding::of(org.id, "row_differs_from_journal", text));
+    }
+}
+
+/// Loading reads what is open and nothing else: what it leaves out would never be carried on.
+fn check_open(org: &Org, read: &[PaymentId], findings: &mut Vec<AuditFinding>) {
+    let outgoing = org.outgoing.values().filter(|payment| payment.is_open()).map(|it| it.id);
+    let incoming = org.incoming.values().filter(|payment| payment.is_open()).map(|it| it.id);
+    let open: BTreeSet<PaymentId> = outgoing.chain(incoming).collect();
+    let read: BTreeSet<PaymentId> = read.iter().copied().collect();
+    for payment in open.symmetric_difference(&read) {
+        let text = match open.contains(payment) {
+            true => "it is open, and is not carried on after a start",
+            false => "it has ended, and is loaded all the same",
+        };
+        let code = "open_payments_differ";
+        findings.push(Finding::of_payment(org.id, *payment, code, text.to_owned()));
     }
 }
 

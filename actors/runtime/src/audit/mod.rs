@@ -78,11 +78,17 @@ async fn unknown_receipts(sockets: &Sockets) -> Result<Vec<AuditFinding>, StoreE
     Ok(unknown.into_iter().map(finding).collect())
 }
 
-/// One organisation: its journal replayed, and its rows if it stood still while both were read.
+/// One organisation: its journal replayed, and what is stored of it if it stood still while both were read.
 pub(super) struct Books {
     pub(super) org: Org,
-    pub(super) rows: Option<Vec<Row>>,
+    pub(super) stored: Option<Stored>,
     pub(super) entries: u64,
+}
+
+pub(super) struct Stored {
+    pub(super) rows: Vec<Row>,
+    /// Payments that loading reads.
+    pub(super) open: Vec<PaymentId>,
 }
 
 async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<Books, StoreError> {
@@ -106,14 +112,14 @@ async fn read(reads: &dyn Reads, id: OrgId, report: &mut AuditReport) -> Result<
             seq = last.seq;
             continue;
         }
-        let rows = rows(reads, id).await?;
+        let stored = Stored { rows: rows(reads, id).await?, open: reads.open_payments(id).await? };
         let moved_on = !reads.journal(id, seq, 1).await?.is_empty();
         tries += 1;
         match moved_on && tries < TRIES {
             true => {}
             false => {
                 report.findings.extend(contradictions.findings());
-                return Ok(Books { org, rows: (!moved_on).then_some(rows), entries });
+                return Ok(Books { org, stored: (!moved_on).then_some(stored), entries });
             }
         }
     }

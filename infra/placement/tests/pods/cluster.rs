@@ -338,6 +338,10 @@ impl Reads for Store {
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
         unreachable!("only payments are read")
     }
+
+    async fn open_payments(&self, _: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        unreachable!("only payments are read")
+    }
 }
 
 pub(crate) fn send_terms() -> SendTerms {

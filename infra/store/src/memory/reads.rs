@@ -157,6 +157,12 @@ impl Reads for Memory {
         orgs.dedup();
         Ok(orgs)
     }
+
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        let tables = self.tables();
+        let open = tables.payment.values().filter(|row| row.open && row.org == org);
+        Ok(open.map(|row| row.payment).collect())
+    }
 }
 
 impl Tables {

@@ -43,6 +43,9 @@ const FEED: &str = "
 
 const OPEN_WORK: &str = "select distinct org_id from open_payment order by org_id";
 
+const OPEN_PAYMENTS: &str =
+    "select payment_id from open_payment where org_id = $1 order by payment_id";
+
 #[async_trait]
 impl Reads for Postgres {
     async fn payment(&self, org: OrgId, id: PaymentId) -> Result<Option<org::Row>, StoreError> {
@@ -148,6 +151,12 @@ impl Reads for Postgres {
         let rows = self.read(OPEN_WORK, &[]).await?;
         let orgs = rows.iter().map(|row| row.try_get(0).map(OrgId::new).map_err(unavailable));
         orgs.collect()
+    }
+
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        let rows = self.read(OPEN_PAYMENTS, &[org.uuid()]).await?;
+        let open = rows.iter().map(|row| row.try_get(0).map(PaymentId::new).map_err(unavailable));
+        open.collect()
     }
 }
 

@@ -116,6 +116,16 @@ impl Reads for Sqlite {
         })
         .await
     }
+
+    async fn open_payments(&self, org: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        self.read(move |open| {
+            let sql = "select payment_id from payment where org_id = ?1 and open = 1 order by 1";
+            let mut find = open.prepare_cached(sql)?;
+            let found = find.query_map([bytes(&org)], |row| Ok(id(row.get(0)?)))?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
 }
 
 pub(super) fn payment(

@@ -250,6 +250,10 @@ impl Reads for Fake {
         Ok(u64::try_from(in_ledger(&self.state(), org, wallet, filter).len()).unwrap())
     }
 
+    async fn open_payments(&self, _: OrgId) -> Result<Vec<PaymentId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn orgs_with_open_work(&self) -> Result<Vec<OrgId>, StoreError> {
         Ok(self.state().orgs.keys().copied().collect())
     }
