@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::cpu::{Cpu, Meter};
 use crate::loadgen::{self, Answer, Call};
 use crate::process::Process;
-use crate::stub::{self, Stub};
+use crate::stub::{self, Stub, not_here};
 use crate::table::{Check, Workload};
 use crate::{Bench, Outcome};
 
@@ -100,10 +100,6 @@ struct Map {
 }
 
 const SESSION: SessionId = SessionId::new(Uuid::from_u128(8));
-
-fn not_here() -> StoreError {
-    StoreError::Unavailable("a bench has none".to_owned())
-}
 
 #[tonic::async_trait]
 impl Placement for Map {

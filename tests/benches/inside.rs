@@ -12,7 +12,6 @@ use crate::loadgen::{self, Answer, Call, Timing};
 use crate::payments::{CALLERS, CHANNELS, paid};
 use crate::scene::{AMOUNT_MSAT, Scene};
 use crate::table::Workload;
-use crate::yardstick::Bare;
 use crate::{Bench, Outcome};
 
 /// Payments a second that there are invoices for: twice the goal.
@@ -23,17 +22,16 @@ const MADE_AT_ONCE: usize = 512;
 
 /// W1, on PostgreSQL.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
-    run("W1", Bare::Postgres, &Scene::on_postgres(bench).await?).await
+    run("W1", &Scene::on_postgres(bench).await?).await
 }
 
 /// W7b: W1 on the embedded store.
 pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
-    run("W7b", Bare::Sqlite, &Scene::on_sqlite(bench).await?).await
+    run("W7b", &Scene::on_sqlite(bench).await?).await
 }
 
-async fn run(id: &'static str, bare: Bare, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
-    let bench = scene.bench;
-    let mut workload = bench.beside_bare(bare, pay(id, bench.timing, scene)).await?;
+async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
+    let mut workload = scene.beside_bare(pay(id, scene.bench.timing, scene)).await?;
     workload.checks.push(scene.audit().await);
     Ok(vec![workload])
 }

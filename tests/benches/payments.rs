@@ -15,7 +15,6 @@ use crate::pipe::Pipe;
 use crate::rest::Rest;
 use crate::scene::{FIRST, Scene};
 use crate::table::{Check, Workload};
-use crate::yardstick::Bare;
 use crate::{Bench, Outcome, collector};
 
 pub(crate) const CALLERS: usize = 512;
@@ -36,14 +35,13 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let timing = bench.timing;
     let everyone = scene.customers.clone();
     let first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone);
-    let mut first = bench.beside_bare(Bare::Postgres, scene.counted(first)).await?;
+    let mut first = scene.beside_bare(scene.counted(first)).await?;
     first.checks.push(memory);
     let quick = timing.part(2);
     let at = percent_of(&first, 70);
     let mut busy = scene.pay_evenly("W2 70 %", quick, at, &everyone).await?;
     busy.checks.extend(quantile(&busy, 0.99, "p99 ms", 50.0));
-    let piped =
-        bench.beside_bare(Bare::Postgres, scene.pay_piped("W2 stream", timing, &everyone)).await?;
+    let piped = scene.beside_bare(scene.pay_piped("W2 stream", timing, &everyone)).await?;
     let at = percent_of(&piped, 70);
     let mut piped_busy = scene.pay_piped_evenly("W2 stream 70 %", quick, at, &everyone).await?;
     piped_busy.checks.extend(quantile(&piped_busy, 0.99, "p99 ms", 50.0));
@@ -54,13 +52,11 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut idle = scene.pay("W2 idle", quick, 1, 1, &everyone).await?;
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
     let one = Arc::new(everyone[..1].to_vec());
-    let hot =
-        bench.beside_bare(Bare::Postgres, scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
-    let slow =
-        bench.beside_bare(Bare::Postgres, scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
+    let hot = scene.beside_bare(scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
+    let slow = scene.beside_bare(scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
     history.push(payments.all().await?);
     let later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone);
-    let mut later = bench.beside_bare(Bare::Postgres, later).await?;
+    let mut later = scene.beside_bare(later).await?;
     let kept = later.compared_with(&first);
     later.checks.push(Check::at_least("rate / W2, with more history", kept, 0.9, 1.0));
     later.checks.push(scene.audit().await);
@@ -97,7 +93,7 @@ pub(crate) async fn on_sqlite(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::on_sqlite(bench).await?;
     let everyone = scene.customers.clone();
     let load = scene.pay("W7a", bench.timing, CALLERS, CHANNELS, &everyone);
-    let mut load = bench.beside_bare(Bare::Sqlite, load).await?;
+    let mut load = scene.beside_bare(load).await?;
     load.checks.push(scene.audit().await);
     Ok(vec![load])
 }

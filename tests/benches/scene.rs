@@ -4,7 +4,6 @@
 use std::iter;
 use std::sync::Arc;
 
-use lightning_sim::control_proto as sim;
 use tests::bed::SECRET;
 use tests::world::{Customer, Setup, World};
 
@@ -81,10 +80,14 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    pub(crate) fn is_on_sqlite(&self) -> bool {
+        self.database.is_none()
+    }
+
     pub(crate) fn meter(&self) -> Meter<'_> {
         let (platform, engines) = (self.platform_pid(), self.pods.as_ref().map(Pods::pids));
         Meter {
-            postgres: self.database.is_some().then_some(&self.bench.postgres),
+            postgres: (!self.is_on_sqlite()).then_some(&self.bench.postgres),
             switchyard: iter::once(platform).chain(engines.iter().flatten().copied()).collect(),
             gateways: engines.map(|_| platform).into_iter().collect(),
             sim: vec![self.world.network_pid()],
@@ -139,8 +142,7 @@ impl<'a> Scene<'a> {
 
     pub(crate) async fn set_latency(&self, latency_ms: u64) -> Outcome<()> {
         for node in POOL {
-            let request = sim::SetLatencyRequest { node: node.to_owned(), latency_ms };
-            self.world.outside().set_latency(request).await?;
+            self.world.set_latency(node, latency_ms).await?;
         }
         Ok(())
     }

@@ -146,7 +146,7 @@ fn row() -> Row {
     }))
 }
 
-fn not_here() -> StoreError {
+pub(crate) fn not_here() -> StoreError {
     StoreError::Unavailable("a bench has none".to_owned())
 }
 

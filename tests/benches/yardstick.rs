@@ -15,6 +15,7 @@ use crate::bare::{Pace, Shape};
 use crate::cpu::Cpu;
 use crate::latency::Latency;
 use crate::loadgen::Timing;
+use crate::scene::Scene;
 use crate::table::{Cell, Workload, others};
 use crate::{Bench, Outcome, bare_postgres, bare_sqlite};
 
@@ -56,35 +57,30 @@ impl Yardsticks {
     }
 }
 
-/// Which bare loop a workload is divided by.
-#[derive(Clone, Copy)]
-pub(crate) enum Bare {
-    Postgres,
-    Sqlite,
-}
-
-impl Bench {
-    /// The workload between two runs of the bare loop: machines change their pace within minutes.
+impl Scene<'_> {
+    /// The workload between two runs of the bare loop on a store of its kind: machines change their pace
+    /// within minutes.
     pub(crate) async fn beside_bare(
         &self,
-        bare: Bare,
         workload: impl Future<Output = Outcome<Workload>>,
     ) -> Outcome<Workload> {
-        let before = self.bare_rate(bare).await?;
+        let before = self.bare_rate().await?;
         let mut workload = workload.await?;
-        let after = self.bare_rate(bare).await?;
+        let after = self.bare_rate().await?;
         workload.notes.push(format!("bare loop before and after it: {before:.0}/s, {after:.0}/s"));
         workload.bare_rate = Some(f64::midpoint(before, after));
         Ok(workload)
     }
 
-    async fn bare_rate(&self, bare: Bare) -> Outcome<f64> {
-        let (postgres, timing) = (self.bare.clone(), self.timing);
-        let folder = TempDir::new_in(self.folder())?;
+    async fn bare_rate(&self) -> Outcome<f64> {
+        let Bench { bare, timing, .. } = self.bench;
+        let (postgres, timing) = (bare.clone(), *timing);
+        let on_sqlite = self.is_on_sqlite().then(|| TempDir::new_in(self.bench.folder()));
+        let on_sqlite = on_sqlite.transpose()?;
         // It has a runtime of its own, and this one has connections that must not fall silent.
-        let run = move || match bare {
-            Bare::Postgres => bare_postgres::run(&postgres, Shape::STANDARD, timing),
-            Bare::Sqlite => bare_sqlite::run(folder.path(), Shape::STANDARD, timing),
+        let run = move || match on_sqlite {
+            None => bare_postgres::run(&postgres, Shape::STANDARD, timing),
+            Some(folder) => bare_sqlite::run(folder.path(), Shape::STANDARD, timing),
         };
         Ok(spawn_blocking(run).await??.rate)
     }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use lightning_sim::control_proto::SetLatencyRequest;
 use proto::v1::GetPaymentRequest;
 use serde_json::json;
 use tests::{
@@ -51,8 +50,7 @@ async fn a_key_is_free_soon_after_the_gateway_that_had_it_is_dead() {
     let customer = bed.world.customer("acme", LIMIT_MSAT).await.expect("customers can be made");
     let there = bed.world.ready["address"].as_str().expect("a gateway has one").to_owned();
     for node in ["pool-1", "pool-2"] {
-        let slow = SetLatencyRequest { node: node.to_owned(), latency_ms: LATENCY_MS };
-        bed.world.outside().set_latency(slow).await.expect("the network listens");
+        bed.world.set_latency(node, LATENCY_MS).await.expect("the network listens");
     }
     let (mut dies, here) = bed.gateway("dies", &How::default()).await;
     let invoice = bed.world.invoice("alice", 1_000_000, "").await;

@@ -94,8 +94,7 @@ async fn a_node_is_cut_off_while_it_pays() {
     let customers = bed.world.customers("acme", CUSTOMERS).await.expect("customers can be made");
     for cut in [Way::shut, Way::fall_silent] {
         until(async || is_usable(&bed).await).await;
-        let slow = sim::SetLatencyRequest { node: NODE.to_owned(), latency_ms: TAKES_MS };
-        bed.world.outside().set_latency(slow.clone()).await.expect("latency can be set");
+        bed.world.set_latency(NODE, TAKES_MS).await.expect("latency can be set");
         let mut open = Vec::new();
         for customer in &customers {
             let sent = Sent::by(&bed, customer).await;

@@ -52,6 +52,12 @@ impl Bed {
         self.begin_again().await;
     }
 
+    /// What a platform that was killed has left. It is to be dropped before another one begins.
+    pub(crate) fn left_behind(&self) -> rusqlite::Connection {
+        let database = self.world.folder().join("platform/switchyard.sqlite");
+        rusqlite::Connection::open(database).expect("nobody has it open")
+    }
+
     pub(crate) async fn begin_again(&mut self) {
         self.world.start_platform().await.expect("it starts on what it left");
         self.channel = self.world.connect();

@@ -50,8 +50,7 @@ async fn what_is_on_record_freezes_at_the_start() {
     is_paid_by_hand(&bed, "pool-1").await;
     let why = frozen(&bed).await;
     bed.world.kill_platform();
-    let database = bed.world.folder().join("platform/switchyard.sqlite");
-    let database = rusqlite::Connection::open(database).expect("nobody has it open");
+    let database = bed.left_behind();
     database.execute("update installation set frozen = null", []).expect("it is ours");
     drop(database);
     bed.begin_again().await;

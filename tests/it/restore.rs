@@ -279,8 +279,7 @@ async fn a_receipt_that_was_overlooked() {
     let received = new_id();
     let invoice = invoice_of(&bed, &received).await;
     bed.world.kill_platform();
-    let database = bed.world.folder().join("platform/switchyard.sqlite");
-    let database = rusqlite::Connection::open(database).expect("nobody has it open");
+    let database = bed.left_behind();
     let ahead = "update node_cursor set settle_index = settle_index + 1000000";
     database.execute(ahead, []).expect("it is ours");
     drop(database);

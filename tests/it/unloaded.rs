@@ -12,8 +12,7 @@ async fn an_open_invoice_that_is_not_loaded_is_found() {
     globex.payments(bed.world.connect()).receive(receive).await.expect("it may receive");
     bed.books().await;
     bed.world.kill_platform();
-    let database = bed.world.folder().join("platform/switchyard.sqlite");
-    let database = rusqlite::Connection::open(database).expect("nobody has it open");
+    let database = bed.left_behind();
     let forgets = "update payment set open = 0 where open = 1";
     assert_eq!(database.execute(forgets, []), Ok(1));
     drop(database);

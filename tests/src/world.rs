@@ -268,6 +268,16 @@ impl World {
         ControlClient::new(self.outside.clone().expect("the network was started"))
     }
 
+    /// How long a node of the network takes for a payment, from now on.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the network answered.
+    pub async fn set_latency(&self, node: &str, latency_ms: u64) -> Result<(), Status> {
+        let request = sim::SetLatencyRequest { node: node.to_owned(), latency_ms };
+        self.outside().set_latency(request).await.map(|_| ())
+    }
+
     /// A node of the network as its ready file tells of it.
     pub fn node(&self, name: &str) -> &Value {
         let nodes = self.network["nodes"].as_array().expect("a network has nodes");

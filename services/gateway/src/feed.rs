@@ -39,8 +39,6 @@ async fn read(
     after: Seq,
     limit: u32,
 ) -> Result<(Vec<FeedEvent>, Seq), Problem> {
-    // No store counts as far.
-    i64::try_from(after.0).map_err(|_| unknown_position(after))?;
     let reads = &edge.gateway.reads;
     let read = reads.feed(caller.org, caller.environment, after, limit).await;
     let (events, looked_at) = read.map_err(customer::store)?;
@@ -51,13 +49,15 @@ async fn read(
 /// history that is no more, such as that of a database which was restored.
 async fn check_is_there(edge: &Edge, caller: Caller, at: Seq) -> Result<(), Problem> {
     let Some(before) = at.0.checked_sub(1) else { return Ok(()) };
-    let found = edge.gateway.reads.journal(caller.org, Seq(before), 1).await;
-    if found.map_err(customer::store)?.is_empty() { Err(unknown_position(at)) } else { Ok(()) }
-}
-
-fn unknown_position(at: Seq) -> Problem {
+    // No store counts further.
+    if i64::try_from(at.0).is_ok() {
+        let found = edge.gateway.reads.journal(caller.org, Seq(before), 1).await;
+        if !found.map_err(customer::store)?.is_empty() {
+            return Ok(());
+        }
+    }
     let why = format!("there is no event {} yet; read on from an earlier one", at.0);
-    Problem::new(ErrorClass::NotFound, "unknown_position", why)
+    Err(Problem::new(ErrorClass::NotFound, "unknown_position", why))
 }
 
 /// What is on record behind a position, then what happens as it happens. A reader that is cut off knows
@@ -68,7 +68,7 @@ pub(crate) async fn follow(
     after: Seq,
 ) -> Result<impl Stream<Item = Result<FeedEvent, Problem>> + Send + use<>, Problem> {
     // One that can never begin is told so before it is open.
-    page(&edge, caller, after, 1).await?;
+    check_is_there(&edge, caller, after).await?;
     let permit = edge.watches.clone().try_acquire_owned().map_err(|_| {
         let why = "too many streams; ask for pages";
         Problem::new(ErrorClass::Unavailable, "too_many_streams", why)

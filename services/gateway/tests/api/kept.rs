@@ -44,6 +44,11 @@ impl State {
         self.journal.iter().filter(move |(of, _)| *of == org).map(|(_, recorded)| recorded)
     }
 
+    fn page(&self, org: OrgId, after: Seq, limit: u32) -> impl Iterator<Item = &Recorded> {
+        let behind = self.events(org).filter(move |recorded| recorded.seq > after);
+        behind.take(usize::try_from(limit).unwrap())
+    }
+
     fn facts(&self, id: OrgId) -> Vec<Facts> {
         let Some(org) = self.orgs.get(&id) else { return Vec::new() };
         let listed = |row: Row, payment: PaymentId, created_at| {
@@ -198,9 +203,7 @@ impl Reads for Fake {
         after: Seq,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let state = self.state();
-        let behind = state.events(org).filter(|recorded| recorded.seq > after);
-        Ok(behind.take(usize::try_from(limit).unwrap()).cloned().collect())
+        Ok(self.state().page(org, after, limit).cloned().collect())
     }
 
     async fn feed(
@@ -211,8 +214,7 @@ impl Reads for Fake {
         limit: u32,
     ) -> Result<(Vec<FeedEvent>, Seq), StoreError> {
         let state = self.state();
-        let behind = state.events(org).filter(|recorded| recorded.seq > after);
-        let looked_at: Vec<_> = behind.take(usize::try_from(limit).unwrap()).collect();
+        let looked_at: Vec<_> = state.page(org, after, limit).collect();
         let last = looked_at.last().map_or(after, |recorded| recorded.seq);
         let own = looked_at.into_iter().filter(|recorded| {
             environment_of(&state.orgs[&org], &recorded.event) == Some(environment)

@@ -382,8 +382,8 @@ async fn headers_that_may_be_given_once_are_refused_twice() {
         (rest.clone().with("x-api-key", &world.book.key), (400, "invalid_request")),
         (twice("authorization", "Bearer one"), (400, "invalid_request")),
     ] {
-        let mut request = rest.request(Method::POST, &world.book.of_env("/payments"));
-        request = request.header("content-type", "application/json");
+        let request = rest.request(Method::POST, &world.book.of_env("/payments"));
+        let request = request.header("content-type", "application/json");
         let refused = rest.ask(request.body(Body::from(body.clone())).unwrap()).await;
         assert_eq!(refused.refusal(), refusal, "{}", refused.body);
     }
