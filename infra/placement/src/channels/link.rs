@@ -284,3 +284,47 @@ impl Stream for Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, future::join_all};
+    use tokio::task::unconstrained;
+
+    use super::*;
+
+    /// Those that a pod is to do next.
+    async fn written(writer: &mut Writer) -> Vec<u64> {
+        let v1::Calls { calls, left } = writer.next().await.unwrap();
+        assert!(left.is_empty());
+        calls.iter().map(|call| call.id).collect()
+    }
+
+    /// A pod ends a stream that carries more.
+    #[tokio::test]
+    async fn a_stream_carries_as_many_calls_as_it_has_places_and_the_rest_wait_for_one() {
+        const PLACES: usize = 50_000;
+        const LATER: usize = 300;
+        let (link, mut writer) = Link::new();
+        let answer = |id: &u64| link.calls.heard(*id).unwrap().answer.send(Ok(Bytes::new()));
+        let pod = async {
+            let mut ids = Vec::new();
+            while ids.len() < PLACES {
+                ids.extend(written(&mut writer).await);
+            }
+            assert_eq!(ids.len(), PLACES);
+            answer(&ids[0]).unwrap();
+            let next = written(&mut writer).await;
+            assert_eq!(next.len(), 1, "one place, one call");
+            ids[1..].iter().chain(&next).for_each(|id| answer(id).unwrap());
+            for _ in 1..LATER {
+                written(&mut writer).await.iter().for_each(|id| answer(id).unwrap());
+            }
+        };
+        let calls = (0..PLACES + LATER).map(|_| link.ask(CallKind::AnswerClaim, Bytes::new()));
+        let answers = tokio::select! {
+            answers = unconstrained(join_all(calls)) => answers,
+            () = pod => panic!("it is not told of callers that there are not"),
+        };
+        assert!(answers.iter().all(Result::is_ok));
+    }
+}
