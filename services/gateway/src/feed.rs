@@ -45,7 +45,18 @@ async fn read(
     Ok((events, looked_at.max(after)))
 }
 
-/// A reader that waits behind the end would miss what is written up to there: it has its position from a
+/// The position that a filter names, if it names one.
+pub(crate) async fn position(
+    edge: &Edge,
+    caller: Caller,
+    named: Option<u64>,
+) -> Result<Option<Seq>, Problem> {
+    let Some(at) = named.map(Seq) else { return Ok(None) };
+    check_is_there(edge, caller, at).await?;
+    Ok(Some(at))
+}
+
+/// Whoever asks for what comes behind the end would miss what is written up to there: the position is of a
 /// history that is no more, such as that of a database which was restored.
 async fn check_is_there(edge: &Edge, caller: Caller, at: Seq) -> Result<(), Problem> {
     let Some(before) = at.0.checked_sub(1) else { return Ok(()) };

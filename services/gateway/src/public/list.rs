@@ -1,10 +1,7 @@
 //! Pages and counts of payments of the caller's environment.
 
 use domain::{ErrorClass, WalletId, org::Row};
-use ports::{
-    journal::Seq,
-    reads::{Direction, Listed, PaymentCount, PaymentFilter, PaymentOrder},
-};
+use ports::reads::{Direction, Listed, PaymentCount, PaymentFilter, PaymentOrder};
 use proto::{
     Problem,
     convert::{
@@ -14,7 +11,7 @@ use proto::{
     v1,
 };
 
-use crate::{auth::Caller, cursor::Cursor, edge::Edge, limits, lines, problem::customer};
+use crate::{auth::Caller, cursor::Cursor, edge::Edge, feed, limits, lines, problem::customer};
 
 /// Shorter than asked for when the payments are heavy.
 pub(super) async fn page(
@@ -83,6 +80,7 @@ fn count(count: &PaymentCount) -> v1::PaymentCount {
 
 async fn filter_of(edge: &Edge, caller: Caller, asked: Filter) -> Result<PaymentFilter, Problem> {
     let wallets = wallets(edge, caller, &asked).await?;
+    let updated_after = feed::position(edge, caller, asked.updated_after_seq).await?;
     Ok(PaymentFilter {
         environment: caller.environment,
         wallets,
@@ -94,7 +92,7 @@ async fn filter_of(edge: &Edge, caller: Caller, asked: Filter) -> Result<Payment
         metadata: asked.metadata,
         created_from: asked.created_from,
         created_to: asked.created_to,
-        updated_after: asked.updated_after_seq.map(Seq),
+        updated_after,
     })
 }
 

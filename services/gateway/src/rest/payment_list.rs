@@ -7,10 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{LineId, WalletId, org::PaymentStatus};
-use ports::{
-    journal::Seq,
-    reads::{Direction, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace},
-};
+use ports::reads::{Direction, PaymentCount, PaymentFilter, PaymentOrder, PaymentPlace};
 use proto::convert::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,7 +20,7 @@ use super::{
     request::{Asker, Ids, Params, bad_filter},
     text,
 };
-use crate::{auth::Caller, cursor::Cursor, edge::Edge, lines, problem::customer};
+use crate::{auth::Caller, cursor::Cursor, edge::Edge, feed, lines, problem::customer};
 
 /// A page by position. Deprecated: what is made meanwhile moves the positions.
 #[derive(Serialize, ToSchema)]
@@ -103,7 +100,7 @@ struct Wanted {
         ("sort_key" = Option<String>, Query, pattern = "^(created_at|updated_at)$"),
         ("sort_order" = Option<String>, Query, pattern = "^(ASC|DESC)$"),
         ("updated_after_seq" = Option<i64>, Query, minimum = 0, description = "Changed after that position of the \
-         event feed"),
+         event feed, which must be there"),
     ),
     responses((status = 200, description = "A page.", body = PaymentList)),
 )]
@@ -217,6 +214,8 @@ async fn wanted(edge: &Edge, caller: Caller, params: &Params) -> Result<Wanted, 
         & !params.flag("check_only")?
         & statuses.is_some();
     let wallets = wallets(edge, caller, params).await?;
+    let updated_after = params.number("updated_after_seq")?;
+    let updated_after = feed::position(edge, caller, updated_after).await?;
     let filter = PaymentFilter {
         environment: caller.environment,
         wallets,
@@ -225,7 +224,7 @@ async fn wanted(edge: &Edge, caller: Caller, params: &Params) -> Result<Wanted, 
         metadata: params.pairs("metadata")?,
         created_from: params.not_before("start_date")?,
         created_to: params.not_after("end_date")?,
-        updated_after: params.number("updated_after_seq")?.map(Seq),
+        updated_after,
     };
     Ok(Wanted { filter: Some(filter).filter(|_| others_match), order, ascending })
 }

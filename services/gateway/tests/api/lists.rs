@@ -172,9 +172,13 @@ async fn a_list_by_change_goes_on_from_a_position_and_a_cursor_is_of_its_questio
         assert_eq!(refused, (Code::InvalidArgument, "cursor_invalid".to_owned()));
     }
     let filter = Some(v1::PaymentFilter { updated_after_seq: newest, ..Default::default() });
-    let nothing_new = v1::ListPaymentsRequest { filter, ..by_change };
+    let nothing_new = v1::ListPaymentsRequest { filter, ..by_change.clone() };
     let page = payments.list_payments(nothing_new).await.unwrap().into_inner();
     assert!(page.payments.is_empty() && page.next_cursor.is_empty());
+    let filter = Some(v1::PaymentFilter { updated_after_seq: Some(1_000), ..Default::default() });
+    let ahead = v1::ListPaymentsRequest { filter, ..by_change };
+    let refused = refusal(payments.list_payments(ahead).await);
+    assert_eq!(refused, (Code::NotFound, "unknown_position".to_owned()));
 }
 
 #[tokio::test]

@@ -121,6 +121,11 @@ async fn what_was_last_changed_is_found_by_its_position() {
     let seq = page["items"][2]["updated_seq"].as_u64().unwrap();
     let changed = rest.get(&world.book.of_env(&format!("/payments?updated_after_seq={seq}"))).await;
     assert_eq!(numbers(&changed.body), [2, 1]);
+    let page = rest.get(&world.book.of_env("/events?limit=1000")).await.body;
+    let newest = page["next_after"].as_u64().unwrap();
+    let after = |seq| world.book.of_env(&format!("/payments?updated_after_seq={seq}"));
+    assert_eq!(rest.get(&after(newest)).await.body["total"], 0);
+    assert_eq!(rest.get(&after(newest + 1)).await.refusal(), (404, "unknown_position"));
 }
 
 #[tokio::test]
