@@ -109,14 +109,18 @@ pub(super) async fn list(
     Asker(caller): Asker,
     params: Params,
 ) -> Result<Response, Refusal> {
-    let wanted = wanted(&edge, caller, &params).await?;
     let limit = params.limit(PAGE_DEFAULT, PAGE_MAX)?;
     let cursor = params.one("cursor")?;
-    match params.one("pagination")? {
-        Some("cursor") => by_cursor(&edge, caller, &params, &wanted, cursor, limit).await,
-        None if cursor.is_some() => by_cursor(&edge, caller, &params, &wanted, cursor, limit).await,
-        None | Some("offset") => by_offset(&edge, caller, &params, &wanted, limit).await,
-        Some(_) => Err(bad_filter("pagination", "must be offset or cursor")),
+    let goes_on = match params.one("pagination")? {
+        Some("cursor") => true,
+        Some("offset") => false,
+        None => cursor.is_some(),
+        Some(_) => return Err(bad_filter("pagination", "must be offset or cursor")),
+    };
+    let wanted = wanted(&edge, caller, &params).await?;
+    match goes_on {
+        true => by_cursor(&edge, caller, &params, &wanted, cursor, limit).await,
+        false => by_offset(&edge, caller, &params, &wanted, limit).await,
     }
 }
 
@@ -214,8 +218,6 @@ async fn wanted(edge: &Edge, caller: Caller, params: &Params) -> Result<Wanted, 
         & !params.flag("check_only")?
         & statuses.is_some();
     let wallets = wallets(edge, caller, params).await?;
-    let updated_after = params.number("updated_after_seq")?;
-    let updated_after = feed::position(edge, caller, updated_after).await?;
     let filter = PaymentFilter {
         environment: caller.environment,
         wallets,
@@ -224,7 +226,8 @@ async fn wanted(edge: &Edge, caller: Caller, params: &Params) -> Result<Wanted, 
         metadata: params.pairs("metadata")?,
         created_from: params.not_before("start_date")?,
         created_to: params.not_after("end_date")?,
-        updated_after,
+        // Last: what is wrong with the question itself is told first.
+        updated_after: feed::position(edge, caller, params.number("updated_after_seq")?).await?,
     };
     Ok(Wanted { filter: Some(filter).filter(|_| others_match), order, ascending })
 }

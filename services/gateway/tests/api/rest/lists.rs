@@ -126,6 +126,10 @@ async fn what_was_last_changed_is_found_by_its_position() {
     let after = |seq| world.book.of_env(&format!("/payments?updated_after_seq={seq}"));
     assert_eq!(rest.get(&after(newest)).await.body["total"], 0);
     assert_eq!(rest.get(&after(newest + 1)).await.refusal(), (404, "unknown_position"));
+    for mistake in ["limit=0", "pagination=pages", "start_date=soon"] {
+        let both = format!("{}&{mistake}", after(newest + 1));
+        assert_eq!(rest.get(&both).await.refusal().0, 400, "{mistake}");
+    }
 }
 
 #[tokio::test]
