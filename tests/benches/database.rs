@@ -133,8 +133,21 @@ impl Payments {
         Ok(Payments(connect(url).await?))
     }
 
-    pub(crate) async fn all(&self) -> Outcome<i64> {
-        number(&self.0, "select count(*) from payment").await
+    /// What they have moved: two entries of the ledger for each that was paid.
+    pub(crate) async fn entries(&self) -> Outcome<i64> {
+        number(&self.0, "select count(*) from ledger").await
+    }
+
+    /// Puts all payments of the last day on record once more, a day before the oldest there are, each under
+    /// an id and a hash that nobody has.
+    pub(crate) async fn repeat_them_a_day_earlier(&self) -> Outcome<()> {
+        Ok(self.0.batch_execute(REPEATED_A_DAY_EARLIER).await?)
+    }
+
+    /// Does now what the server would otherwise do about much that is new while something is measured.
+    pub(crate) async fn settle(&self) -> Outcome<()> {
+        self.0.batch_execute("vacuum (analyze)").await?;
+        Ok(self.0.batch_execute("checkpoint").await?)
     }
 
     /// Those that have not ended.
@@ -142,6 +155,31 @@ impl Payments {
         number(&self.0, "select count(*) from payment where open").await
     }
 }
+
+/// Positions before the first are not anybody's.
+const REPEATED_A_DAY_EARLIER: &str = "
+    begin;
+    create temporary table shift on commit drop as
+        select 86400000 * days as ms, 10000000 * days as places, newest - 86400000 as since
+        from (
+            select max(created_at_ms) as newest,
+                1 + (max(created_at_ms) - min(created_at_ms)) / 86400000 as days
+            from payment
+        ) as span;
+    insert into journal (org_id, seq, at_ms, payment_id, body)
+        select org_id, seq - places, at_ms - ms, payment_id, body from journal, shift where seq > 0;
+    insert into ledger (org_id, wallet_id, seq)
+        select org_id, wallet_id, seq - places from ledger, shift where seq > 0;
+    insert into outgoing_hash (hash, org_id, payment_id)
+        select sha256(uuid_send(gen_random_uuid())), org_id, gen_random_uuid()
+        from payment, shift where created_at_ms > since;
+    insert into payment (org_id, payment_id, created_at_ms, open, failed_hash, body, environment_id,
+            wallet_id, direction, status, updated_at_ms, updated_seq, seqs, metadata)
+        select org_id, gen_random_uuid(), created_at_ms - ms, false, failed_hash, body,
+            environment_id, wallet_id, direction, status, updated_at_ms - ms, updated_seq - places,
+            seqs, metadata
+        from payment, shift where created_at_ms > since and not open;
+    commit;";
 
 struct Reading {
     payments: i64,

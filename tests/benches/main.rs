@@ -23,6 +23,7 @@ mod curve;
 mod database;
 mod echo;
 mod front;
+mod history;
 mod hop;
 mod inside;
 mod latency;
@@ -105,6 +106,7 @@ const WORKLOADS: &[(&str, Measure)] = &[
 const CURVES: &[(&str, Measure)] = &[
     ("load", |bench| Box::pin(load_curve::run(bench))),
     ("organisations", |bench| Box::pin(organisations::run(bench))),
+    ("history", |bench| Box::pin(history::run(bench))),
     ("recovery", |bench| Box::pin(recovery::run(bench))),
 ];
 

@@ -9,7 +9,6 @@ use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
 use crate::cpu;
-use crate::curve::{Axis, Curve, Line};
 use crate::loadgen::{self, Answer, Call, Load, Timing};
 use crate::pipe::Pipe;
 use crate::rest::Rest;
@@ -30,8 +29,6 @@ const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::on_postgres(bench).await?;
     let memory = scene.memory_of_organisations();
-    let payments = scene.payments().await?;
-    let mut history = vec![payments.all().await?];
     let timing = bench.timing;
     let everyone = scene.customers.clone();
     let first = scene.pay("W2", timing, CALLERS, CHANNELS, &everyone);
@@ -54,20 +51,11 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.beside_bare(scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
     let slow = scene.beside_bare(scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
-    history.push(payments.all().await?);
-    let later = scene.pay("W2 later", timing, CALLERS, CHANNELS, &everyone);
-    let mut later = scene.beside_bare(later).await?;
-    let kept = later.compared_with(&first);
-    later.checks.push(Check::at_least("rate / W2, with more history", kept, 0.9, 1.0));
+    let [new, mut later, newest] = scene.beside_a_new_one("W2 later", bench).await?;
     later.checks.push(scene.audit().await);
-    let rates = history.iter().map(|&payments| payments as f64).zip([first.rate, later.rate]);
-    later.curve = Some(Curve {
-        name: "rate-against-history",
-        x: Axis::linear("payments that the database has before"),
-        y: Axis::linear("payments a second"),
-        lines: vec![Line { of: "512 callers", points: rates.collect() }],
-    });
-    Ok(vec![first, busy, piped, piped_busy, rest, rest_busy, idle, hot, slow, later])
+    let mut lines = vec![first, busy, piped, piped_busy, rest, rest_busy, idle, hot, slow];
+    lines.extend([new, later, newest]);
+    Ok(lines)
 }
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.
@@ -81,9 +69,8 @@ pub(crate) async fn watched(bench: &Bench) -> Outcome<Vec<Workload>> {
     let mut watched = scene.pay("watched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
     scene.begin_again(&[]).await?;
     let mut after = scene.pay("unwatched", bench.timing, CALLERS, CHANNELS, &everyone).await?;
-    let without = (before.rate + after.rate) / 2.0;
     let what = "rate / the same without telemetry";
-    watched.checks.push(Check::at_least(what, watched.rate / without, 0.92, 0.96));
+    watched.checks.push(Check::at_least(what, watched.between(&before, &after), 0.92, 0.96));
     after.checks.push(scene.audit().await);
     Ok(vec![before, watched, after])
 }

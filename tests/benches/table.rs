@@ -78,6 +78,11 @@ impl Workload {
             self.bare_rate.zip(other.bare_rate).map_or(1.0, |(ours, theirs)| ours / theirs);
         self.rate / other.rate / machine
     }
+
+    /// The share of what another does, measured before this one and after it.
+    pub(crate) fn between(&self, before: &Workload, after: &Workload) -> f64 {
+        self.rate / f64::midpoint(before.rate, after.rate)
+    }
 }
 
 /// One number against its floor and its goal.
