@@ -43,6 +43,7 @@ mod routing;
 mod scene;
 mod stub;
 mod table;
+mod training;
 mod yardstick;
 
 use std::error::Error;
@@ -135,6 +136,7 @@ struct Arguments {
     timing: Timing,
     curves: bool,
     batches: bool,
+    train: bool,
     /// Where the table goes as JSON.
     json: Option<PathBuf>,
 }
@@ -156,7 +158,7 @@ fn run() -> Outcome<bool> {
         Runtime::new()?.block_on(other)?;
         return Ok(true);
     }
-    let Arguments { only, timing, curves, batches, json } = arguments()?;
+    let Arguments { only, timing, curves, batches, train, json } = arguments()?;
     // One thread: between processes that compete for two cores a second one makes each call dearer
     // by a third.
     let generator = Builder::new_current_thread().enable_all().build()?;
@@ -164,6 +166,10 @@ fn run() -> Outcome<bool> {
     let bench = Bench { postgres, bare: Arc::new(bare), timing };
     if batches {
         print!("{}", yardstick::batches(&bench.bare, timing)?);
+        return Ok(true);
+    }
+    if train {
+        generator.block_on(training::run(&bench))?;
         return Ok(true);
     }
     database::can_count_statements(&bench.postgres)?;
@@ -210,7 +216,7 @@ fn other_end() -> Option<Pin<Box<dyn Future<Output = Outcome<()>>>>> {
 
 fn arguments() -> Outcome<Arguments> {
     let (mut only, mut json) = (None, None);
-    let (mut curves, mut batches) = (false, false);
+    let (mut curves, mut batches, mut train) = (false, false, false);
     let mut seconds = 10;
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -230,10 +236,12 @@ fn arguments() -> Outcome<Arguments> {
             "--quick" => seconds = 3,
             "--curves" => curves = true,
             "--batches" => batches = true,
+            "--train" => train = true,
             "--json" => json = Some(PathBuf::from(value()?)),
             unknown => return Err(format!("unknown argument {unknown}").into()),
         }
     }
     let measure = Duration::from_secs(seconds.max(1));
-    Ok(Arguments { only, timing: Timing { warmup: measure / 5, measure }, curves, batches, json })
+    let timing = Timing { warmup: measure / 5, measure };
+    Ok(Arguments { only, timing, curves, batches, train, json })
 }

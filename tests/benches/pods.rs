@@ -2,6 +2,7 @@
 //! standalone platform does just before: what is between them is what pods cost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::bed::{engine_on, settled};
@@ -16,6 +17,8 @@ use crate::{Bench, Outcome, inside};
 
 /// Each has half of the organisations.
 const ENGINES: usize = 2;
+
+const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Engines over one database. Whoever calls a gateway of the same cluster calls them.
 pub(crate) struct Pods {
@@ -36,6 +39,13 @@ impl Pods {
     /// Waits until all of them have their part of the work.
     pub(crate) async fn settled(&self, world: &World) {
         settled(world, self.engines.len()).await;
+    }
+
+    pub(crate) async fn stop(&mut self) -> Outcome<()> {
+        for engine in &mut self.engines {
+            engine.stop(STOPS_WITHIN).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {

@@ -80,6 +80,15 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    /// Asks every process to end, and waits until they have.
+    pub(crate) async fn end(mut self) -> Outcome<()> {
+        self.world.stop_platform().await?;
+        if let Some(pods) = &mut self.pods {
+            pods.stop().await?;
+        }
+        Ok(self.world.stop_network().await?)
+    }
+
     pub(crate) fn is_on_sqlite(&self) -> bool {
         self.database.is_none()
     }

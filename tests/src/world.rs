@@ -205,6 +205,16 @@ impl World {
         Ok(platform.log())
     }
 
+    /// Asks the network to stop, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// It does not stop, or not well.
+    pub async fn stop_network(&mut self) -> Result<(), String> {
+        let mut network = self.sim.take().expect("the network was started");
+        network.stop(STOPS_WITHIN).await
+    }
+
     /// kill -9 of the network, and its start on what it has left behind.
     ///
     /// # Errors
