@@ -44,8 +44,8 @@ chaos: $(PROTOC)
 PROFILED := $(abspath $(TARGET))/profiled
 release: $(PROTOC)
 	rustup component add llvm-tools
-	rm -rf $(PROFILED)/seen $(PROFILED)/release
 	CARGO_TARGET_DIR=$(PROFILED)/watched RUSTFLAGS=-Cprofile-generate=$(PROFILED)/seen cargo build --release -p switchyard
+	rm -rf $(PROFILED)/seen $(PROFILED)/release # What the build itself has run is of no interest.
 	SWITCHYARD_BIN=$(PROFILED)/watched/release/switchyard cargo bench -p tests --bench load -- --quick --train
 	$$(rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata merge -o $(PROFILED)/seen.profdata $(PROFILED)/seen
 	CARGO_TARGET_DIR=$(PROFILED) RUSTFLAGS=-Cprofile-use=$(PROFILED)/seen.profdata cargo build --release -p switchyard
