@@ -93,7 +93,7 @@ async fn dies_and_recovers(store: &str, postgres: Option<String>, point: &str, p
     world.arm(None);
     let death = match armed {
         Ok(()) => {
-            let work = work.begin(&world);
+            let work = work.begin(&world, false);
             let status = world.platform().ends_within(DIES_WITHIN).await;
             let said = world.platform().said();
             assert!(status.is_some(), "{point} was never hit on {store}");
@@ -106,7 +106,7 @@ async fn dies_and_recovers(store: &str, postgres: Option<String>, point: &str, p
         Err(said) => {
             assert!(said.contains(point), "died elsewhere than at {point}: {said}");
             world.start_platform().await.expect("it starts again on what it left");
-            work.begin(&world).finish(&world).await;
+            work.begin(&world, true).finish(&world).await;
             "while starting"
         }
     };

@@ -49,9 +49,9 @@ impl Work {
         Work { payer, payee, outside }
     }
 
-    pub(crate) fn begin(self, world: &World) -> Working {
-        let address = Address { channel: world.connect(), is_last: false };
-        let address = Arc::new(RwLock::new(address));
+    /// `is_last`: the platform does not die any more.
+    pub(crate) fn begin(self, world: &World, is_last: bool) -> Working {
+        let address = Arc::new(RwLock::new(Address { channel: world.connect(), is_last }));
         let mut callers = JoinSet::new();
         for invoice in self.outside {
             callers.spawn(send(address.clone(), self.payer.clone(), invoice));
