@@ -21,7 +21,7 @@ const MADE_WITHIN: u32 = 600;
 pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::on_postgres(bench).await?;
     let payments = scene.payments().await?;
-    let mut first = scene.pay_everyone("history", bench).await?;
+    let mut first = scene.pay_everyone("history").await?;
     // What is made below is nobody's, as an auditor would say.
     first.checks.push(scene.audit().await);
     let (mut lines, mut points) = (vec![first], Vec::new());
@@ -29,8 +29,8 @@ pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
         fill(&payments, entries, bench.timing.measure * MADE_WITHIN).await?;
         let before = payments.entries().await?;
         // Who comes first after so much pays for reading and marking all pages that are in use.
-        scene.pay_everyone("the pages in use", bench).await?;
-        let [new, mut line, newest] = scene.beside_a_new_one(id, bench).await?;
+        scene.pay_everyone("the pages in use").await?;
+        let [new, mut line, newest] = scene.beside_a_new_one(id).await?;
         line.notes.push(format!("{before} entries before"));
         points.push((before as f64, line.between(&new, &newest)));
         lines.extend([new, line, newest]);
@@ -56,20 +56,16 @@ async fn fill(payments: &Payments, entries: i64, within: Duration) -> Outcome<()
 }
 
 impl Scene<'_> {
-    async fn pay_everyone(&self, id: &'static str, bench: &Bench) -> Outcome<Workload> {
-        self.pay(id, bench.timing, CALLERS, CHANNELS, &self.customers.clone()).await
+    async fn pay_everyone(&self, id: &'static str) -> Outcome<Workload> {
+        self.pay(id, self.bench.timing, CALLERS, CHANNELS, &self.customers.clone()).await
     }
 
     /// W2 between two runs of it on an installation that has nothing behind it.
-    pub(crate) async fn beside_a_new_one(
-        &self,
-        id: &'static str,
-        bench: &Bench,
-    ) -> Outcome<[Workload; 3]> {
-        let new = Scene::on_postgres(bench).await?;
-        let before = new.pay_everyone("a new one", bench).await?;
-        let mut line = self.pay_everyone(id, bench).await?;
-        let after = new.pay_everyone("a new one", bench).await?;
+    pub(crate) async fn beside_a_new_one(&self, id: &'static str) -> Outcome<[Workload; 3]> {
+        let new = Scene::on_postgres(self.bench).await?;
+        let before = new.pay_everyone("a new one").await?;
+        let mut line = self.pay_everyone(id).await?;
+        let after = new.pay_everyone("a new one").await?;
         let kept = line.between(&before, &after);
         line.checks.push(Check::at_least("rate / that of a new one", kept, 0.9, 1.0));
         Ok([before, line, after])

@@ -51,7 +51,7 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.beside_bare(scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
     let slow = scene.beside_bare(scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
-    let [new, mut later, newest] = scene.beside_a_new_one("W2 later", bench).await?;
+    let [new, mut later, newest] = scene.beside_a_new_one("W2 later").await?;
     later.checks.push(scene.audit().await);
     let mut lines = vec![first, busy, piped, piped_busy, rest, rest_busy, idle, hot, slow];
     lines.extend([new, later, newest]);
