@@ -2,11 +2,10 @@
 //! standalone platform does just before: what is between them is what pods cost.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::bed::{engine_on, settled};
-use tests::process::Process;
+use tests::process::{Process, STOPS_WITHIN};
 use tests::world::World;
 
 use crate::cpu::Cpu;
@@ -17,8 +16,6 @@ use crate::{Bench, Outcome, inside};
 
 /// Each has half of the organisations.
 const ENGINES: usize = 2;
-
-const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Engines over one database. Whoever calls a gateway of the same cluster calls them.
 pub(crate) struct Pods {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tests::process::STOPS_WITHIN;
 use tests::world::new_id;
 use tokio::time::sleep;
 
@@ -15,8 +16,6 @@ const SERVED_AGAIN_WITHIN: Duration = Duration::from_millis(6_500 + 1_500);
 
 /// Three leases.
 const PAUSED_FOR: Duration = Duration::from_secs(15);
-
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_one_whichever_gateway_is_asked() {

@@ -13,7 +13,13 @@ use std::{
 };
 
 use lightning_sim::control_proto::{ClearFaultsRequest, RestartNodeRequest, SetFaultRequest};
-use tests::{postgres::Postgres, process::Process, redis::Redis, way::Way, world::Setup};
+use tests::{
+    postgres::Postgres,
+    process::{Process, STOPS_WITHIN},
+    redis::Redis,
+    way::Way,
+    world::Setup,
+};
 use tokio::{
     task::JoinHandle,
     time::{sleep_until, timeout},
@@ -30,7 +36,6 @@ const CUSTOMERS: usize = 12;
 const CLOCK_OFF: &str = "clock:5000";
 const LIE: &str = "for i = 1, 500 do redis.call('publish', 'switchyard:grown', ARGV[1]) end";
 
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
 const CALM_WITHIN: Duration = Duration::from_secs(60);
 
 fn number(name: &str) -> Option<u64> {

@@ -7,6 +7,7 @@ use lightning_sim::control_proto::{
     CreateInvoiceRequest, CreateInvoiceResponse, SettleInvoiceRequest,
 };
 use proto::v1::{GetPaymentRequest, PaymentStatus, SendRequest};
+use tests::process::STOPS_WITHIN;
 use tests::world::{Customer, new_id};
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +23,6 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 const LEAVE_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 /// How many payments the nodes of the pool have out now.
 async fn in_flight(bed: &Bed) -> usize {

@@ -1,10 +1,9 @@
 //! One payment is one trace, whichever processes it goes through.
 
-use std::time::Duration;
-
 use proto::v1::PaymentStatus;
 use tests::{
     collector::Collector,
+    process::STOPS_WITHIN,
     world::{LIMIT_MSAT, new_id},
 };
 use tonic::Request;
@@ -13,7 +12,6 @@ use crate::bed::Bed;
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER_SPAN: &str = "00f067aa0ba902b7";
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long one that was asked to stop may take: it hands over and drains before.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The binary under test: `SWITCHYARD_BIN`, or the one built into the same target folder.

@@ -30,13 +30,12 @@ use uuid::Uuid;
 
 pub use crate::customer::Customer;
 use crate::{
-    process::{Process, switchyard},
+    process::{Process, STOPS_WITHIN, switchyard},
     reach::{channel, secret_in},
     way::Way,
 };
 
 const USABLE_WITHIN: Duration = Duration::from_secs(60);
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Calls under way when many things are set up.
