@@ -20,7 +20,7 @@ use domain::OrgId;
 use ports::orgs::OrgsError;
 use tokio::time::Instant;
 
-use crate::{house::House, journal_lane::LaneHandle, limits, meters::Refused};
+use crate::{gate::Place, house::House, journal_lane::LaneHandle, limits, meters::Refused};
 
 /// How much the newest commit weighs: about the last eight count, at full load the last second.
 const WEIGHT: u32 = 8;
@@ -44,11 +44,11 @@ impl Line {
     }
 }
 
-/// How long one more of the organisation would wait until everything before it is committed, where a full
-/// commit takes so long. Where nothing is before it the answer is nothing, whatever commits have taken:
-/// somebody has to try, or nobody would see that they are quick again.
-pub(crate) fn wait(line: Line, commit: Duration) -> Duration {
-    let commits = line.before().div_ceil(limits::BATCH_MAX);
+/// How long one more of the organisation would wait until everything before it is committed, where a commit
+/// takes so long and begins so many. Where nothing is before it the answer is nothing, whatever commits have
+/// taken: somebody has to try, or nobody would see that they are quick again.
+pub(crate) fn wait(line: Line, commit: Duration, begins: usize) -> Duration {
+    let commits = line.before().div_ceil(begins);
     commit.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX))
 }
 
@@ -89,6 +89,15 @@ impl Pace {
         self.mean.max(so_far)
     }
 
+    /// How many decisions of customers a commit begins while more wait: half of what it carries, as the other
+    /// half follows from what had begun before. Of those that the gate lets in a half belongs to each of two
+    /// lanes, or all to one, and a half of these gather while the others are committed.
+    pub(crate) fn begins_at_once(&self) -> usize {
+        let carried = self.mean.as_nanos() / self.each.as_nanos().max(1);
+        let half = usize::try_from(carried / 2).unwrap_or(usize::MAX);
+        half.clamp(limits::INSIDE_MAX / 4, limits::INSIDE_MAX / 2)
+    }
+
     /// How many of one organisation make up the work that others still wait for gladly.
     pub(crate) fn share(&self) -> usize {
         let each = self.each.as_nanos().max(1);
@@ -125,6 +134,10 @@ impl Paced {
         self.with(|pace| pace.takes(Instant::now()))
     }
 
+    pub(crate) fn begins_at_once(&self) -> usize {
+        self.with(|pace| pace.begins_at_once())
+    }
+
     pub(crate) fn share(&self) -> usize {
         self.with(|pace| pace.share())
     }
@@ -135,13 +148,35 @@ impl Paced {
 }
 
 impl House {
-    /// Refuses what a customer begins if it would wait for too long.
-    pub(crate) async fn admit(self: &Arc<Self>, org: OrgId) -> Result<(), OrgsError> {
+    /// Refuses what a customer begins if it would wait for too long, or lets it in as soon as there is room.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        org: OrgId,
+        begin_by: Option<Instant>,
+    ) -> Result<Place, OrgsError> {
         let wait = self.has_room(org).await?;
-        match wait > limits::LANE_WAIT_MAX {
-            true => Err(self.refused(Refused::Wait, retry_after(wait))),
-            false => Ok(()),
+        if wait > limits::LANE_WAIT_MAX {
+            return Err(self.refused(Refused::Wait, retry_after(wait)));
         }
+        let turn = match self.gate.enter(org) {
+            Ok(place) => return Ok(place),
+            Err(turn) => turn,
+        };
+        let _in_line = self.lane(org).in_line.enter(&self.registry.in_line(org));
+        let place = turn.await.map_err(|_| OrgsError::Unavailable("stopping".to_owned()))?;
+        match self.is_too_late(begin_by) {
+            Some(too_late) => Err(too_late),
+            None => Ok(place),
+        }
+    }
+
+    /// What its caller's deadline says of work that has not begun.
+    pub(crate) fn is_too_late(&self, begin_by: Option<Instant>) -> Option<OrgsError> {
+        begin_by.filter(|begin_by| *begin_by <= Instant::now()).map(|_| {
+            self.meters.refused(Refused::Deadline);
+            let why = "its caller's deadline passed before it was begun".to_owned();
+            OrgsError::Unavailable(why)
+        })
     }
 
     /// Refuses anything else of a customer only where memory has a bound. Answers how long one more of the
@@ -151,7 +186,7 @@ impl House {
         self.must_own(org).await?;
         let lane = self.lane(org);
         let line = lane.in_line.line(&self.registry.in_line(org));
-        let wait = wait(line, self.takes(lane));
+        let wait = wait(line, self.takes(lane), lane.pace.begins_at_once());
         match line.before() >= limits::LANE_QUEUE_MAX {
             true => Err(self.refused(Refused::Queue, retry_after(wait))),
             false => Ok(wait),
@@ -168,7 +203,7 @@ impl House {
 
     /// How long whoever has the most in line would wait on the lane.
     pub(crate) fn longest_wait(&self, lane: &LaneHandle) -> Duration {
-        wait(lane.in_line.whole(), self.takes(lane))
+        wait(lane.in_line.whole(), self.takes(lane), lane.pace.begins_at_once())
     }
 
     /// A decision needs a look-up and a commit, and both go on at the same time: the slower one counts.

@@ -20,6 +20,7 @@ use ractor::{ActorCell, ActorId};
 use tokio::sync::Semaphore;
 
 use crate::{
+    gate::Gate,
     health::Health,
     journal_lane::LaneHandle,
     kinds::Kinds,
@@ -79,6 +80,7 @@ pub(crate) struct House {
     pub(crate) kinds: Kinds,
     pub(crate) turns: Turns,
     pub(crate) lookups: LookUps,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
     pub(crate) health: Health,
@@ -111,6 +113,7 @@ impl House {
         House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
             turns,
+            gate: Arc::default(),
             lanes: (0..lanes).map(|_| LaneHandle::new()).collect(),
             kinds: Kinds::default(),
             sockets,

@@ -10,6 +10,7 @@ mod by_hand;
 mod effect;
 mod fair_queue;
 mod foreign;
+mod gate;
 mod hands;
 mod health;
 mod house;

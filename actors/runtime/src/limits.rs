@@ -16,6 +16,10 @@ pub(crate) const LOOK_UP_CROWD: usize = 32;
 /// Several times what a transaction takes.
 pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
 
+/// So many of what customers begin are under way at once, from the look-up to the commit: two lanes and a
+/// look-up are kept busy by these, and more would only cost more (`gate.rs`).
+pub(crate) const INSIDE_MAX: usize = 512;
+
 /// How long a new decision may have to wait for those before it. Ten thousand callers at once, served at
 /// five thousand payments a second, wait for two seconds and are all served, on a machine of half the
 /// speed too; whoever would wait for longer than this has mostly given up by then. It is as long as the store

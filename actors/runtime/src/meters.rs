@@ -283,6 +283,11 @@ const GAUGES: &[(&str, Unit, &str)] = &[
         Unit::Seconds,
         "How long new work would wait behind all that is in line for a lane.",
     ),
+    (
+        "switchyard_gate_queue",
+        Unit::Count,
+        "Sends and receives that wait until others that were let in before them are committed.",
+    ),
     ("switchyard_organisations_live", Unit::Count, "Organisations in memory."),
     ("switchyard_organisations_quarantined", Unit::Count, "Organisations that wait for a person."),
     ("switchyard_node_usable", Unit::Count, "1 if the node gets sends now, else 0."),

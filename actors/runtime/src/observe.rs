@@ -19,6 +19,7 @@ impl Platform {
             let wait = gauge!("switchyard_lane_wait_seconds", "lane" => number.to_string());
             wait.set(house.longest_wait(lane).as_secs_f64());
         }
+        gauge!("switchyard_gate_queue").set(counted(house.gate.waiting()));
         let now = house.now();
         let (live, quarantined) = house.registry.census(now);
         gauge!("switchyard_organisations_live").set(counted(live));

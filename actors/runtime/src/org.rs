@@ -22,7 +22,7 @@ use crate::{
     house::House,
     journal_lane::{LaneMessage, Release, Submission, Undone},
     limits,
-    meters::{Ended, Refused},
+    meters::Ended,
     spans,
     tree::Post,
 };
@@ -185,10 +185,8 @@ impl OrgActor {
             self.answer(myself, answer, reply);
             return;
         }
-        if order.begin_by.is_some_and(|begin_by| begin_by <= Instant::now()) {
-            self.house.meters.refused(Refused::Deadline);
-            let why = "its caller's deadline passed before it was begun".to_owned();
-            self.answer(myself, Err(OrgsError::Unavailable(why)), reply);
+        if let Some(too_late) = self.house.is_too_late(order.begin_by) {
+            self.answer(myself, Err(too_late), reply);
             return;
         }
         order.remember.take().into_iter().for_each(|row| state.org.remember(row));

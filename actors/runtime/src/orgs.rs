@@ -183,7 +183,7 @@ impl House {
         terms: SendTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
-        self.admit(org).await?;
+        let _inside = self.admit(org, begin_by).await?;
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
         let seated = self.seated(org).await?;
@@ -310,7 +310,7 @@ impl House {
         terms: ReceiveTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
-        self.admit(org).await?;
+        let _inside = self.admit(org, begin_by).await?;
         let question = Question { org, payment, hash: None, claim: None };
         let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
