@@ -164,14 +164,14 @@ impl House {
         };
         let _in_line = self.lane(org).in_line.enter(&self.registry.in_line(org));
         let place = turn.await.map_err(|_| OrgsError::Unavailable("stopping".to_owned()))?;
-        match self.is_too_late(begin_by) {
+        match self.too_late(begin_by) {
             Some(too_late) => Err(too_late),
             None => Ok(place),
         }
     }
 
     /// What its caller's deadline says of work that has not begun.
-    pub(crate) fn is_too_late(&self, begin_by: Option<Instant>) -> Option<OrgsError> {
+    pub(crate) fn too_late(&self, begin_by: Option<Instant>) -> Option<OrgsError> {
         begin_by.filter(|begin_by| *begin_by <= Instant::now()).map(|_| {
             self.meters.refused(Refused::Deadline);
             let why = "its caller's deadline passed before it was begun".to_owned();

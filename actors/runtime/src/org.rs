@@ -185,7 +185,7 @@ impl OrgActor {
             self.answer(myself, answer, reply);
             return;
         }
-        if let Some(too_late) = self.house.is_too_late(order.begin_by) {
+        if let Some(too_late) = self.house.too_late(order.begin_by) {
             self.answer(myself, Err(too_late), reply);
             return;
         }
