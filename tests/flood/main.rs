@@ -150,8 +150,21 @@ async fn a_stalled_store_closes_the_door_and_findings_get_in_while_it_is_closed(
 
 #[tokio::test(start_paused = true)]
 async fn a_passed_deadline_writes_nothing() {
+    // Alone in line, and where so many came before that it has to wait at the gate.
+    for before in [0, 600] {
+        a_deadline_passes_behind(before).await;
+    }
+}
+
+async fn a_deadline_passes_behind(before: u64) {
     let bed = Bed::start(How::default()).await;
     bed.store.stall(true);
+    let mut others = JoinSet::new();
+    for number in 1_000..1_000 + before {
+        let bed = bed.clone();
+        others.spawn(async move { bed.send(2, number, AT_ONCE).await });
+    }
+    tokio::task::yield_now().await;
     let mut callers = JoinSet::new();
     for (number, begin) in [(1, 1_000 * MS), (2, 10_000 * MS)] {
         let bed = bed.clone();
@@ -167,6 +180,7 @@ async fn a_passed_deadline_writes_nothing() {
     assert!(in_time.is_ok(), "{in_time:?}");
     assert_eq!(bed.stored(2, 1).await, None);
     assert!(bed.stored(2, 2).await.is_some());
+    assert!(others.join_all().await.iter().all(Result::is_ok));
     // Its id is as free as before.
     bed.send(2, 1, AT_ONCE).await.unwrap();
 }
