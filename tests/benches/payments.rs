@@ -23,7 +23,9 @@ pub(crate) const CHANNELS: usize = 4;
 const CALLERS_OF_SLOW_NODES: usize = 10_000;
 const CHANNELS_OF_SLOW_NODES: usize = 16;
 const SLOW_MS: u64 = 1_000;
-const SPREADS_WITHIN: Duration = Duration::from_secs(6);
+
+/// A line of callers that has just begun is then as long as it gets.
+pub(crate) const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 
 /// W2, W2b and W4 on PostgreSQL, and W2 again after everything.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
