@@ -18,9 +18,11 @@ use std::{
 
 use domain::OrgId;
 use ports::orgs::OrgsError;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::{gate::Place, house::House, journal_lane::LaneHandle, limits, meters::Refused};
+use crate::{
+    gate::Pass, house::House, journal_lane::LaneHandle, limits, meters::Refused, registry::Seated,
+};
 
 /// How much the newest commit weighs: about the last eight count, at full load the last second.
 const WEIGHT: u32 = 8;
@@ -45,10 +47,10 @@ impl Line {
 }
 
 /// How long one more of the organisation would wait until everything before it is committed, where a commit
-/// takes so long and begins so many. Where nothing is before it the answer is nothing, whatever commits have
-/// taken: somebody has to try, or nobody would see that they are quick again.
-pub(crate) fn wait(line: Line, commit: Duration, begins: usize) -> Duration {
-    let commits = line.before().div_ceil(begins);
+/// takes so long. Where nothing is before it the answer is nothing, whatever commits have taken: somebody has
+/// to try, or nobody would see that they are quick again.
+pub(crate) fn wait(line: Line, commit: Duration) -> Duration {
+    let commits = line.before().div_ceil(limits::BEGUN_BY_A_COMMIT);
     commit.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX))
 }
 
@@ -89,15 +91,6 @@ impl Pace {
         self.mean.max(so_far)
     }
 
-    /// How many decisions of customers a commit begins while more wait: half of what it carries, as the other
-    /// half follows from what had begun before. Of those that the gate lets in a half belongs to each of two
-    /// lanes, or all to one, and a half of these gather while the others are committed.
-    pub(crate) fn begins_at_once(&self) -> usize {
-        let carried = self.mean.as_nanos() / self.each.as_nanos().max(1);
-        let half = usize::try_from(carried / 2).unwrap_or(usize::MAX);
-        half.clamp(limits::INSIDE_MAX / 4, limits::INSIDE_MAX / 2)
-    }
-
     /// How many of one organisation make up the work that others still wait for gladly.
     pub(crate) fn share(&self) -> usize {
         let each = self.each.as_nanos().max(1);
@@ -134,10 +127,6 @@ impl Paced {
         self.with(|pace| pace.takes(Instant::now()))
     }
 
-    pub(crate) fn begins_at_once(&self) -> usize {
-        self.with(|pace| pace.begins_at_once())
-    }
-
     pub(crate) fn share(&self) -> usize {
         self.with(|pace| pace.share())
     }
@@ -147,36 +136,43 @@ impl Paced {
     }
 }
 
+/// What was let in, until it is committed.
+pub(crate) struct LetIn {
+    pub(crate) seated: Seated,
+    _pass: Pass,
+}
+
 impl House {
     /// Refuses what a customer begins if it would wait for too long, or lets it in as soon as there is room.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         org: OrgId,
         begin_by: Option<Instant>,
-    ) -> Result<Place, OrgsError> {
+    ) -> Result<LetIn, OrgsError> {
         let wait = self.has_room(org).await?;
         if wait > limits::LANE_WAIT_MAX {
             return Err(self.refused(Refused::Wait, retry_after(wait)));
         }
-        let turn = match self.gate.enter(org) {
-            Ok(place) => return Ok(place),
-            Err(turn) => turn,
+        // Before the gate, so that an organisation whose load takes long, or fails, holds no place. While it
+        // waits it is in line.
+        let seated = self.seated(org).await?;
+        let call = match self.lane(org).gate.enter(org) {
+            Ok(pass) => return Ok(LetIn { seated, _pass: pass }),
+            Err(call) => call,
         };
-        let _in_line = self.lane(org).in_line.enter(&self.registry.in_line(org));
-        let place = turn.await.map_err(|_| OrgsError::Unavailable("stopping".to_owned()))?;
-        match self.too_late(begin_by) {
-            Some(too_late) => Err(too_late),
-            None => Ok(place),
-        }
+        let called = match begin_by {
+            Some(begin_by) => timeout_at(begin_by, call).await.ok(),
+            None => Some(call.await),
+        };
+        let pass = called.and_then(Result::ok).ok_or_else(|| self.too_late())?;
+        // Again, as what it looks up next must not seem as old as its wait.
+        Ok(LetIn { seated: self.seated(org).await?, _pass: pass })
     }
 
-    /// What its caller's deadline says of work that has not begun.
-    pub(crate) fn too_late(&self, begin_by: Option<Instant>) -> Option<OrgsError> {
-        begin_by.filter(|begin_by| *begin_by <= Instant::now()).map(|_| {
-            self.meters.refused(Refused::Deadline);
-            let why = "its caller's deadline passed before it was begun".to_owned();
-            OrgsError::Unavailable(why)
-        })
+    /// Its caller's deadline has passed before it was begun.
+    pub(crate) fn too_late(&self) -> OrgsError {
+        self.meters.refused(Refused::Deadline);
+        OrgsError::Unavailable("its caller's deadline passed before it was begun".to_owned())
     }
 
     /// Refuses anything else of a customer only where memory has a bound. Answers how long one more of the
@@ -186,7 +182,7 @@ impl House {
         self.must_own(org).await?;
         let lane = self.lane(org);
         let line = lane.in_line.line(&self.registry.in_line(org));
-        let wait = wait(line, self.takes(lane), lane.pace.begins_at_once());
+        let wait = wait(line, self.takes(lane));
         match line.before() >= limits::LANE_QUEUE_MAX {
             true => Err(self.refused(Refused::Queue, retry_after(wait))),
             false => Ok(wait),
@@ -203,7 +199,7 @@ impl House {
 
     /// How long whoever has the most in line would wait on the lane.
     pub(crate) fn longest_wait(&self, lane: &LaneHandle) -> Duration {
-        wait(lane.in_line.whole(), self.takes(lane), lane.pace.begins_at_once())
+        wait(lane.in_line.whole(), self.takes(lane))
     }
 
     /// A decision needs a look-up and a commit, and both go on at the same time: the slower one counts.

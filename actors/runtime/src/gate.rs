@@ -1,9 +1,10 @@
-//! The gate, behind the door: of what customers begin, only so much is under way at once. The others wait
-//! here, in turn by organisation, with nothing looked up for them yet.
+//! A lane's gate, behind the door: of what customers begin, only so much is under way at once. The others
+//! wait here, in turn by organisation, with nothing looked up for them yet.
 //!
-//! A few hundred keep the store busy. Thousands under way at the same time are no quicker: each waits in every
+//! A few hundred keep a lane busy. Thousands under way at the same time are no quicker: each waits in every
 //! line on its way, and what it needs has left the processor's caches when its turn comes. With 4,096 callers
-//! a payment cost a quarter more CPU than with 512 (`make bench CURVES=1`, load crowd).
+//! that waited for their answers a payment cost a fifth more CPU than with 512; as many are in flight at
+//! `load 110 %` of `make bench CURVES=1`.
 
 use std::{
     collections::HashMap,
@@ -22,32 +23,32 @@ pub(crate) struct Gate(Mutex<Inside>);
 #[derive(Debug, Default)]
 struct Inside {
     taken: usize,
-    /// Of each organisation; none has nought.
+    /// Of each organisation; none has zero.
     by_org: HashMap<OrgId, usize>,
-    waiting: FairQueue<oneshot::Sender<Place>>,
+    waiting: FairQueue<oneshot::Sender<Pass>>,
 }
 
 /// One that is inside, until it is dropped: then the next may go in.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Pass {
     gate: Arc<Gate>,
     org: OrgId,
 }
 
-/// Comes with a place.
-pub(crate) type Turn = oneshot::Receiver<Place>;
+/// Comes with a pass.
+pub(crate) type Call = oneshot::Receiver<Pass>;
 
 impl Gate {
-    /// A place at once, or a turn to wait for.
-    pub(crate) fn enter(self: &Arc<Self>, org: OrgId) -> Result<Place, Turn> {
+    /// A pass at once, or a call to wait for.
+    pub(crate) fn enter(self: &Arc<Self>, org: OrgId) -> Result<Pass, Call> {
         let mut inside = self.lock();
         if inside.has_room_for(org) {
             inside.take(org);
-            return Ok(self.place(org));
+            return Ok(self.pass(org));
         }
-        let (call, turn) = oneshot::channel();
-        inside.waiting.push(org, call);
-        Err(turn)
+        let (caller, call) = oneshot::channel();
+        inside.waiting.push(org, caller);
+        Err(call)
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -60,12 +61,12 @@ impl Gate {
             inside.give_back(org);
             inside.next()
         };
-        // Whoever has just hung up drops its place, which lets in the next.
-        let _ = next.map(|(org, call)| call.send(self.place(org)));
+        // Whoever has just left drops its pass, which lets in the next.
+        let _ = next.map(|(org, caller)| caller.send(self.pass(org)));
     }
 
-    fn place(self: &Arc<Self>, org: OrgId) -> Place {
-        Place { gate: self.clone(), org }
+    fn pass(self: &Arc<Self>, org: OrgId) -> Pass {
+        Pass { gate: self.clone(), org }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -74,7 +75,8 @@ impl Gate {
 }
 
 impl Inside {
-    /// An organisation that has less than its share inside does not wait behind those who have more.
+    /// An organisation that comes while it has less than its share inside, and nothing waiting, does not wait
+    /// behind those who have more. So a few more than the bound are inside while many organisations come.
     fn has_room_for(&self, org: OrgId) -> bool {
         let own = self.by_org.get(&org).copied().unwrap_or(0);
         let orgs = self.by_org.len() + usize::from(own == 0);
@@ -97,19 +99,19 @@ impl Inside {
         }
     }
 
-    /// Takes a place for the next who waits and has not hung up.
-    fn next(&mut self) -> Option<(OrgId, oneshot::Sender<Place>)> {
+    /// Takes a place for the next who still waits.
+    fn next(&mut self) -> Option<(OrgId, oneshot::Sender<Pass>)> {
         if self.taken >= limits::INSIDE_MAX {
             return None;
         }
         let mut waiting = std::iter::from_fn(|| self.waiting.pop());
-        let next = waiting.find(|(_, call)| !call.is_closed())?;
+        let next = waiting.find(|(_, caller)| !caller.is_closed())?;
         self.take(next.0);
         Some(next)
     }
 }
 
-impl Drop for Place {
+impl Drop for Pass {
     fn drop(&mut self) {
         self.gate.leave(self.org);
     }
@@ -126,19 +128,19 @@ mod tests {
     }
 
     /// As many as there are places, of one organisation.
-    fn crowded() -> (Arc<Gate>, Vec<Place>) {
+    fn crowded() -> (Arc<Gate>, Vec<Pass>) {
         let gate = Arc::<Gate>::default();
         let inside = (0..limits::INSIDE_MAX).map(|_| gate.enter(org(1)).unwrap()).collect();
         (gate, inside)
     }
 
-    fn half_of_them(gate: &Arc<Gate>, number: u128) -> Vec<Place> {
+    fn half_of_them(gate: &Arc<Gate>, number: u128) -> Vec<Pass> {
         (0..limits::INSIDE_MAX / 2).map(|_| gate.enter(org(number)).unwrap()).collect()
     }
 
-    fn has_come(turn: &mut Turn) -> bool {
-        turn.try_recv().is_ok_and(|place| {
-            std::mem::forget(place);
+    fn has_come(call: &mut Call) -> bool {
+        call.try_recv().is_ok_and(|pass| {
+            std::mem::forget(pass);
             true
         })
     }
@@ -146,18 +148,18 @@ mod tests {
     #[test]
     fn one_leaves_and_one_comes_in_by_turns() {
         let (gate, mut inside) = crowded();
-        let mut turns: Vec<Turn> =
+        let mut calls: Vec<Call> =
             [1, 1, 1].into_iter().map(|number| gate.enter(org(number)).unwrap_err()).collect();
         assert_eq!(gate.waiting(), 3);
         inside.pop();
-        assert!(has_come(&mut turns[0]) && !has_come(&mut turns[1]));
+        assert!(has_come(&mut calls[0]) && !has_come(&mut calls[1]));
         // Another organisation's is next, however many wait before it.
-        let others: Vec<Place> = half_of_them(&gate, 2);
+        let others: Vec<Pass> = half_of_them(&gate, 2);
         let mut other = gate.enter(org(2)).unwrap_err();
         drop(others);
-        assert!(!has_come(&mut turns[1]) && !has_come(&mut other));
+        assert!(!has_come(&mut calls[1]) && !has_come(&mut other));
         inside.truncate(inside.len() - 2);
-        assert!(has_come(&mut turns[1]) && has_come(&mut other) && !has_come(&mut turns[2]));
+        assert!(has_come(&mut calls[1]) && has_come(&mut other) && !has_come(&mut calls[2]));
     }
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hangs_up_is_passed_over_and_loses_no_place() {
+    fn whoever_stops_waiting_is_passed_over_and_loses_no_place() {
         let (gate, mut inside) = crowded();
         let gone: Vec<_> = (0..10_000).map(|_| gate.enter(org(1)).unwrap_err()).collect();
         let mut last = gate.enter(org(1)).unwrap_err();

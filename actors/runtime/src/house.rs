@@ -20,7 +20,6 @@ use ractor::{ActorCell, ActorId};
 use tokio::sync::Semaphore;
 
 use crate::{
-    gate::Gate,
     health::Health,
     journal_lane::LaneHandle,
     kinds::Kinds,
@@ -80,7 +79,6 @@ pub(crate) struct House {
     pub(crate) kinds: Kinds,
     pub(crate) turns: Turns,
     pub(crate) lookups: LookUps,
-    pub(crate) gate: Arc<Gate>,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
     pub(crate) health: Health,
@@ -113,7 +111,6 @@ impl House {
         House {
             lookups: LookUps::start(&sockets.journal, turns.clone()),
             turns,
-            gate: Arc::default(),
             lanes: (0..lanes).map(|_| LaneHandle::new()).collect(),
             kinds: Kinds::default(),
             sockets,

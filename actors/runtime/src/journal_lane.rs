@@ -24,6 +24,7 @@ use tracing::Span;
 use crate::{
     admission::{Counts, Paced},
     fair_queue::FairQueue,
+    gate::Gate,
     lease::Lease,
     limits,
     meters::{LaneMeters, counted},
@@ -326,6 +327,8 @@ pub(crate) struct LaneHandle {
     pub(crate) pace: Paced,
     /// Everything that will come to it, from the door on.
     pub(crate) in_line: Arc<Counts>,
+    /// What customers begin passes it first.
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl LaneHandle {
@@ -336,6 +339,7 @@ impl LaneHandle {
             moved: Arc::new(Mutex::new(Instant::now())),
             pace: Paced::default(),
             in_line: Arc::default(),
+            gate: Arc::default(),
         }
     }
 

@@ -16,10 +16,11 @@ impl Platform {
         for (number, lane) in house.lanes.iter().enumerate() {
             let queue = gauge!("switchyard_lane_queue", "lane" => number.to_string());
             queue.set(counted(lane.waiting()));
+            let gate = gauge!("switchyard_gate_queue", "lane" => number.to_string());
+            gate.set(counted(lane.gate.waiting()));
             let wait = gauge!("switchyard_lane_wait_seconds", "lane" => number.to_string());
             wait.set(house.longest_wait(lane).as_secs_f64());
         }
-        gauge!("switchyard_gate_queue").set(counted(house.gate.waiting()));
         let now = house.now();
         let (live, quarantined) = house.registry.census(now);
         gauge!("switchyard_organisations_live").set(counted(live));

@@ -185,8 +185,8 @@ impl OrgActor {
             self.answer(myself, answer, reply);
             return;
         }
-        if let Some(too_late) = self.house.too_late(order.begin_by) {
-            self.answer(myself, Err(too_late), reply);
+        if order.begin_by.is_some_and(|begin_by| begin_by <= Instant::now()) {
+            self.answer(myself, Err(self.house.too_late()), reply);
             return;
         }
         order.remember.take().into_iter().for_each(|row| state.org.remember(row));

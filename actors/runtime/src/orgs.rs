@@ -183,10 +183,9 @@ impl House {
         terms: SendTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
-        let _inside = self.admit(org, begin_by).await?;
+        let inside = self.admit(org, begin_by).await?;
         let hash = terms.invoice.hash;
         let question = Question { org, payment, hash: Some(hash), claim: None };
-        let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
         if let (None, Some(why)) = (&known.payment, self.frozen()) {
             return Err(OrgsError::Frozen(why));
@@ -194,7 +193,7 @@ impl House {
         let facts = self.facts(org, payment, &terms, &known).await?;
         let command = Command::Send { payment, terms: Arc::new(terms), facts: Box::new(facts) };
         let order = Order { remember: known.payment, begin_by, ..command.into() };
-        self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
+        self.execute_on(&inside.seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
     /// What others know that a send needs. A repeat needs none of it.
@@ -310,9 +309,8 @@ impl House {
         terms: ReceiveTerms,
         begin_by: Option<Instant>,
     ) -> Result<Answered<Row>, OrgsError> {
-        let _inside = self.admit(org, begin_by).await?;
+        let inside = self.admit(org, begin_by).await?;
         let question = Question { org, payment, hash: None, claim: None };
-        let seated = self.seated(org).await?;
         let known = self.lookups.ask(question).await.map_err(unavailable)?;
         let backing = self.backing(org, terms.wallet).await?;
         let node = match (&known.payment, backing) {
@@ -325,7 +323,7 @@ impl House {
         let command = Command::Receive { payment, terms, hash: preimage.hash(), node };
         let preimage = Some(preimage);
         let order = Order { remember: known.payment, preimage, begin_by, ..command.into() };
-        self.execute_on(&seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
+        self.execute_on(&inside.seated, order).await?.ok_or_else(|| Rejection::IdReused.into())
     }
 
     /// The wallet's own node, or the usable node of the pool with the most room.
