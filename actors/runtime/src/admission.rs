@@ -46,12 +46,33 @@ impl Line {
     }
 }
 
-/// How long one more of the organisation would wait until everything before it is committed, where a commit
-/// takes so long. Where nothing is before it the answer is nothing, whatever commits have taken: somebody has
-/// to try, or nobody would see that they are quick again.
-pub(crate) fn wait(line: Line, commit: Duration) -> Duration {
-    let commits = line.before().div_ceil(limits::BEGUN_BY_A_COMMIT);
-    commit.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX))
+/// How long one more of the organisation would wait until everything before it is committed. Where nothing is
+/// before it the answer is nothing, whatever commits have taken: somebody has to try, or nobody would see that
+/// they are quick again.
+pub(crate) fn wait(line: Line, takes: Takes) -> Duration {
+    match line.before().div_ceil(limits::BEGUN_BY_A_COMMIT) {
+        0 => Duration::ZERO,
+        commits => {
+            let commits = u32::try_from(commits).unwrap_or(u32::MAX);
+            takes.each.saturating_mul(commits).max(takes.so_far)
+        }
+    }
+}
+
+/// How long a commit or a look-up takes now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Takes {
+    /// The one under way has taken so long already.
+    so_far: Duration,
+    /// The next are likely to take so long.
+    each: Duration,
+}
+
+impl Takes {
+    /// Where both go on at the same time the slower one counts.
+    fn slower(self, other: Takes) -> Takes {
+        Takes { so_far: self.so_far.max(other.so_far), each: self.each.max(other.each) }
+    }
 }
 
 /// When to come back: when half of what may wait is done, so that not everybody comes back to a line that
@@ -61,8 +82,7 @@ pub(crate) fn retry_after(wait: Duration) -> Duration {
     wait.saturating_sub(half).clamp(limits::RETRY_AFTER_MIN, limits::RETRY_AFTER_MAX)
 }
 
-/// How long one piece of work takes now, such as a commit: an exponentially weighted mean of those that have
-/// ended, or the one under way where that already takes longer.
+/// How long one piece of work takes, such as a commit: an exponentially weighted mean of those that have ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
     mean: Duration,
@@ -85,10 +105,16 @@ impl Pace {
         self.each = blend(self.each, took / size);
     }
 
-    pub(crate) fn takes(&self, now: Instant) -> Duration {
+    /// One that takes long counts as if it had ended now: a hiccup is no measure for all that come after it,
+    /// and a stall soon is.
+    pub(crate) fn takes(&self, now: Instant) -> Takes {
         let so_far =
             self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
-        self.mean.max(so_far)
+        let each = match so_far > self.mean {
+            true => blend(self.mean, so_far),
+            false => self.mean,
+        };
+        Takes { so_far, each }
     }
 
     /// How many of one organisation make up the work that others still wait for gladly.
@@ -123,7 +149,7 @@ impl Paced {
         self.with(|pace| *pace = Pace::default());
     }
 
-    pub(crate) fn takes(&self) -> Duration {
+    pub(crate) fn takes(&self) -> Takes {
         self.with(|pace| pace.takes(Instant::now()))
     }
 
@@ -153,8 +179,8 @@ impl House {
         if wait > limits::LANE_WAIT_MAX {
             return Err(self.refused(Refused::Wait, retry_after(wait)));
         }
-        // Before the gate, so that an organisation whose load takes long, or fails, holds no place. While it
-        // waits it is in line.
+        // Before the gate, so that an organisation whose load takes long, or fails, holds no place. Who waits is
+        // in line.
         let seated = self.seated(org).await?;
         let call = match self.lane(org).gate.enter(org) {
             Ok(pass) => return Ok(LetIn { seated, _pass: pass }),
@@ -165,8 +191,7 @@ impl House {
             None => Some(call.await),
         };
         let pass = called.and_then(Result::ok).ok_or_else(|| self.too_late())?;
-        // Again, as what it looks up next must not seem as old as its wait.
-        Ok(LetIn { seated: self.seated(org).await?, _pass: pass })
+        Ok(LetIn { seated: seated.from_now_on(self.now()), _pass: pass })
     }
 
     /// Its caller's deadline has passed before it was begun.
@@ -202,9 +227,9 @@ impl House {
         wait(lane.in_line.whole(), self.takes(lane))
     }
 
-    /// A decision needs a look-up and a commit, and both go on at the same time: the slower one counts.
-    fn takes(&self, lane: &LaneHandle) -> Duration {
-        lane.pace.takes().max(self.lookups.pace.takes())
+    /// A decision needs a look-up and a commit.
+    fn takes(&self, lane: &LaneHandle) -> Takes {
+        lane.pace.takes().slower(self.lookups.pace.takes())
     }
 
     fn refused(&self, why: Refused, retry_after: Duration) -> OrgsError {

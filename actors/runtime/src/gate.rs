@@ -61,7 +61,7 @@ impl Gate {
             inside.give_back(org);
             inside.next()
         };
-        // Whoever has just left drops its pass, which lets in the next.
+        // Whoever has just stopped waiting drops its pass, which lets in the next.
         let _ = next.map(|(org, caller)| caller.send(self.pass(org)));
     }
 
@@ -76,7 +76,7 @@ impl Gate {
 
 impl Inside {
     /// An organisation that comes while it has less than its share inside, and nothing waiting, does not wait
-    /// behind those who have more. So a few more than the bound are inside while many organisations come.
+    /// behind those who have more. So more than the bound are inside while many organisations come.
     fn has_room_for(&self, org: OrgId) -> bool {
         let own = self.by_org.get(&org).copied().unwrap_or(0);
         let orgs = self.by_org.len() + usize::from(own == 0);

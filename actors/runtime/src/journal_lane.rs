@@ -327,7 +327,7 @@ pub(crate) struct LaneHandle {
     pub(crate) pace: Paced,
     /// Everything that will come to it, from the door on.
     pub(crate) in_line: Arc<Counts>,
-    /// What customers begin passes it first.
+    /// What customers send and ask to be paid passes it first.
     pub(crate) gate: Arc<Gate>,
 }
 

@@ -16,12 +16,12 @@ pub(crate) const LOOK_UP_CROWD: usize = 32;
 /// Several times what a transaction takes.
 pub(crate) const TURN_WITHIN: Duration = Duration::from_millis(50);
 
-/// So many of what customers begin on one lane are under way at once, from the look-up to the commit: it is
-/// kept busy by these, and more would only cost more (`gate.rs`).
-pub(crate) const INSIDE_MAX: usize = 256;
+/// So many of what customers begin on one lane are under way at once, from the look-up to the commit: half of
+/// them gather while the others are committed, and with what follows from those before them a batch is full.
+/// More would only cost more (`gate.rs`).
+pub(crate) const INSIDE_MAX: usize = BATCH_MAX;
 
-/// So many of them are begun by one commit while more wait: half of them gather while the others are committed.
-/// What follows from what had begun before is in the same commit.
+/// So many of them are begun by one commit while more wait.
 pub(crate) const BEGUN_BY_A_COMMIT: usize = INSIDE_MAX / 2;
 
 /// How long a new decision may have to wait for those before it. Ten thousand callers at once, served at

@@ -51,6 +51,13 @@ pub(crate) struct Seated {
     _in_line: InLine,
 }
 
+impl Seated {
+    /// As if it had been taken in hand only now: nothing was looked up before.
+    pub(crate) fn from_now_on(self, now: Timestamp) -> Seated {
+        Seated { since: now, ..self }
+    }
+}
+
 impl House {
     /// Executes a command on its organisation and answers once it is committed.
     pub(crate) fn execute(

@@ -6,16 +6,20 @@ fn line(own: usize, orgs: usize, all: usize) -> Line {
     Line { own, orgs, all }
 }
 
-fn refuses(line: Line, commit: Duration) -> bool {
-    wait(line, commit) > limits::LANE_WAIT_MAX
+fn each(each: Duration) -> Takes {
+    Takes { each, ..Takes::default() }
+}
+
+fn refuses(line: Line, takes: Takes) -> bool {
+    wait(line, takes) > limits::LANE_WAIT_MAX
 }
 
 #[test]
 fn a_flood_is_before_itself_and_not_before_the_others() {
     let (flood, other) = (line(9_999, 2, 10_000), line(1, 2, 10_000));
     assert_eq!((flood.before(), other.before()), (10_000, 3));
-    let wait = |line| wait(line, 25 * MS);
-    assert_eq!((wait(flood), wait(other)), (1_975 * MS, 25 * MS));
+    let wait = |line| wait(line, each(50 * MS));
+    assert_eq!((wait(flood), wait(other)), (2_000 * MS, 50 * MS));
     // Nobody floods, and there are many: then all wait for all.
     assert_eq!(line(0, 10_000, 9_999).before(), 9_999);
     assert_eq!(line(usize::MAX, usize::MAX, 7).before(), 7);
@@ -26,11 +30,12 @@ fn a_flood_is_before_itself_and_not_before_the_others() {
 /// of half the speed neither.
 #[test]
 fn ten_thousand_callers_at_once_are_let_in() {
-    for (lanes, full_speed) in [(1, 25 * MS), (2, 50 * MS)] {
+    for (lanes, full_speed) in [(1, 50 * MS), (2, 100 * MS)] {
         for commit in [full_speed, full_speed * 2] {
             for orgs in [1, 2, 1_000] {
                 for all in (0..10_000 / lanes).step_by(100) {
-                    assert!(!refuses(line(all / orgs, orgs, all), commit), "{all} of {orgs}");
+                    let line = line(all / orgs, orgs, all);
+                    assert!(!refuses(line, each(commit)), "{all} of {orgs}");
                 }
             }
         }
@@ -66,10 +71,22 @@ fn a_stalled_commit_closes_the_door_before_it_has_ended() {
     assert!(refuses(line(5_000, 1, 5_000), pace.takes(began + 600 * MS)));
 }
 
+/// Ten thousand wait for two seconds, and one commit that takes a quarter of one does not send them away.
+#[test]
+fn a_hiccup_does_not_close_the_door() {
+    let now = Instant::now();
+    let mut pace = Pace::default();
+    pace.begins(now);
+    pace.ends(now + 50 * MS, limits::BATCH_MAX);
+    pace.begins(now);
+    let after = |took: Duration| refuses(line(10_000, 1, 10_000), pace.takes(now + took));
+    assert!(!after(250 * MS) && after(1_000 * MS));
+}
+
 #[test]
 fn where_nothing_waits_somebody_may_try() {
-    assert!(!refuses(line(0, 1, 0), Duration::from_secs(3_600)));
-    assert!(refuses(line(0, 2, 1), Duration::from_secs(3_600)));
+    assert!(!refuses(line(0, 1, 0), each(Duration::from_secs(3_600))));
+    assert!(refuses(line(0, 2, 1), each(Duration::from_secs(3_600))));
 }
 
 #[test]
