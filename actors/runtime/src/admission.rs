@@ -191,7 +191,7 @@ impl House {
             None => Some(call.await),
         };
         let pass = called.and_then(Result::ok).ok_or_else(|| self.too_late())?;
-        Ok(LetIn { seated: seated.from_now_on(self.now()), _pass: pass })
+        Ok(LetIn { seated: seated.since(self.now()), _pass: pass })
     }
 
     /// Its caller's deadline has passed before it was begun.

@@ -53,7 +53,7 @@ pub(crate) struct Seated {
 
 impl Seated {
     /// As if it had been taken in hand only now: nothing was looked up before.
-    pub(crate) fn from_now_on(self, now: Timestamp) -> Seated {
+    pub(crate) fn since(self, now: Timestamp) -> Seated {
         Seated { since: now, ..self }
     }
 }
