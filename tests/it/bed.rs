@@ -196,6 +196,12 @@ impl Bed {
         let request = sim::ClearFaultsRequest { node: node.to_owned(), fault: String::new() };
         self.world.outside().clear_faults(request).await.expect("faults can be cleared");
     }
+
+    /// The node is killed and comes back so much later.
+    pub(crate) async fn kill_node(&self, node: &str, down_ms: u64) {
+        let request = sim::RestartNodeRequest { node: node.to_owned(), kill: true, down_ms };
+        self.world.outside().restart_node(request).await.expect("the node comes back");
+    }
 }
 
 /// An operator's command that ends like this; answers with what it said.

@@ -177,15 +177,29 @@ async fn a_pool_node_restored_to_an_old_copy() {
     is_explained(&bed, &paid.id).await;
 }
 
-/// It is back before anybody has looked at it again, and gets nothing before it has been.
+/// It is back before anybody has looked at it again or written down what it has shown, and gets nothing
+/// before it has been looked at.
 #[tokio::test]
 async fn a_pool_node_comes_back_as_an_old_copy_under_a_running_platform() {
     let bed = with_one_node().await;
+    comes_back_as_an_old_copy(&bed).await;
+}
+
+/// It was away for so long that its settlements are not followed again yet, whose end would show that it goes.
+#[tokio::test]
+async fn a_pool_node_that_was_away_comes_back_as_an_old_copy() {
+    let bed = with_one_node().await;
+    bed.kill_node("pool-1", 3_300).await;
+    comes_back_as_an_old_copy(&bed).await;
+}
+
+async fn comes_back_as_an_old_copy(bed: &Bed) {
+    bed.world.usable(1).await;
     bed.fault("pool-1", "snapshot:monday").await;
     let paid = bed.pay(&bed.acme, AMOUNT_MSAT).await;
     bed.fault("pool-1", "restore:monday").await;
-    operator(&bed, &["sim", "restart", "pool-1", "--kill"], 0).await;
-    let why = frozen(&bed).await;
+    bed.kill_node("pool-1", 0).await;
+    let why = frozen(bed).await;
     assert!(why.contains(&paid.payment_hash) && why.contains("it was restored"), "{why}");
 }
 
@@ -218,7 +232,7 @@ async fn a_pool_node_forgets_a_payment_in_flight() {
     let open = stuck(&bed).await;
     let held = bed.wallet(&bed.acme).await.held_msat;
     bed.fault("pool-1", &format!("forget:{}", open.payment_hash)).await;
-    operator(&bed, &["sim", "restart", "pool-1", "--kill"], 0).await;
+    bed.kill_node("pool-1", 0).await;
 
     let why = frozen(&bed).await;
     assert!(why.contains(&open.payment_hash) && why.contains("no longer has payment"), "{why}");

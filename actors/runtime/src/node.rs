@@ -39,9 +39,11 @@ struct Standing {
     stopped: Option<String>,
     /// As last seen: away, not serving, another node, or its clock is off.
     unfit: Option<String>,
-    /// It has what it has shown, and its payments newer than our cursor are accounted for. To be
-    /// proven again whenever it was away: it may come back as an older copy.
+    /// It has what it has shown, and its payments newer than our cursor are accounted for.
     matched: bool,
+    /// Counts how often it may have been away since: what was matched before counts no more, as it may
+    /// have come back as an older copy.
+    doubts: u64,
     /// It has been asked at least once, whatever came of it.
     looked_at: bool,
 }
@@ -58,6 +60,7 @@ impl NodeHandle {
             stopped: record.stopped.clone(),
             unfit: Some("it has not answered yet".to_owned()),
             matched: false,
+            doubts: 0,
             looked_at: false,
         };
         NodeHandle {
@@ -123,8 +126,22 @@ impl NodeHandle {
         self.standing.send_modify(|standing| standing.looked_at = true);
     }
 
-    pub(crate) fn now_matches(&self, matched: bool) {
-        self.standing.send_modify(|standing| standing.matched = matched);
+    /// It may have been away: it has to be matched again.
+    pub(crate) fn doubt(&self) {
+        self.standing.send_modify(|standing| {
+            standing.matched = false;
+            standing.doubts += 1;
+        });
+    }
+
+    fn doubts(&self) -> u64 {
+        self.standing.borrow().doubts
+    }
+
+    /// What was begun when there were so many doubts has found nothing amiss. `false`: there are more by now.
+    fn now_matches(&self, doubts: u64) -> bool {
+        self.standing.send_modify(|standing| standing.matched |= standing.doubts == doubts);
+        self.is_matched()
     }
 
     /// Before that, what it does not find proves nothing.
@@ -183,18 +200,21 @@ impl Actor for NodeActor {
 impl NodeActor {
     async fn watch(&self) {
         let id = self.node.record.id;
+        let doubts = self.node.doubts();
         let within = limits::LOOK_WITHIN.min(self.house.lease.length.duration());
         let seen = timeout(within, self.look()).await;
         let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         match &seen {
             Ok(_) if self.node.is_matched() => {}
             Ok(_) => match reconcile::whole(&self.house, &self.node).await {
-                Ok(()) => self.node.now_matches(true),
+                // Nothing is known of it then, and it is looked at again soon.
+                Ok(()) if !self.node.now_matches(doubts) => return,
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(node = %id, %error, "its payments could not be matched");
                 }
             },
-            Err(_) => self.node.now_matches(false),
+            Err(_) => self.node.doubt(),
         }
         if let Err(why) = &seen {
             tracing::debug!(node = %id, %why, "the node cannot be used now");
@@ -286,6 +306,8 @@ async fn follow_once(
     let cursor = house.sockets.receipts.settle_cursor(node.record.id).await?;
     let after = cursor.saturating_sub(limits::SETTLE_WINDOW);
     let mut stream = node.lightning.settlements(after).await?;
+    // While nothing was open to it, nothing showed that it was away.
+    look_again(node, actor);
     let (found, mut settlements) = mpsc::channel(limits::SETTLE_BATCH_MAX);
     let reader = async move {
         while let Some(settlement) = stream.next().await {
@@ -308,11 +330,15 @@ async fn follow_once(
         Ok::<(), FollowError>(())
     };
     let ended = tokio::try_join!(reader, taker).map(|_| ());
-    // The node may be gone, and be back as an older copy before it is looked at the next time.
-    node.now_matches(false);
+    look_again(node, actor);
+    ended
+}
+
+/// The node may have gone, and be back as an older copy before it is looked at the next time.
+fn look_again(node: &NodeHandle, actor: &ActorRef<NodeMessage>) {
+    node.doubt();
     // The actor may be gone as well.
     let _ = actor.cast(NodeMessage::Look);
-    ended
 }
 
 async fn take_in(

@@ -91,8 +91,9 @@ impl Sightings {
         let held = |(sighting, shown): (&Sighting, &Shown)| {
             (sighting.node == node && *shown != Shown::Excused).then_some(*sighting)
         };
-        let witnesses = known.witnesses.get(&node).into_iter().flatten().copied();
-        known.open.iter().filter_map(held).chain(witnesses).collect()
+        let witnesses = known.witnesses.get(&node).into_iter().flatten();
+        let paid = witnesses.chain(known.newest.get(&node)).copied();
+        known.open.iter().filter_map(held).chain(paid).collect()
     }
 
     /// Takes in what an earlier life has put on record of a payment that is open still.
@@ -223,6 +224,16 @@ mod tests {
         sightings.ended(&sighting(4));
         assert_eq!(write(&sightings), (vec![], vec![3]));
         assert_eq!(sightings.due_from(sighting(4).node), BTreeSet::from([sighting(4)]));
+    }
+
+    #[test]
+    fn the_newest_is_due_before_it_is_written() {
+        let sightings = Sightings::default();
+        (1..=2).for_each(|number| sightings.shown(sighting(number)));
+        (1..=2).for_each(|number| sightings.ended(&sighting(number)));
+        assert_eq!(sightings.due_from(sighting(2).node), BTreeSet::from([sighting(2)]));
+        sightings.excuse(sighting(2).node, &[]);
+        assert_eq!(sightings.due_from(sighting(2).node), BTreeSet::new());
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn later(node: &NodeHandle, error: &NodeError) -> Result<(), ThawError> {
 
 fn matched_later(node: &NodeHandle, error: &NodeError) {
     tracing::warn!(node = %node.record.id, %error, "it will be matched later");
-    node.now_matches(false);
+    node.doubt();
 }
 
 fn is_same(one: &Difference, other: &Difference) -> bool {
