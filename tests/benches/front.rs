@@ -54,8 +54,8 @@ pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
     let bare_stream = tonic.streamed("bare stream", bench).await?;
     let mut streamed = gateway.streamed("W6 stream", bench).await?;
     streamed.checks.push(cpu_ratio("CPU of bare tonic / ours", &bare_stream, &streamed));
-    let bare_rest = axum.rest("bare axum", &path, bench).await;
-    let mut rest = gateway.rest("W6 REST", &path, bench).await;
+    let bare_rest = axum.rest("bare axum", &path, bench).await?;
+    let mut rest = gateway.rest("W6 REST", &path, bench).await?;
     rest.checks.push(cpu_ratio("CPU of bare axum / ours", &bare_rest, &rest));
     Ok(vec![bare, unary, bare_stream, streamed, bare_rest, rest])
 }
@@ -99,8 +99,9 @@ impl Front {
         for _ in 0..CHANNELS {
             channels.push(self.connect().await?);
         }
-        let load = loadgen::closed(bench.timing, &channels, CALLERS, &self.meter(), read).await;
-        Ok(Workload::of(id, load))
+        let meter = self.meter();
+        let load = loadgen::closed(bench.timing, &channels, CALLERS, &meter, read);
+        Workload::measured(id, async { Ok(load.await) }).await
     }
 
     async fn streamed(&self, id: &'static str, bench: &Bench) -> Outcome<Workload> {
@@ -110,11 +111,12 @@ impl Front {
             let events = EventsClient::new(self.connect().await?).follow(follow).await?;
             streams.push(Arc::new(Mutex::new(events.into_inner())));
         }
-        let load = loadgen::closed(bench.timing, &streams, STREAMS, &self.meter(), hear).await;
-        Ok(Workload::of(id, load))
+        let meter = self.meter();
+        let load = loadgen::closed(bench.timing, &streams, STREAMS, &meter, hear);
+        Workload::measured(id, async { Ok(load.await) }).await
     }
 
-    async fn rest(&self, id: &'static str, path: &str, bench: &Bench) -> Workload {
+    async fn rest(&self, id: &'static str, path: &str, bench: &Bench) -> Outcome<Workload> {
         let path = Arc::<str>::from(path);
         let read = move |rest: Rest, _: Call| {
             let path = path.clone();
@@ -126,7 +128,9 @@ impl Front {
             }
         };
         let rest = [Rest::at(&self.address)];
-        Workload::of(id, loadgen::closed(bench.timing, &rest, CALLERS, &self.meter(), read).await)
+        let meter = self.meter();
+        let load = loadgen::closed(bench.timing, &rest, CALLERS, &meter, read);
+        Workload::measured(id, async { Ok(load.await) }).await
     }
 }
 

@@ -38,13 +38,10 @@ async fn run(id: &'static str, scene: &Scene<'_>) -> Outcome<Vec<Workload>> {
 
 /// Callers who wait for their answers.
 pub(crate) async fn pay(id: &'static str, timing: Timing, scene: &Scene<'_>) -> Outcome<Workload> {
-    println!("running {id}");
     let call = caller(invoices(scene, timing, FASTEST).await?, scene.customers.clone());
     let (channels, meter) = (channels(scene), scene.meter());
-    let load = async {
-        Ok(Workload::of(id, loadgen::closed(timing, &channels, CALLERS, &meter, call).await))
-    };
-    scene.counted(load).await
+    let load = async { Ok(loadgen::closed(timing, &channels, CALLERS, &meter, call).await) };
+    scene.counted(Workload::measured(id, load)).await
 }
 
 /// So many calls a second, whoever has been answered.
@@ -54,11 +51,11 @@ pub(crate) async fn pay_evenly(
     offered: u64,
     scene: &Scene<'_>,
 ) -> Outcome<Workload> {
-    println!("running {id}");
     let rate = usize::try_from(offered)?;
     let call = caller(invoices(scene, timing, rate).await?, scene.customers.clone());
     let (channels, meter) = (channels(scene), scene.meter());
-    Ok(Workload::of(id, loadgen::open(timing, &channels, (offered, 4_096), &meter, call).await))
+    let load = async { Ok(loadgen::open(timing, &channels, (offered, 4_096), &meter, call).await) };
+    Workload::measured(id, load).await
 }
 
 fn channels(scene: &Scene<'_>) -> Vec<Channel> {

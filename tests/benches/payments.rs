@@ -9,7 +9,7 @@ use tests::world::{Customer, new_id};
 use tonic::transport::Channel;
 
 use crate::cpu;
-use crate::loadgen::{self, Answer, Call, Load, Timing};
+use crate::loadgen::{self, Answer, Call, Timing};
 use crate::pipe::Pipe;
 use crate::rest::Rest;
 use crate::scene::{FIRST, Scene};
@@ -96,23 +96,14 @@ impl Scene<'_> {
         channels: usize,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let load = self.load(timing, callers, channels, customers).await;
-        Ok(Workload::of(id, load))
-    }
-
-    async fn load(
-        &self,
-        timing: Timing,
-        callers: usize,
-        channels: usize,
-        customers: &Arc<Vec<Customer>>,
-    ) -> Load {
-        let timing_of_invoices = if callers == 1 { timing.part(8) } else { timing };
-        let invoices = self.invoices(timing_of_invoices).await;
-        let channels: Vec<Channel> = (0..channels).map(|_| self.world.connect()).collect();
-        let call = caller(invoices, customers.clone());
-        loadgen::closed(timing, &channels, callers, &self.meter(), call).await
+        let load = async {
+            let timing_of_invoices = if callers == 1 { timing.part(8) } else { timing };
+            let invoices = self.invoices(timing_of_invoices).await;
+            let channels: Vec<Channel> = (0..channels).map(|_| self.world.connect()).collect();
+            let call = caller(invoices, customers.clone());
+            Ok(loadgen::closed(timing, &channels, callers, &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     /// As many callers, each sending on the stream of one of the first customers.
@@ -122,11 +113,12 @@ impl Scene<'_> {
         timing: Timing,
         customers: &[Customer],
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let call = through_pipe(self.invoices(timing).await);
-        let pipes = self.pipes(customers).await?;
-        let load = loadgen::closed(timing, &pipes, CALLERS, &self.meter(), call).await;
-        Ok(Workload::of(id, load))
+        let load = async {
+            let call = through_pipe(self.invoices(timing).await);
+            let pipes = self.pipes(customers).await?;
+            Ok(loadgen::closed(timing, &pipes, CALLERS, &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     async fn pay_piped_evenly(
@@ -136,11 +128,12 @@ impl Scene<'_> {
         offered: u64,
         customers: &[Customer],
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let call = through_pipe(self.invoices(timing).await);
-        let pipes = self.pipes(customers).await?;
-        let load = loadgen::open(timing, &pipes, (offered, 4_096), &self.meter(), call).await;
-        Ok(Workload::of(id, load))
+        let load = async {
+            let call = through_pipe(self.invoices(timing).await);
+            let pipes = self.pipes(customers).await?;
+            Ok(loadgen::open(timing, &pipes, (offered, 4_096), &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     async fn pipes(&self, customers: &[Customer]) -> Outcome<Vec<Arc<Pipe>>> {
@@ -159,10 +152,11 @@ impl Scene<'_> {
         timing: Timing,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let call = by_rest(self.invoices(timing).await, customers.clone());
-        let load = loadgen::closed(timing, &[self.rest()], CALLERS, &self.meter(), call).await;
-        Ok(Workload::of(id, load))
+        let load = async {
+            let call = by_rest(self.invoices(timing).await, customers.clone());
+            Ok(loadgen::closed(timing, &[self.rest()], CALLERS, &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     async fn pay_by_rest_evenly(
@@ -172,11 +166,11 @@ impl Scene<'_> {
         offered: u64,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let call = by_rest(self.invoices(timing).await, customers.clone());
-        let load =
-            loadgen::open(timing, &[self.rest()], (offered, 4_096), &self.meter(), call).await;
-        Ok(Workload::of(id, load))
+        let load = async {
+            let call = by_rest(self.invoices(timing).await, customers.clone());
+            Ok(loadgen::open(timing, &[self.rest()], (offered, 4_096), &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     fn rest(&self) -> Rest {
@@ -190,13 +184,14 @@ impl Scene<'_> {
         offered: u64,
         customers: &Arc<Vec<Customer>>,
     ) -> Outcome<Workload> {
-        println!("running {id}");
-        let rate = usize::try_from(offered).unwrap_or(usize::MAX);
-        let invoices = self.invoices_at(rate, timing).await;
-        let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
-        let call = caller(invoices, customers.clone());
-        let load = loadgen::open(timing, &channels, (offered, 4_096), &self.meter(), call).await;
-        Ok(Workload::of(id, load))
+        let load = async {
+            let rate = usize::try_from(offered).unwrap_or(usize::MAX);
+            let invoices = self.invoices_at(rate, timing).await;
+            let channels: Vec<Channel> = (0..CHANNELS).map(|_| self.world.connect()).collect();
+            let call = caller(invoices, customers.clone());
+            Ok(loadgen::open(timing, &channels, (offered, 4_096), &self.meter(), call).await)
+        };
+        Workload::measured(id, load).await
     }
 
     pub(crate) async fn pay_slow_nodes(
@@ -207,14 +202,12 @@ impl Scene<'_> {
     ) -> Outcome<Workload> {
         // All callers begin at once; only when they have spread is the rate the lasting one.
         let timing = Timing { warmup: timing.warmup.max(SPREADS_WITHIN), ..timing };
-        println!("running {id}");
         self.set_latency(SLOW_MS).await?;
         let before = cpu::memory_bytes(self.platform_pid());
         let (callers, channels) = (CALLERS_OF_SLOW_NODES, CHANNELS_OF_SLOW_NODES);
-        let load = self.load(timing, callers, channels, customers).await;
+        let mut workload = self.pay(id, timing, callers, channels, customers).await?;
         let grown = cpu::memory_bytes(self.platform_pid()).saturating_sub(before);
         self.set_latency(0).await?;
-        let mut workload = Workload::of(id, load);
         let each = grown as f64 / 1_000.0 / callers as f64;
         workload.checks.push(Check::at_most("kB of memory for a caller", each, 20.0, 5.0));
         Ok(workload)

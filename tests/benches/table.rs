@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::Outcome;
 use crate::cpu::Cpu;
 use crate::curve::Curve;
 use crate::database::Cost;
@@ -71,6 +72,17 @@ impl Workload {
 }
 
 impl Workload {
+    /// Says what begins, and at its end what came of it: whoever stops a run has what was measured before.
+    pub(crate) async fn measured(
+        id: &'static str,
+        load: impl Future<Output = Outcome<Load>>,
+    ) -> Outcome<Workload> {
+        println!("running {id}");
+        let workload = Workload::of(id, load.await?);
+        print!("{}", Line(&workload));
+        Ok(workload)
+    }
+
     /// What is left of another's rate. Where both have been measured beside the bare loop, it tells how much
     /// of what has changed is the machine's.
     pub(crate) fn compared_with(&self, other: &Workload) -> f64 {
@@ -262,7 +274,7 @@ impl Display for Table {
             "others",
         )?;
         for workload in &self.workloads {
-            line(out, workload)?;
+            write!(out, "{}", Line(workload))?;
             for check in self.judge(workload).iter().chain(&workload.checks) {
                 let Check { what, value, floor, goal, verdict } = check;
                 let verdict = verdict.word();
@@ -284,21 +296,26 @@ impl Display for Table {
     }
 }
 
-fn line(out: &mut Formatter<'_>, workload: &Workload) -> fmt::Result {
-    let Workload { id, rate, done, elapsed, latency, cpu, .. } = workload;
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| Cell(latency.quantile(at)));
-    let each = |us| Cpu::each(us, *done);
-    writeln!(
-        out,
-        "{id:15} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
-         {:7.1} = {:6.1} + {:10.1} + {:5.1} + {:8.1} {:>7}",
-        each(cpu.total_us()),
-        each(cpu.client_us),
-        each(cpu.switchyard_us),
-        each(cpu.sim_us),
-        each(cpu.postgres_us),
-        others(cpu, *elapsed),
-    )
+/// One workload, in the table's columns.
+struct Line<'a>(&'a Workload);
+
+impl Display for Line<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Workload { id, rate, done, elapsed, latency, cpu, .. } = self.0;
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| Cell(latency.quantile(at)));
+        let each = |us| Cpu::each(us, *done);
+        writeln!(
+            out,
+            "{id:15} {rate:9.0} {p50:>8} {p99:>8} {p999:>8}   \
+             {:7.1} = {:6.1} + {:10.1} + {:5.1} + {:8.1} {:>7}",
+            each(cpu.total_us()),
+            each(cpu.client_us),
+            each(cpu.switchyard_us),
+            each(cpu.sim_us),
+            each(cpu.postgres_us),
+            others(cpu, *elapsed),
+        )
+    }
 }
 
 pub(crate) fn others(cpu: &Cpu, elapsed: Duration) -> String {

@@ -67,8 +67,12 @@ impl Scene<'_> {
         let before = self.bare_rate().await?;
         let mut workload = workload.await?;
         let after = self.bare_rate().await?;
-        workload.notes.push(format!("bare loop before and after it: {before:.0}/s, {after:.0}/s"));
-        workload.bare_rate = Some(f64::midpoint(before, after));
+        let bare = f64::midpoint(before, after);
+        let share = workload.rate / bare;
+        let note = format!("bare loop before and after it: {before:.0}/s, {after:.0}/s");
+        println!("{note}, so {share:.3} of it");
+        workload.notes.push(note);
+        workload.bare_rate = Some(bare);
         Ok(workload)
     }
 
