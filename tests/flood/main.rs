@@ -15,7 +15,7 @@ use domain::org::{OutgoingState, Row};
 use ports::orgs::{OrgsError, Within};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use bed::{AT_ONCE, Bed, How, Sent};
@@ -188,6 +188,48 @@ async fn a_deadline_passes_behind(before: u64) {
     assert!(others.join_all().await.iter().all(Result::is_ok));
     // Its id is as free as before.
     bed.send(2, 1, AT_ONCE).await.unwrap();
+}
+
+/// Those who are inside and those who wait at the gate: what is answered is kept, what is refused is not.
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_a_flood_answers_everybody_with_what_is_true() {
+    for stalled in [false, true] {
+        a_stop_in_a_flood(stalled).await;
+    }
+}
+
+async fn a_stop_in_a_flood(stalled: bool) {
+    let bed = Bed::start(How::default()).await;
+    bed.send(2, 0, AT_ONCE).await.unwrap();
+    let mut callers = JoinSet::new();
+    for number in 1..=2_000 {
+        let bed = bed.clone();
+        callers.spawn(async move { (number, bed.send(2, number, AT_ONCE).await) });
+    }
+    sleep(100 * MS).await;
+    bed.store.stall(stalled);
+    bed.platform.stop().await;
+    bed.store.stall(false);
+    let answers = timeout(60_000 * MS, callers.join_all()).await.expect("all are answered");
+    let (mut done, mut refused, mut unknown) = (0, 0, 0);
+    for (number, sent) in answers {
+        let stored = bed.stored(2, number).await.is_some();
+        match sent {
+            Ok(_) => {
+                assert!(stored, "{number} was answered before it was kept");
+                done += 1;
+            }
+            Err(OrgsError::Uncertain(_)) => unknown += 1,
+            Err(why) => {
+                assert!(!stored, "{number} is kept: {why:?}");
+                refused += 1;
+            }
+        }
+    }
+    eprintln!("stalled: {stalled}; {done} done, {refused} refused, {unknown} cut off");
+    assert!(done > 0, "the stop came before the first");
+    assert_eq!(refused + unknown > 0, stalled, "the stop came after the last");
+    assert!(unknown <= 512, "only those inside");
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,6 +98,17 @@ impl<T> FairQueue<T> {
         Some((org, item))
     }
 
+    /// The next of this organisation, whose turn it may not be: it keeps it.
+    pub(crate) fn pop_of(&mut self, org: OrgId) -> Option<T> {
+        let own = self.waiting.get_mut(&org)?;
+        let item = own.pop_front()?;
+        self.len -= 1;
+        if own.is_empty() {
+            self.take_out(org);
+        }
+        Some(item)
+    }
+
     /// Everything of one organisation, in order.
     pub(crate) fn take_out(&mut self, org: OrgId) -> VecDeque<T> {
         match self.waiting.remove(&org) {
@@ -176,6 +187,17 @@ mod tests {
         let taken: Vec<_> = (0..3).map_while(|_| queue.pop()).collect();
         taken.into_iter().rev().for_each(|(org, item)| queue.put_back(org, item));
         assert_eq!(all(&mut queue), [10, 0, 1, 2]);
+    }
+
+    #[test]
+    fn one_organisation_can_come_before_its_turn() {
+        let mut queue = FairQueue::default();
+        (0..3).for_each(|item| queue.push(org(1), item));
+        queue.push(org(2), 10);
+        queue.push(org(3), 20);
+        assert_eq!((queue.pop_of(org(2)), queue.pop_of(org(2))), (Some(10), None));
+        assert_eq!((queue.pop_of(org(1)), queue.len()), (Some(0), 3));
+        assert_eq!(all(&mut queue), [1, 20, 2]);
     }
 
     #[test]

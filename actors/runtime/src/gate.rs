@@ -59,7 +59,7 @@ impl Gate {
         let next = {
             let mut inside = self.lock();
             inside.give_back(org);
-            inside.next()
+            inside.next(org)
         };
         // Whoever has just stopped waiting drops its pass, which lets in the next.
         let _ = next.map(|(org, caller)| caller.send(self.pass(org)));
@@ -78,10 +78,18 @@ impl Inside {
     /// An organisation that comes while it has less than its share inside, and nothing waiting, does not wait
     /// behind those who have more. So more than the bound are inside while many organisations come.
     fn has_room_for(&self, org: OrgId) -> bool {
+        !self.is_full() || (self.is_below_its_share(org) && !self.waiting.has(org))
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken >= limits::INSIDE_MAX
+    }
+
+    /// Whether it has fewer inside than if all who have any there had the same number.
+    fn is_below_its_share(&self, org: OrgId) -> bool {
         let own = self.by_org.get(&org).copied().unwrap_or(0);
         let orgs = self.by_org.len() + usize::from(own == 0);
-        let share = limits::INSIDE_MAX / orgs;
-        self.taken < limits::INSIDE_MAX || (own < share && !self.waiting.has(org))
+        own < limits::INSIDE_MAX / orgs
     }
 
     fn take(&mut self, org: OrgId) {
@@ -99,13 +107,18 @@ impl Inside {
         }
     }
 
-    /// Takes a place for the next who still waits.
-    fn next(&mut self) -> Option<(OrgId, oneshot::Sender<Pass>)> {
-        if self.taken >= limits::INSIDE_MAX {
-            return None;
-        }
-        let mut waiting = std::iter::from_fn(|| self.waiting.pop());
-        let next = waiting.find(|(_, caller)| !caller.is_closed())?;
+    /// Takes a place for the next who still waits. While more than the bound are inside there is none but for
+    /// the organisation that one has left, if it has less than its share now: it would lose all of them before
+    /// the others have lost what is too much.
+    fn next(&mut self, left: OrgId) -> Option<(OrgId, oneshot::Sender<Pass>)> {
+        let (is_full, may_replace) = (self.is_full(), self.is_below_its_share(left));
+        let waiting = &mut self.waiting;
+        let mut calls = std::iter::from_fn(|| match (is_full, may_replace) {
+            (false, _) => waiting.pop(),
+            (true, true) => Some((left, waiting.pop_of(left)?)),
+            (true, false) => None,
+        });
+        let next = calls.find(|(_, caller)| !caller.is_closed())?;
         self.take(next.0);
         Some(next)
     }
@@ -154,9 +167,9 @@ mod tests {
         inside.pop();
         assert!(has_come(&mut calls[0]) && !has_come(&mut calls[1]));
         // Another organisation's is next, however many wait before it.
-        let others: Vec<Pass> = half_of_them(&gate, 2);
+        let others = half_of_them(&gate, 2);
         let mut other = gate.enter(org(2)).unwrap_err();
-        drop(others);
+        inside.truncate(inside.len() - others.len());
         assert!(!has_come(&mut calls[1]) && !has_come(&mut other));
         inside.truncate(inside.len() - 2);
         assert!(has_come(&mut calls[1]) && has_come(&mut other) && !has_come(&mut calls[2]));
@@ -168,6 +181,17 @@ mod tests {
         let _share = half_of_them(&gate, 2);
         assert!(gate.enter(org(2)).is_err() && gate.enter(org(1)).is_err());
         assert!(gate.enter(org(3)).is_ok());
+    }
+
+    /// What is too much inside is of those who have more than their share, and nobody else waits for its end.
+    #[test]
+    fn who_has_its_share_keeps_it_while_too_many_are_inside() {
+        let (gate, _inside) = crowded();
+        let mut share = half_of_them(&gate, 2);
+        let mut own = gate.enter(org(2)).unwrap_err();
+        let mut other = gate.enter(org(1)).unwrap_err();
+        share.pop();
+        assert!(has_come(&mut own) && !has_come(&mut other));
     }
 
     #[test]
