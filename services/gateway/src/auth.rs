@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::{Request, Status, service::Interceptor};
 
-use crate::{limits, problem::customer};
+use crate::{headers, limits, problem::customer};
 use lookups::KeyLookUps;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -260,16 +260,10 @@ fn secret(headers: &HeaderMap) -> Result<&str, Problem> {
     }
 }
 
-/// Which of two would count is not for us to guess.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
-    let mut given = headers.get_all(name).iter();
-    match (given.next(), given.next()) {
-        (first, None) => Ok(first),
-        (_, Some(_)) => {
-            let message = format!("the header {name} must be given once");
-            Err(Problem::new(ErrorClass::Invalid, "duplicate_credentials", message))
-        }
-    }
+    headers::only(headers, name).map_err(|twice| {
+        Problem::new(ErrorClass::Invalid, "duplicate_credentials", twice.to_string())
+    })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

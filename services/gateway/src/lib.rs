@@ -13,6 +13,7 @@ mod edge;
 mod estimate;
 mod faces;
 mod feed;
+mod headers;
 mod limits;
 mod lines;
 mod problem;

@@ -26,7 +26,7 @@ use super::{
     table::{At, Found, Table},
     text,
 };
-use crate::{edge::Edge, limits, problem, watch::Watch};
+use crate::{edge::Edge, headers::only, limits, problem, watch::Watch};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -123,8 +123,8 @@ impl Door {
                 .into_response();
         }
         // Whoever forwards by the first and whoever by the last would not mean the same server (RFC 9112, 3.2).
-        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
-            return Refusal::field("host", "Host may be given once").into_response();
+        if let Err(twice) = only(request.headers(), &header::HOST) {
+            return Refusal::from(twice).into_response();
         }
         match found {
             Found::Route(route, Ok(ids)) => guard::guard(&self.edge, route, ids, request).await,

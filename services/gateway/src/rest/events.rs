@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, header},
     response::{
         IntoResponse, Response,
         sse::{Event as Sse, KeepAlive},
@@ -23,7 +23,7 @@ use super::{
     request::{Asker, Params, bad_filter},
     text,
 };
-use crate::{auth::Caller, edge::Edge, feed, limits};
+use crate::{auth::Caller, edge::Edge, feed, headers::only, limits};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventPage {
@@ -88,15 +88,11 @@ pub(super) async fn follow(
 
 /// Where a reader who comes back has got to.
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    const NAME: &str = "last-event-id";
-    let mut given = headers.get_all(NAME).iter();
-    let Some(id) = given.next() else { return Ok(None) };
-    if given.next().is_some() {
-        return Err(bad_filter(NAME, "may be given once"));
-    }
+    const NAME: HeaderName = HeaderName::from_static("last-event-id");
+    let Some(id) = only(headers, &NAME)? else { return Ok(None) };
     let id = id.to_str().ok().and_then(|id| id.parse().ok());
     let id = id.filter(|id: &u64| i64::try_from(*id).is_ok());
-    id.map(Some).ok_or_else(|| bad_filter(NAME, "must be the id of an event"))
+    id.map(Some).ok_or_else(|| bad_filter(NAME.as_str(), "must be the id of an event"))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{refusal::Refusal, request::read_body};
+use crate::headers::only;
 
 pub(super) struct Json<T>(pub(super) T);
 
@@ -203,12 +204,8 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(refused("unsupported_content_encoding", "send the body uncompressed"));
     }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let given = types.next().and_then(|value| value.to_str().ok());
-    if types.next().is_some() {
-        return Err(Refusal::field("content-type", "Content-Type may be given once"));
-    }
-    let Some(given) = given else {
+    let given = only(headers, &header::CONTENT_TYPE)?;
+    let Some(given) = given.and_then(|value| value.to_str().ok()) else {
         return Err(refused("missing_content_type", "Content-Type must be application/json"));
     };
     // Some clients append their own to a default: `application/json, application/json`.

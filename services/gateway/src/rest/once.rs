@@ -19,7 +19,7 @@ use super::{
     request::{Asked, read_body},
     table::Route,
 };
-use crate::{access::Need, edge::Edge, limits, problem::customer};
+use crate::{access::Need, edge::Edge, headers::only, limits, problem::customer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -43,19 +43,18 @@ pub(super) async fn once(route: &Route, request: Request, asked: Asked) -> Respo
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(first) = given.next() else { return Ok(None) };
-    let text = first.to_str().ok().map(str::trim);
+    let Some(given) = only(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let text = given.to_str().ok().map(str::trim);
     let text = text.filter(|text| text.len() <= limits::IDEMPOTENCY_KEY_BYTES_MAX);
     // A string as the draft writes it; any other quotes are part of the key.
     let inner = |text: &'_ str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
     let key = text.map(|text| inner(text).unwrap_or_else(|| text.to_owned()));
-    match key.filter(|key| given.next().is_none() && !key.is_empty()) {
+    match key.filter(|key| !key.is_empty()) {
         Some(key) => Ok(Some(key)),
         None => Err(Refusal::field(
             "idempotency-key",
             format!(
-                "Idempotency-Key must be given once, with 1 to {} visible ASCII characters",
+                "Idempotency-Key must have 1 to {} visible ASCII characters",
                 limits::IDEMPOTENCY_KEY_BYTES_MAX
             ),
         )),

@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::problem;
+use crate::{headers::Twice, problem};
 
 /// Beside `retry-after`, which has whole seconds only.
 pub(super) const RETRY_AFTER_MS: &str = "x-retry-after-ms";
@@ -180,6 +180,12 @@ impl From<Problem> for Refusal {
             context: None,
             retry_after_ms: problem.retry_after_ms,
         }))
+    }
+}
+
+impl From<Twice> for Refusal {
+    fn from(twice: Twice) -> Refusal {
+        Refusal::field(twice.0.as_str(), &twice)
     }
 }
 

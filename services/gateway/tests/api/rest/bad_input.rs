@@ -375,20 +375,20 @@ async fn headers_that_may_be_given_once_are_refused_twice() {
     let rest = world.rest(&world.book);
     let twice = |name, value| rest.clone().with(name, value).with(name, value);
     let body = world.book.receive_body(payment(1)).to_string();
-    for (rest, refusal) in [
-        (twice("content-type", "application/json"), (400, "invalid_request")),
-        (twice("host", "switchyard.example"), (400, "invalid_request")),
-        (twice("idempotency-key", "one"), (400, "invalid_request")),
-        (rest.clone().with("x-api-key", &world.book.key), (400, "invalid_request")),
-        (twice("authorization", "Bearer one"), (400, "invalid_request")),
+    for rest in [
+        twice("content-type", "application/json"),
+        twice("host", "switchyard.example"),
+        twice("idempotency-key", "one"),
+        rest.clone().with("x-api-key", &world.book.key),
+        twice("authorization", "Bearer one"),
     ] {
         let request = rest.request(Method::POST, &world.book.of_env("/payments"));
         let request = request.header("content-type", "application/json");
         let refused = rest.ask(request.body(Body::from(body.clone())).unwrap()).await;
-        assert_eq!(refused.refusal(), refusal, "{}", refused.body);
+        assert_eq!(refused.refusal(), (400, "invalid_request"), "{}", refused.body);
     }
     let stream = twice("last-event-id", "1").with("accept", "text/event-stream");
-    assert_eq!(stream.get(&world.book.of_env("/events")).await.refusal(), (400, "invalid_filter"));
+    assert_eq!(stream.get(&world.book.of_env("/events")).await.refusal(), (400, "invalid_request"));
     assert!(!world.fake.has_payment(world.book.org, payment(1)));
 }
 
