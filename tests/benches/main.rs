@@ -94,6 +94,7 @@ const WORKLOADS: &[(&str, Measure)] = &[
     ("hop", |bench| Box::pin(hop::run(bench))),
     ("W1", |bench| Box::pin(inside::on_postgres(bench))),
     ("W2", |bench| Box::pin(payments::on_postgres(bench))),
+    ("W2b", |bench| Box::pin(payments::slow_nodes(bench))),
     ("W1 pods", |bench| Box::pin(pods::inside(bench))),
     ("W2 pods", |bench| Box::pin(pods::outside(bench))),
     ("watched", |bench| Box::pin(payments::watched(bench))),

@@ -27,7 +27,7 @@ const SLOW_MS: u64 = 1_000;
 /// A line of callers that has just begun is then as long as it gets.
 pub(crate) const SPREADS_WITHIN: Duration = Duration::from_secs(6);
 
-/// W2, W2b and W4 on PostgreSQL, and W2 again after everything.
+/// W2 and W4 on PostgreSQL, and W2 again after everything.
 pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     let scene = Scene::on_postgres(bench).await?;
     let memory = scene.memory_of_organisations();
@@ -52,12 +52,21 @@ pub(crate) async fn on_postgres(bench: &Bench) -> Outcome<Vec<Workload>> {
     idle.checks.extend(quantile(&idle, 0.99, "p99 ms", 10.0));
     let one = Arc::new(everyone[..1].to_vec());
     let hot = scene.beside_bare(scene.pay("W4", timing, CALLERS, CHANNELS, &one)).await?;
-    let slow = scene.beside_bare(scene.pay_slow_nodes("W2b", timing, &everyone)).await?;
     let [new, mut later, newest] = scene.beside_a_new_one("W2 later").await?;
     later.checks.push(scene.audit().await);
-    let mut lines = vec![first, busy, piped, piped_busy, rest, rest_busy, idle, hot, slow];
+    let mut lines = vec![first, busy, piped, piped_busy, rest, rest_busy, idle, hot];
     lines.extend([new, later, newest]);
     Ok(lines)
+}
+
+/// W2b: W2 over nodes that take a second for each payment.
+pub(crate) async fn slow_nodes(bench: &Bench) -> Outcome<Vec<Workload>> {
+    let scene = Scene::on_postgres(bench).await?;
+    let everyone = scene.customers.clone();
+    let load = scene.pay_slow_nodes("W2b", bench.timing, &everyone);
+    let mut load = scene.beside_bare(load).await?;
+    load.checks.push(scene.audit().await);
+    Ok(vec![load])
 }
 
 /// W2 with metrics, and traces as many as are kept unless somebody asks for more, between two runs without: machines drift.

@@ -115,6 +115,41 @@ async fn what_an_older_version_begins_and_ends_is_open_until_then() {
     }
 }
 
+/// A table that is empty now and then may be full a second after the planner has heard that it is empty.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn what_has_ended_is_found_by_its_key_whatever_the_planner_has_heard() {
+    const OPEN: u8 = 120;
+    let scene = Scene::new().await;
+    let bed = &scene.bed;
+    let mut writer = bed.org(1).await;
+    let payment = |number: u8| id(u128::from(number));
+    for (first, last) in [(0, OPEN), (OPEN + 1, 2 * OPEN)] {
+        for number in first..=last {
+            writer.run(bed, send(bed, payment(number), hash(number))).await;
+        }
+        // All but one, twenty in a transaction.
+        for some in (first + 1..=last).collect::<Vec<_>>().chunks(20) {
+            let ends = some.iter().map(|number| {
+                let command = paid(bed, payment(*number), *number);
+                writer.prepare(bed, command)
+            });
+            let ends: Vec<_> = ends.collect();
+            bed.store.append(&ends).await.unwrap();
+        }
+        scene.client.batch_execute("vacuum open_payment").await.unwrap();
+    }
+    // A session that ends says what it has read.
+    scene.ask(END_LANES).await;
+    let ended = "select n_tup_del from pg_stat_user_tables where relname = 'open_payment'";
+    while scene.ask(ended).await < 2 * i64::from(OPEN) - 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let read = "select idx_tup_fetch from pg_stat_user_tables where relname = 'open_payment'";
+    let read = scene.ask(read).await;
+    assert!(read <= 2 * i64::from(OPEN), "{read} rows were read to end {} payments", 2 * OPEN - 1);
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn a_commit_that_rolled_back_is_not_believed() {

@@ -10,7 +10,7 @@ use super::{
 use crate::seal::{Place, SealKeys, Sealed};
 
 /// Each once, in this order, for ever; the number of a migration is its place from 1.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/postgres/0002_sighting.sql"),
     include_str!("../../migrations/postgres/0003_foreign.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/postgres/0010_revision.sql"),
     include_str!("../../migrations/postgres/0011_runner.sql"),
     include_str!("../../migrations/postgres/0012_open_payment.sql"),
+    include_str!("../../migrations/postgres/0013_ended_payments.sql"),
 ];
 
 /// Any number that nobody else in the database locks.
