@@ -48,22 +48,31 @@ pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
     let answer = String::from_utf8(answer.to_vec())?;
     let tonic = Front::start(bench, "bare-tonic", crate::SERVE_BARE_TONIC, &answer)?;
     let axum = Front::start(bench, "bare-axum", crate::SERVE_BARE_AXUM, &answer)?;
-    let bare = tonic.unary("bare tonic", bench).await?;
-    let mut unary = gateway.unary("W6", bench).await?;
-    unary.checks.push(cpu_ratio("CPU of bare tonic / ours", &bare, &unary));
-    let bare_stream = tonic.streamed("bare stream", bench).await?;
-    let mut streamed = gateway.streamed("W6 stream", bench).await?;
-    streamed.checks.push(cpu_ratio("CPU of bare tonic / ours", &bare_stream, &streamed));
-    let bare_rest = axum.rest("bare axum", &path, bench).await?;
-    let mut rest = gateway.rest("W6 REST", &path, bench).await?;
-    rest.checks.push(cpu_ratio("CPU of bare axum / ours", &bare_rest, &rest));
-    Ok(vec![bare, unary, bare_stream, streamed, bare_rest, rest])
+    let unary = async |front: &Front, id| front.unary(id, bench).await;
+    let streamed = async |front: &Front, id| front.streamed(id, bench).await;
+    let rest = async |front: &Front, id| front.rest(id, &path, bench).await;
+    let mut lines = Vec::from(beside(["bare tonic", "W6"], [&tonic, &gateway], unary).await?);
+    lines.extend(beside(["bare stream", "W6 stream"], [&tonic, &gateway], streamed).await?);
+    lines.extend(beside(["bare axum", "W6 REST"], [&axum, &gateway], rest).await?);
+    Ok(lines)
 }
 
-/// The server's own CPU time for a call.
-fn cpu_ratio(what: &str, bare: &Workload, ours: &Workload) -> Check {
+/// Ours between two runs of the bare one: machines drift.
+async fn beside(
+    [bare, ours]: [&'static str; 2],
+    [theirs, gateway]: [&Front; 2],
+    run: impl AsyncFn(&Front, &'static str) -> Outcome<Workload>,
+) -> Outcome<[Workload; 3]> {
+    let before = run(theirs, bare).await?;
+    let mut line = run(gateway, ours).await?;
+    let after = run(theirs, bare).await?;
+    let what = format!("rate / {bare}");
+    line.checks.push(Check::at_least(&what, line.between(&before, &after), 0.75, 0.9));
     let each = |it: &Workload| it.cpu.switchyard_us as f64 / it.done.max(1) as f64;
-    Check::at_least(what, each(bare) / each(ours).max(0.001), 0.75, 0.9)
+    let kept = f64::midpoint(each(&before), each(&after)) / each(&line).max(0.001);
+    let what = format!("CPU of {bare} / ours");
+    line.checks.push(Check::at_least(&what, kept, 0.75, 0.9));
+    Ok([before, line, after])
 }
 
 fn path() -> String {

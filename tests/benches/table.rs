@@ -193,8 +193,6 @@ const FLOORS: &[Floor] = &[
     floor("W3 hot", Against::Bare, 1.2, 2.4),
     floor("W4", Against::Workload("W2"), 0.6, 0.9),
     floor("W5", Against::Nothing, 300_000.0, 1_000_000.0),
-    floor("W6", Against::Workload("bare tonic"), 0.75, 0.9),
-    floor("W6 REST", Against::Workload("bare axum"), 0.75, 0.9),
     floor("W7a", Against::Sqlite, 0.16, 0.31),
     floor("W7b", Against::Sqlite, 0.10, 0.20),
     floor("W8", Against::Nothing, 5_000.0, 20_000.0),
