@@ -189,7 +189,7 @@ async fn a_pool_node_comes_back_as_an_old_copy_under_a_running_platform() {
 #[tokio::test]
 async fn a_pool_node_that_was_away_comes_back_as_an_old_copy() {
     let bed = with_one_node().await;
-    bed.kill_node("pool-1", 3_300).await;
+    bed.kill_node("pool-1", 6_500).await;
     comes_back_as_an_old_copy(&bed).await;
 }
 

@@ -18,7 +18,7 @@ use ports::{
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::Instrument as _;
 
@@ -92,8 +92,11 @@ impl NodeHandle {
         let _ = self.standing.subscribe().wait_for(|standing| standing.looked_at).await;
     }
 
-    pub(crate) fn has_been_asked(&self) -> bool {
-        self.standing.borrow().looked_at
+    /// It is being looked at or matched: whether it may be sent to is known in a moment.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let standing = self.standing.borrow();
+        let is_fit = standing.stopped.is_none() && standing.unfit.is_none();
+        !standing.looked_at || (is_fit && !standing.matched)
     }
 
     /// Why the node is not sent to, if it is not.
@@ -204,10 +207,12 @@ impl NodeActor {
         let within = limits::LOOK_WITHIN.min(self.house.lease.length.duration());
         let seen = timeout(within, self.look()).await;
         let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
+        self.node.now_is(seen.as_ref().err().cloned());
         match &seen {
             Ok(_) if self.node.is_matched() => {}
+            // What is seen counts no more, and it is looked at again soon.
+            Ok(_) if self.node.doubts() != doubts => return,
             Ok(_) => match reconcile::whole(&self.house, &self.node).await {
-                // Nothing is known of it then, and it is looked at again soon.
                 Ok(()) if !self.node.now_matches(doubts) => return,
                 Ok(()) => {}
                 Err(error) => {
@@ -219,7 +224,6 @@ impl NodeActor {
         if let Err(why) = &seen {
             tracing::debug!(node = %id, %why, "the node cannot be used now");
         }
-        self.node.now_is(seen.as_ref().err().cloned());
         match (seen, self.node.not_usable()) {
             (Ok(status), None) => {
                 self.house.health.usable(id, &status, self.house.place.engines());
@@ -277,11 +281,13 @@ async fn follow_settlements(house: Arc<House>, node: NodeHandle, actor: ActorRef
             sleep(limits::PLACE_EVERY).await;
             continue;
         }
-        match follow_once(&house, &node, &actor).await {
-            Ok(()) => pause = limits::RETRY_FIRST,
-            Err(why) => {
-                tracing::debug!(node = %node.record.id, %why, "settlements will be followed again");
-            }
+        let began = Instant::now();
+        if let Err(why) = follow_once(&house, &node, &actor).await {
+            tracing::debug!(node = %node.record.id, %why, "settlements will be followed again");
+        }
+        // A stream ends with an error as a rule; one that has lived is no reason to wait for the next.
+        if began.elapsed() > limits::RETRY_LONGEST {
+            pause = limits::RETRY_FIRST;
         }
         sleep(pause).await;
         pause = (pause * 2).min(limits::RETRY_LONGEST);
@@ -310,15 +316,21 @@ async fn follow_once(
     look_again(node, actor);
     let (found, mut settlements) = mpsc::channel(limits::SETTLE_BATCH_MAX);
     let reader = async move {
-        while let Some(settlement) = stream.next().await {
+        loop {
+            let next = tokio::select! {
+                next = stream.next() => next,
+                () = found.closed() => None,
+            };
+            let Some(settlement) = next else { break };
             if found.send(settlement?).await.is_err() {
                 break;
             }
         }
         Ok::<(), FollowError>(())
     };
-    // What has gathered while one transaction ran goes into the next.
-    let taker = async {
+    // What has gathered while one transaction ran goes into the next. Its end closes the channel, and so ends
+    // the reader.
+    let taker = async move {
         let mut batch = Vec::new();
         while settlements.recv_many(&mut batch, limits::SETTLE_BATCH_MAX).await > 0 {
             take_in(house, node, &batch).await?;

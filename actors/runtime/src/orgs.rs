@@ -230,7 +230,7 @@ impl House {
                 if let Some(latency_ms) = routing::full(&candidates, wanted) {
                     return Err(self.refused_by_nodes(latency_ms));
                 }
-                if self.is_yet_to_look(backing, terms.invoice.payee) {
+                if self.is_in_doubt(backing, terms.invoice.payee) {
                     return Err(self.refused_by_nodes(0));
                 }
             }
@@ -281,13 +281,13 @@ impl House {
         self.health.snapshot(wanted).into()
     }
 
-    /// Whether a node of the wallet's rail has not been asked even once: this process has just begun, or
-    /// the node has.
-    fn is_yet_to_look(&self, backing: Backing, payee: PublicKey) -> bool {
+    /// Whether a node of the wallet's rail may be usable in a moment: this process has just begun, or the node
+    /// has.
+    fn is_in_doubt(&self, backing: Backing, payee: PublicKey) -> bool {
         let mut nodes = self.nodes().into_iter();
         nodes.any(|node| {
             let is_of_rail = self.is_of(backing, node.record.id);
-            is_of_rail && node.record.identity != payee && !node.has_been_asked()
+            is_of_rail && node.record.identity != payee && node.is_in_doubt()
         })
     }
 

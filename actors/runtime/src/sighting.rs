@@ -54,6 +54,18 @@ struct Known {
     stored: BTreeSet<Sighting>,
 }
 
+impl Known {
+    /// A person has taken it as it is, maybe in another process, or its attempt has failed.
+    fn is_no_witness(&mut self, sighting: &Sighting) {
+        if let Some(witnesses) = self.witnesses.get_mut(&sighting.node) {
+            witnesses.retain(|witness| witness != sighting);
+        }
+        if self.newest.get(&sighting.node) == Some(sighting) {
+            self.newest.remove(&sighting.node);
+        }
+    }
+}
+
 /// What the store has to be told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -102,6 +114,9 @@ impl Sightings {
         known.stored.insert(sighting);
         let shown = if excused { Shown::Excused } else { Shown::Due };
         known.open.insert(sighting, shown);
+        if excused {
+            known.is_no_witness(&sighting);
+        }
     }
 
     /// Another process keeps the records of these organisations' payments. What is on record stays.
@@ -124,7 +139,9 @@ impl Sightings {
 
     /// As `recall_open`, of one that says nothing any more: the next write drops it.
     pub(crate) fn recall_ended(&self, sighting: Sighting) {
-        self.lock().stored.insert(sighting);
+        let known = &mut *self.lock();
+        known.stored.insert(sighting);
+        known.is_no_witness(&sighting);
     }
 
     /// A person has taken the node as it is.
@@ -272,6 +289,25 @@ mod tests {
         }
         let witnesses: BTreeSet<_> = (3..=most + 2).map(sighting).collect();
         assert_eq!(sightings.due_from(sighting(1).node), witnesses);
+    }
+
+    #[test]
+    fn what_another_process_has_excused_is_not_due() {
+        let sightings = Sightings::default();
+        (1..=3).for_each(|number| {
+            sightings.shown(sighting(number));
+            write(&sightings);
+        });
+        sightings.shown(sighting(4));
+        sightings.ended(&sighting(1));
+        sightings.ended(&sighting(4));
+        let due = |numbers: &[u8]| numbers.iter().map(|number| sighting(*number)).collect();
+        assert_eq!(sightings.due_from(sighting(1).node), due(&[1, 2, 3, 4]));
+        sightings.recall_ended(sighting(1));
+        sightings.recall_open(sighting(2), true);
+        sightings.recall_open(sighting(3), false);
+        sightings.recall_ended(sighting(4));
+        assert_eq!(sightings.due_from(sighting(1).node), due(&[3]));
     }
 
     #[test]

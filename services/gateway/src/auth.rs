@@ -267,7 +267,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Head
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    of_bearer(headers.get(AUTHORIZATION)?)
+    of_bearer(headers::only(headers, &AUTHORIZATION).ok()??)
 }
 
 fn of_bearer(authorization: &HeaderValue) -> Option<&str> {

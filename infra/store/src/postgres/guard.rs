@@ -38,15 +38,19 @@ const MOVE_PAYMENT_CURSOR: &str = "
 /// Hashes that are with the node now: nearly all, and no payment has to be read for them.
 const WITH_NODE: &str = "
     select outgoing_hash.hash
-    from unnest($1::bytea[]) as asked (hash)
-    join outgoing_hash on outgoing_hash.hash = asked.hash
+    from unnest($1::bytea[]) as asked (hash), lateral (
+        select hash, node_id from outgoing_hash where outgoing_hash.hash = asked.hash
+        offset 0
+    ) as outgoing_hash
     where outgoing_hash.node_id = $2";
 
 /// Payments that failed on some node: the hash may be on its next node by now, or with none.
 const FAILED: &str = "
     select asked.hash, payment.body
-    from unnest($1::bytea[]) as asked (hash)
-    join payment on payment.failed_hash = asked.hash";
+    from unnest($1::bytea[]) as asked (hash), lateral (
+        select body from payment where payment.failed_hash = asked.hash
+        offset 0
+    ) as payment";
 
 const RECORD_FOREIGN: &str = "
     insert into foreign_payment (hash, node_id, lost)
@@ -61,11 +65,16 @@ const SIGHTINGS: &str = "
 
 const CHANGE_SIGHTINGS: &str = "
     with dropped as (
-        delete from sighting
-        using unnest($5::uuid[], $6::uuid[], $7::uuid[]) as gone (node_id, org_id, payment_id)
-        where sighting.node_id = gone.node_id
-            and sighting.org_id = gone.org_id
-            and sighting.payment_id = gone.payment_id
+        delete from sighting where ctid = any (array(
+            select known.ctid
+            from unnest($5::uuid[], $6::uuid[], $7::uuid[]) as gone (node_id, org_id, payment_id),
+                lateral (
+                    select sighting.ctid from sighting
+                    where sighting.node_id = gone.node_id
+                        and sighting.org_id = gone.org_id
+                        and sighting.payment_id = gone.payment_id
+                    offset 0
+                ) as known))
     )
     insert into sighting (node_id, org_id, payment_id, hash)
     select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[])

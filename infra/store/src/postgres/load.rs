@@ -32,7 +32,12 @@ const HEAD: &str = "
 const ROWS: &str = "
     select body from standing where org_id = $1
     union all
-    select body from open_payment join payment using (org_id, payment_id) where org_id = $1";
+    select known.body from open_payment as open, lateral (
+        select body from payment
+        where payment.org_id = open.org_id and payment.payment_id = open.payment_id
+        offset 0
+    ) as known
+    where open.org_id = $1";
 
 impl Postgres {
     pub(super) async fn load_org(

@@ -24,25 +24,43 @@ const LOOK_UP: &str = "
     )
     select place, 1::smallint, payment.body, null::uuid, null::uuid, null::uuid,
         null::bigint, null::bigint
-    from question join payment
-        on payment.org_id = question.org_id and payment.payment_id = question.payment_id
+    from question, lateral (
+        select body from payment
+        where payment.org_id = question.org_id and payment.payment_id = question.payment_id
+        offset 0
+    ) as payment
     union all
     select place, 2::smallint, null, paid.org_id, paid.payment_id, null, null, null
-    from question join outgoing_hash as paid on paid.hash = question.hash
+    from question, lateral (
+        select org_id, payment_id from outgoing_hash where hash = question.hash
+        offset 0
+    ) as paid
     union all
     select place, 3::smallint, null, issued.org_id, issued.payment_id, issued.node_id, null, null
-    from question join incoming_hash as issued on issued.hash = question.hash
+    from question, lateral (
+        select org_id, payment_id, node_id from incoming_hash where hash = question.hash
+        offset 0
+    ) as issued
     union all
     select place, 4::smallint, null, null, null, node_id, payment_index, creation_time_ns
-    from question join failure on failure.hash = question.hash
+    from question, lateral (
+        select node_id, payment_index, creation_time_ns from failure where hash = question.hash
+        offset 0
+    ) as failure
     union all
     select place, 5::smallint, null, null, null, null, null, null
-    from question join claim
-        on claim.org_id = question.org_id and claim.payer_id = question.payer_id
-        and claim.payer_payment_id = question.payer_payment_id
+    from question, lateral (
+        select from claim
+        where claim.org_id = question.org_id and claim.payer_id = question.payer_id
+            and claim.payer_payment_id = question.payer_payment_id
+        offset 0
+    ) as claim
     union all
     select place, 6::smallint, null, null, null, node_id, null, null
-    from question join foreign_payment on foreign_payment.hash = question.hash";
+    from question, lateral (
+        select node_id from foreign_payment where hash = question.hash
+        offset 0
+    ) as foreign_payment";
 
 const PREIMAGE: &str = "
     select seal_key_id, preimage_sealed from incoming_hash

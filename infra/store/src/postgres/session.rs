@@ -24,7 +24,9 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 pub(super) const SAYS_NOTHING: &str = "switchyard";
 
 /// The statements are known by heart and found by key, so they are planned once, and by key: plans
-/// that look at statistics are bad ones when they were made while the tables were empty. A session
+/// that look at statistics are bad ones when they were made while the tables were empty. Which side of a
+/// join is read first still follows the statistics: where a table may be empty now and full a moment later, a
+/// lateral select with `offset 0` keeps the order. A session
 /// that stops in the middle must not hold rows that others wait for (`money-safety` rule 30).
 const SETTINGS: [(&str, &str); 13] = [
     ("plan_cache_mode", "force_generic_plan"),
