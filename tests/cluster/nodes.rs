@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use lightning_sim::control_proto as sim;
 use proto::{
-    admin::v1::{ListNodesRequest, NodeState},
+    admin::v1::{
+        ListNodesRequest, NodeState, SetNodeFundsRequest, create_wallet_request::Backing,
+        register_node_request::Owner,
+    },
     v1::{GetPaymentRequest, GetWalletRequest, Payment, PaymentStatus, SendRequest},
 };
 use tests::{
@@ -83,6 +86,24 @@ async fn is_usable(bed: &Bed) -> bool {
     let nodes = listed.expect("nodes can be listed").into_inner().nodes;
     let named = |state: &NodeState| state.node.as_ref().is_some_and(|node| node.name == NODE);
     nodes.iter().any(|state| named(state) && state.not_usable.is_empty())
+}
+
+/// The gateway registers it and an engine declares its funds, in the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_known_to_every_pod_as_soon_as_it_is_registered() {
+    let bed = Bed::start(2).await;
+    for node in ["customer", "alice", "bob"] {
+        let (org, environment) = bed.world.organisation(node).await.expect("it can be made");
+        let node_id = bed.world.register(node, Owner::OrganisationId(org.clone())).await;
+        let request = SetNodeFundsRequest {
+            organisation_id: org.clone(),
+            node_id: node_id.clone(),
+            funds_msat: 1_000_000_000,
+        };
+        bed.world.organisations().set_node_funds(request).await.expect("the node is known");
+        let wallet = bed.world.wallet(&org, &environment, Backing::NodeId(node_id), AMOUNT_MSAT);
+        wallet.await.expect("it can have a wallet");
+    }
 }
 
 /// Rules 5 and 11: the node has paid and nobody hears it. Nothing is given back and nothing is tried

@@ -344,8 +344,8 @@ impl House {
 
     async fn administer(self: &Arc<Self>, org: OrgId, command: Command) -> Result<(), OrgsError> {
         if let Command::SetNodeFunds { node, .. } = &command {
-            let owner = self.node(*node).and_then(|node| node.record.owner);
-            if owner != Some(org) {
+            let known = self.registered(*node).await.map_err(unavailable)?;
+            if known.and_then(|node| node.record.owner) != Some(org) {
                 return Err(Rejection::NodeNotFound(*node).into());
             }
         }

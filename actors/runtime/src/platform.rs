@@ -220,6 +220,22 @@ fn start_error(error: JoinError) -> StartError {
     }
 }
 
+impl House {
+    /// A node that may have been registered a moment ago through another process.
+    pub(crate) async fn registered(
+        self: &Arc<Self>,
+        id: NodeId,
+    ) -> Result<Option<NodeHandle>, StoreError> {
+        if self.node(id).is_none() {
+            let on_record = self.sockets.directory.nodes().await?;
+            if let Some(record) = on_record.into_iter().find(|record| record.id == id) {
+                adopt(self, record).await;
+            }
+        }
+        Ok(self.node(id))
+    }
+}
+
 /// Begins to use a node that is on record. One that cannot be used is tried again at the next start.
 pub(crate) async fn adopt(house: &Arc<House>, record: NodeRecord) {
     let name = record.name.clone();
