@@ -16,6 +16,7 @@ mod idempotency;
 mod leases;
 mod lists;
 mod loading;
+mod open_payments;
 mod postgres;
 mod proxy;
 mod receipts;

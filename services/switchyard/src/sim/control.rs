@@ -36,7 +36,8 @@ Faults of payments (also as a word sim:NAME in an invoice's description):
 Faults of the node:
   node_down                nobody answers the port
   clock:MS                 its clock is off
-  snapshot:COPY, restore:COPY   keep a copy of its database; put it back
+  snapshot:COPY, restore:COPY   keep a copy of its database; put it back, as a real node that is
+                           away meanwhile: `sim restart NODE --kill` comes next
   forget:HASH              it loses its record of a payment";
 
 const EVERY_NODE: &str = "all";
