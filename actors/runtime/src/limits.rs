@@ -95,6 +95,9 @@ pub(crate) const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// How often a node's health is read. Liquidity a few seconds old is good enough to choose by.
 pub(crate) const HEALTH_POLL: Duration = Duration::from_secs(2);
 
+/// How often one is looked at that cannot be used: until it is seen to be back, what only it could pay fails.
+pub(crate) const UNFIT_POLL: Duration = Duration::from_millis(250);
+
 /// How long a node may take to say how it is, at the most: as long as the usual permission lasts, or ours if
 /// that is shorter, as one that takes longer could not be sent to anyway. Where nothing comes back, its own
 /// calls are given up much later, and until this is over payments go to a node that nobody hears.

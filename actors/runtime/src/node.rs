@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -78,6 +79,13 @@ impl NodeHandle {
 
     pub(crate) fn end(&self, org: OrgId, payment: PaymentId) {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(&(org, payment));
+    }
+
+    fn looked_at_again_after(&self) -> Duration {
+        match self.standing.borrow().unfit {
+            None => limits::HEALTH_POLL,
+            Some(_) => limits::UNFIT_POLL,
+        }
     }
 
     /// Waits until the node may be sent to. For how long is the caller's to say.
@@ -192,7 +200,7 @@ impl Actor for NodeActor {
         match message {
             NodeMessage::Watch => {
                 self.watch().await;
-                myself.send_after(limits::HEALTH_POLL, || NodeMessage::Watch);
+                myself.send_after(self.node.looked_at_again_after(), || NodeMessage::Watch);
             }
             NodeMessage::Look => self.watch().await,
         }

@@ -47,7 +47,7 @@ fn typed(response: Response) -> Response {
         // Also what becomes too long when it is decompressed.
         Code::OutOfRange | Code::ResourceExhausted => "request_too_large",
         Code::Internal => "request_unreadable",
-        Code::Unimplemented => "unknown_call",
+        Code::Unimplemented => return unknown_call().into_http(),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
@@ -63,4 +63,12 @@ fn typed(response: Response) -> Response {
         | Code::Unauthenticated => return response,
     };
     Status::from(Problem::new(ErrorClass::Invalid, code, status.message())).into_http()
+}
+
+/// Clients look for the code that gRPC has for it.
+fn unknown_call() -> Status {
+    let why = "there is no such call";
+    let typed = Status::from(Problem::new(ErrorClass::Invalid, "unknown_call", why));
+    let (details, metadata) = (typed.details().to_vec(), typed.metadata().clone());
+    Status::with_details_and_metadata(Code::Unimplemented, why, details.into(), metadata)
 }
