@@ -130,6 +130,11 @@ pub trait LightningNode: Send + Sync {
 
     async fn status(&self) -> Result<NodeStatus, NodeError>;
 
+    /// How many connections to it have been made. Where there is one more it may have been away meanwhile.
+    fn connections(&self) -> u64 {
+        0
+    }
+
     /// Settled invoices after a cursor, then new ones as they settle. 0 means from the beginning.
     async fn settlements(&self, after: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError>;
 

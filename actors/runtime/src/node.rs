@@ -45,6 +45,8 @@ struct Standing {
     /// Counts how often it may have been away since: what was matched before counts no more, as it may
     /// have come back as an older copy.
     doubts: u64,
+    /// How many connections to it had been made when it was last looked at.
+    connections: u64,
     /// It has been asked at least once, whatever came of it.
     looked_at: bool,
 }
@@ -62,6 +64,7 @@ impl NodeHandle {
             unfit: Some("it has not answered yet".to_owned()),
             matched: false,
             doubts: 0,
+            connections: 0,
             looked_at: false,
         };
         NodeHandle {
@@ -149,6 +152,16 @@ impl NodeHandle {
         self.standing.borrow().doubts
     }
 
+    /// Whether it is spoken to over another connection than at the last look.
+    fn has_another_connection(&self) -> bool {
+        let now = self.lightning.connections();
+        let mut before = now;
+        self.standing.send_modify(|standing| {
+            before = std::mem::replace(&mut standing.connections, now);
+        });
+        before != now
+    }
+
     /// What was begun when there were so many doubts has found nothing amiss. `false`: there are more by now.
     fn now_matches(&self, doubts: u64) -> bool {
         self.standing.send_modify(|standing| standing.matched |= standing.doubts == doubts);
@@ -211,10 +224,15 @@ impl Actor for NodeActor {
 impl NodeActor {
     async fn watch(&self) {
         let id = self.node.record.id;
-        let doubts = self.node.doubts();
+        let mut doubts = self.node.doubts();
         let within = limits::LOOK_WITHIN.min(self.house.lease.length.duration());
         let seen = timeout(within, self.look()).await;
         let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
+        // Pods that do not follow its settlements see only by this that it was away between two looks.
+        if self.node.has_another_connection() {
+            self.node.doubt();
+            doubts += 1;
+        }
         self.node.now_is(seen.as_ref().err().cloned());
         match &seen {
             Ok(_) if self.node.is_matched() => {}

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -75,6 +75,7 @@ pub(crate) fn address(text: &str) -> Result<Uri, String> {
 pub(crate) struct Line {
     channel: Channel,
     refused: Arc<AtomicBool>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -111,12 +112,26 @@ impl Line {
         };
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         // A commit starts many payments at once, and their requests leave together.
-        let channel = endpoint.connect_with_connector_lazy(service_fn(cork::connect));
-        Ok(Line { channel, refused })
+        let connections = Arc::<AtomicU64>::default();
+        let count = connections.clone();
+        let channel = endpoint.connect_with_connector_lazy(service_fn(move |to| {
+            let count = count.clone();
+            async move {
+                let connected = cork::connect(to).await;
+                count.fetch_add(u64::from(connected.is_ok()), Ordering::AcqRel);
+                connected
+            }
+        }));
+        Ok(Line { channel, refused, connections })
     }
 
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// How many have been made, whatever came of them.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Acquire)
     }
 
     /// Whether the last handshake ended because of another certificate than the pinned ones.

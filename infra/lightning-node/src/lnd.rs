@@ -283,6 +283,10 @@ impl LightningNode for Lnd {
         health::status(&self.wire).await
     }
 
+    fn connections(&self) -> u64 {
+        self.wire.line.connections()
+    }
+
     async fn settlements(&self, after: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError> {
         settle::follow(self.wire.clone(), after).await
     }

@@ -138,6 +138,7 @@ async fn a_kill_in_the_middle_of_a_payment() {
         let invoice = world.invoice("alice", 1_000, "sim:stuck").await;
         let mut stream = pool.pay(&request(&invoice)).await.unwrap();
         assert_eq!(stream.next().await, Some(Ok(PayUpdate::InFlight)));
+        assert_eq!(pool.connections(), 1);
         let restart = control::RestartNodeRequest { node: "pool-1".to_owned(), kill, down_ms: 20 };
         world.control().restart_node(restart).await.unwrap();
         let (updates, _) = all(stream).await;
@@ -150,6 +151,7 @@ async fn a_kill_in_the_middle_of_a_payment() {
             }
         };
         assert_eq!(again.next().await, Some(Ok(PayUpdate::InFlight)));
+        assert!(pool.connections() > 1, "whoever asks sees that it was away");
         let release = control::ReleasePaymentRequest {
             node: "pool-1".to_owned(),
             payment_hash: invoice.hash.0.to_vec(),
