@@ -234,12 +234,22 @@ pub(crate) fn refused<T: Debug>(
     class: ErrorClass,
     code: &str,
 ) -> String {
+    refused_as(told(class).0, answer, class, code)
+}
+
+/// The same by another code of gRPC than the class has.
+pub(crate) fn refused_as<T: Debug>(
+    grpc: Code,
+    answer: Result<Response<T>, Status>,
+    class: ErrorClass,
+    code: &str,
+) -> String {
     let status = answer.expect_err("it is refused");
     let shown = |key: &str| {
         let value = status.metadata().get(key).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    let (grpc, retryable, _) = told(class);
+    let (_, retryable, _) = told(class);
     let all = (status.code(), shown("switchyard-code"), shown("switchyard-retryable"));
     assert_eq!(all, (grpc, code.to_owned(), retryable.to_owned()), "{status:?}");
     for word in [code, retryable] {

@@ -232,7 +232,7 @@ async fn a_pool_node_forgets_a_payment_in_flight() {
     let open = stuck(&bed).await;
     let held = bed.wallet(&bed.acme).await.held_msat;
     bed.fault("pool-1", &format!("forget:{}", open.payment_hash)).await;
-    bed.kill_node("pool-1", 0).await;
+    operator(&bed, &["sim", "restart", "pool-1", "--kill"], 0).await;
 
     let why = frozen(&bed).await;
     assert!(why.contains(&open.payment_hash) && why.contains("no longer has payment"), "{why}");

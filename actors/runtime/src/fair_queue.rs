@@ -88,23 +88,29 @@ impl<T> FairQueue<T> {
     /// The next of the organisation whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<(OrgId, T)> {
         let org = self.turns.pop_front()?;
-        let own = self.waiting.get_mut(&org)?;
-        let item = own.pop_front()?;
-        self.len -= 1;
-        match own.is_empty() {
-            true => drop(self.waiting.remove(&org)),
-            false => self.turns.push_back(org),
+        let item = self.first_of(org)?;
+        if self.has(org) {
+            self.turns.push_back(org);
         }
         Some((org, item))
     }
 
     /// The next of this organisation, whose turn it may not be: it keeps it.
     pub(crate) fn pop_of(&mut self, org: OrgId) -> Option<T> {
+        let item = self.first_of(org)?;
+        if !self.has(org) {
+            self.turns.retain(|other| *other != org);
+        }
+        Some(item)
+    }
+
+    /// Leaves its turn, if it has one, to the caller.
+    fn first_of(&mut self, org: OrgId) -> Option<T> {
         let own = self.waiting.get_mut(&org)?;
         let item = own.pop_front()?;
         self.len -= 1;
         if own.is_empty() {
-            self.take_out(org);
+            self.waiting.remove(&org);
         }
         Some(item)
     }

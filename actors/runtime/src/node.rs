@@ -53,7 +53,16 @@ struct Standing {
 
 impl Standing {
     fn may_send(&self) -> bool {
-        self.stopped.is_none() && self.unfit.is_none() && self.matched
+        self.is_fit() && self.matched
+    }
+
+    fn is_fit(&self) -> bool {
+        self.stopped.is_none() && self.unfit.is_none()
+    }
+
+    fn doubt(&mut self) {
+        self.matched = false;
+        self.doubts += 1;
     }
 }
 
@@ -106,8 +115,7 @@ impl NodeHandle {
     /// It is being looked at or matched: whether it may be sent to is known in a moment.
     pub(crate) fn is_in_doubt(&self) -> bool {
         let standing = self.standing.borrow();
-        let is_fit = standing.stopped.is_none() && standing.unfit.is_none();
-        !standing.looked_at || (is_fit && !standing.matched)
+        !standing.looked_at || (standing.is_fit() && !standing.matched)
     }
 
     /// Why the node is not sent to, if it is not.
@@ -142,24 +150,24 @@ impl NodeHandle {
 
     /// It may have been away: it has to be matched again.
     pub(crate) fn doubt(&self) {
-        self.standing.send_modify(|standing| {
-            standing.matched = false;
-            standing.doubts += 1;
-        });
+        self.standing.send_modify(Standing::doubt);
     }
 
     fn doubts(&self) -> u64 {
         self.standing.borrow().doubts
     }
 
-    /// Whether it is spoken to over another connection than at the last look.
-    fn has_another_connection(&self) -> bool {
+    /// A doubt if it is spoken to over another connection than at the last look; answers whether it is.
+    fn doubt_another_connection(&self) -> bool {
         let now = self.lightning.connections();
-        let mut before = now;
-        self.standing.send_modify(|standing| {
-            before = std::mem::replace(&mut standing.connections, now);
-        });
-        before != now
+        self.standing.send_if_modified(|standing| {
+            let is_another = standing.connections != now;
+            standing.connections = now;
+            if is_another {
+                standing.doubt();
+            }
+            is_another
+        })
     }
 
     /// What was begun when there were so many doubts has found nothing amiss. `false`: there are more by now.
@@ -229,8 +237,7 @@ impl NodeActor {
         let seen = timeout(within, self.look()).await;
         let seen = seen.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         // Pods that do not follow its settlements see only by this that it was away between two looks.
-        if self.node.has_another_connection() {
-            self.node.doubt();
+        if self.node.doubt_another_connection() {
             doubts += 1;
         }
         self.node.now_is(seen.as_ref().err().cloned());

@@ -104,8 +104,8 @@ impl Sightings {
             (sighting.node == node && *shown != Shown::Excused).then_some(*sighting)
         };
         let witnesses = known.witnesses.get(&node).into_iter().flatten();
-        let paid = witnesses.chain(known.newest.get(&node)).copied();
-        known.open.iter().filter_map(held).chain(paid).collect()
+        let last = witnesses.chain(known.newest.get(&node)).copied();
+        known.open.iter().filter_map(held).chain(last).collect()
     }
 
     /// Takes in what an earlier life has put on record of a payment that is open still.

@@ -111,12 +111,12 @@ impl Line {
             }
         };
         let endpoint = endpoint.map_err(|error| error.to_string())?;
-        // A commit starts many payments at once, and their requests leave together.
         let connections = Arc::<AtomicU64>::default();
         let count = connections.clone();
         let channel = endpoint.connect_with_connector_lazy(service_fn(move |to| {
             let count = count.clone();
             async move {
+                // A commit starts many payments at once, and their requests leave together.
                 let connected = cork::connect(to).await;
                 count.fetch_add(u64::from(connected.is_ok()), Ordering::AcqRel);
                 connected
