@@ -298,19 +298,22 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 }
 
 impl Prefer {
+    /// Of a preference that is given twice the first counts (RFC 7240, 2).
     pub(super) fn read(headers: &HeaderMap) -> Result<Prefer, Refusal> {
-        let mut prefer = Prefer::default();
+        let (mut shape, mut held) = (None, None);
         let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         for preference in values.flat_map(|value| value.split([',', ';'])) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             let (name, value) = (name.trim(), value.trim().trim_matches('"'));
             if name.eq_ignore_ascii_case("return") {
-                prefer.representation = value.eq_ignore_ascii_case("representation");
+                shape = shape.or(Some(value));
             } else if name.eq_ignore_ascii_case("wait") {
-                prefer.wait = wait(value)?;
+                held = held.or(Some(value));
             }
         }
-        Ok(prefer)
+        let representation =
+            shape.is_some_and(|shape| shape.eq_ignore_ascii_case("representation"));
+        Ok(Prefer { representation, wait: held.map_or(Ok(Duration::ZERO), wait)? })
     }
 }
 
@@ -358,8 +361,17 @@ mod tests {
         headers.append("prefer", "respond-async".parse().unwrap());
         let prefer = Prefer::read(&headers).unwrap();
         assert_eq!(prefer, Prefer { representation: true, wait: Duration::from_secs(5) });
-        headers.append("prefer", "wait=61".parse().unwrap());
+        headers.insert("prefer", "wait=61".parse().unwrap());
         assert!(Prefer::read(&headers).is_err());
+    }
+
+    #[test]
+    fn of_a_preference_that_is_given_twice_the_first_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append("prefer", "wait=1, return=minimal, Wait=61".parse().unwrap());
+        headers.append("prefer", "return=representation, wait=20".parse().unwrap());
+        let prefer = Prefer::read(&headers).unwrap();
+        assert_eq!(prefer, Prefer { representation: false, wait: Duration::from_secs(1) });
     }
 
     #[tokio::test(start_paused = true)]
