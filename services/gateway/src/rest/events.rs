@@ -98,9 +98,18 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 fn wants_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|one| {
-        let essence = one.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("text/event-stream")
+        let (essence, parameters) = one.split_once(';').unwrap_or((one, ""));
+        essence.trim().eq_ignore_ascii_case("text/event-stream")
+            && !parameters.split(';').any(unwanted)
     })
+}
+
+/// A weight of zero, which may have decimals: "not acceptable" (RFC 9110, 12.4.2).
+fn unwanted(parameter: &str) -> bool {
+    let (name, weight) = parameter.split_once('=').unwrap_or_default();
+    let weight = weight.trim();
+    let is_zero = weight.starts_with('0') && weight.trim_matches(['0', '.']).is_empty();
+    name.trim().eq_ignore_ascii_case("q") && is_zero
 }
 
 fn event(told: &ports::reads::FeedEvent) -> FeedEvent {
@@ -127,4 +136,27 @@ async fn stream(edge: Arc<Edge>, caller: Caller, after: Seq) -> Result<Response,
     });
     let sse = axum::response::Sse::new(events);
     Ok(sse.keep_alive(KeepAlive::new().interval(limits::EVENTS_ALIVE_EVERY)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_given_to_whoever_asks_for_one() {
+        for (accept, wanted) in [
+            ("text/event-stream", true),
+            ("application/json, Text/Event-Stream; q=0.5", true),
+            ("text/event-stream;q=0.001", true),
+            ("text/event-stream;charset=utf-8;q=1.000", true),
+            ("text/event-stream;q=0", false),
+            ("text/event-stream; charset=utf-8; Q=0.000, application/json", false),
+            ("application/json", false),
+            ("*/*", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            assert_eq!(wants_stream(&headers), wanted, "{accept}");
+        }
+    }
 }
