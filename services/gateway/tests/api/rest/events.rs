@@ -127,6 +127,13 @@ async fn a_stream_tells_what_happens_and_goes_on_where_it_was_cut_off() {
     let mut told = Told::open(&rest, &path, Some(&held)).await;
     assert_eq!(told.next().await.unwrap().1["type"], json!("send_attempt_started"));
 
+    // A browser that reconnects repeats the address that it began with.
+    let begun = world.book.of_env("/events?after=0");
+    let mut told = Told::open(&rest, &begun, Some(&held)).await;
+    assert_eq!(told.next().await.unwrap().1["type"], json!("send_attempt_started"));
+    let page = rest.clone().with("last-event-id", &held).get(&begun).await.body;
+    assert_eq!(page["events"][0]["type"], json!("environment_created"));
+
     let bad = rest.clone().with("accept", "text/event-stream").with("last-event-id", "yesterday");
     assert_eq!(bad.get(&path).await.refusal(), (400, "invalid_filter"));
 }
