@@ -85,19 +85,23 @@ pub(super) fn agreed(
     sats: Option<Units>,
 ) -> Result<Option<u64>, Refusal> {
     let modern = modern.map(AmountBody::msat).transpose()?;
+    // Millisatoshi are never above the supply: those that are read end at EXACT_MAX.
     let from_sats = sats
         .map(|sats| {
-            let msat = sats.get().checked_mul(1_000);
-            msat.ok_or_else(|| Refusal::invalid(kind, format!("{field} is above the supply")))
+            let msat = Msat::from_sat(sats.get()).map(Msat::get);
+            msat.ok_or_else(|| wrong(kind, format!("{field} is above the supply of bitcoin")))
         })
         .transpose()?;
     let mut given = [modern, msats.map(Units::get), from_sats].into_iter().flatten();
     let first = given.next();
     match given.all(|other| Some(other) == first) {
         true => Ok(first),
-        false => Err(Refusal::invalid(kind, format!("{field} is given twice and differs"))
-            .with_code("validation_failed")),
+        false => Err(wrong(kind, format!("{field} is given twice and differs"))),
     }
+}
+
+fn wrong(kind: &'static str, why: String) -> Refusal {
+    Refusal::invalid(kind, why).with_code("validation_failed")
 }
 
 /// An amount with its currency, in base units: millisatoshi for `btc`.

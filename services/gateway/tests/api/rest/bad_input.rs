@@ -74,6 +74,32 @@ async fn sends_that_say_nothing_sensible_are_refused_by_name() {
     assert!(!world.fake.has_payment(world.book.org, payment(1)));
 }
 
+#[tokio::test]
+async fn an_amount_is_not_too_small_because_it_is_too_large() {
+    let world = World::new().await;
+    let rest = world.rest(&world.book);
+    let send = world.book.send_body(payment(1), &invoice(1, None));
+    let paying = with(send, "/data/amount_sats", json!(20));
+    let receive = world.book.receive_body(payment(1));
+    let receive = with(receive, "/amount_msats", Value::Null);
+    for sats in [2_100_000_000_000_001_u64, 9_007_199_254_740_991] {
+        for (body, pointer, kind) in [
+            (&paying, "/data/amount_sats", "invalid_amount"),
+            (&paying, "/data/max_fee_sats", "invalid_max_fee"),
+            (&receive, "/amount_sats", "invalid_amount"),
+        ] {
+            let body = with(body.clone(), pointer, json!(sats));
+            let refused = rest.post(&world.book.of_env("/payments"), &body).await;
+            assert_eq!(refused.refusal(), (400, kind), "{body}");
+            assert_eq!(refused.body["error"]["code"], json!("validation_failed"), "{body}");
+        }
+    }
+    let nothing = with(receive, "/amount_sats", json!(0));
+    let refused = rest.post(&world.book.of_env("/payments"), &nothing).await;
+    assert_eq!(refused.body["error"]["code"], json!("below_minimum"));
+    assert!(!world.fake.has_payment(world.book.org, payment(1)));
+}
+
 /// A limit that is misspelt is no limit: it is refused, and the field is named.
 #[tokio::test]
 async fn fields_that_nobody_knows_or_that_are_there_twice_are_refused_by_name() {
