@@ -2,7 +2,7 @@
 //!
 //! | class | gRPC | retryable |
 //! |---|---|---|
-//! | Invalid | INVALID_ARGUMENT | no |
+//! | Invalid | INVALID_ARGUMENT; UNIMPLEMENTED for a call that there is not | no |
 //! | Denied | UNAUTHENTICATED; PERMISSION_DENIED for a key that may not | no |
 //! | NotFound | NOT_FOUND | no |
 //! | Rejected | FAILED_PRECONDITION | no |
@@ -224,11 +224,12 @@ impl From<Problem> for v1::Refusal {
     }
 }
 
-/// The class decides, but for two that gRPC tells apart and the class does not.
+/// The class decides, but for three that gRPC tells apart and the class does not.
 fn code_of(problem: &Problem) -> Code {
     match problem.code.as_ref() {
         "access_rights" | "address_not_allowed" | "not_allowed" => Code::PermissionDenied,
         "rate_limited" => Code::ResourceExhausted,
+        "unknown_call" => Code::Unimplemented,
         _ => code(problem.class),
     }
 }
@@ -391,6 +392,22 @@ mod tests {
             assert_eq!(details.details[0].type_url, ERROR_INFO);
             assert_eq!((info.reason.as_str(), info.domain.as_str()), ("some_code", DOMAIN));
             assert_eq!(info.metadata["retryable"], retryable);
+        }
+    }
+
+    /// Some libraries take a status for broken whose details have another code.
+    #[test]
+    fn what_grpc_tells_apart_has_one_code_in_both_places() {
+        for (class, name, code) in [
+            (ErrorClass::Denied, "access_rights", Code::PermissionDenied),
+            (ErrorClass::Unavailable, "rate_limited", Code::ResourceExhausted),
+            (ErrorClass::Invalid, "unknown_call", Code::Unimplemented),
+        ] {
+            let problem = Problem::new(class, name, "a message");
+            let status = Status::from(problem.clone());
+            let details = rpc::Details::decode(status.details()).unwrap();
+            assert_eq!((status.code(), details.code), (code, i32::from(code)));
+            assert_eq!(Problem::from_status(&status), problem);
         }
     }
 

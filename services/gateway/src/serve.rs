@@ -30,7 +30,7 @@ use crate::{
     edge::Edge,
     faces::Faces,
     limits, public, share,
-    typed::Typed,
+    typed::{self, Typed},
     watch::WatchLayer,
 };
 
@@ -82,7 +82,7 @@ fn grpc(edge: &Arc<Edge>) -> Routes {
         .build_v1()
         .expect("the descriptors are of this build");
     let health = public::SharedHealth(Arc::new(public::Health::new(edge.clone())));
-    Routes::default()
+    typed::routes()
         .add_service(bounded!(PaymentsServer::new(public::Payments(edge.clone()))))
         .add_service(bounded!(WalletsServer::new(public::Wallets(edge.clone()))))
         .add_service(bounded!(LinesServer::new(public::Lines(edge.clone()))))
@@ -125,7 +125,7 @@ pub async fn serve_admin(
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
     let installation = InstallationServer::new(admin::Installation(gateway))
         .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
-    let routes = Routes::default()
+    let routes = typed::routes()
         .add_service(InterceptedService::new(Typed(organisations), guard.clone()))
         .add_service(InterceptedService::new(Typed(keys), guard.clone()))
         .add_service(InterceptedService::new(Typed(nodes), guard.clone()))

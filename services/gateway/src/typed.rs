@@ -1,6 +1,7 @@
 //! What the transport refuses by itself is typed like every other refusal: a message that is too long
 //! or cannot be read, a call that nobody knows. No call has looked at it, so nothing was done.
 
+use axum::Router;
 use domain::ErrorClass;
 use futures_util::{TryFutureExt as _, future::MapOk};
 use proto::{Problem, status::CODE_KEY};
@@ -9,9 +10,16 @@ use tonic::{
     body::Body,
     codegen::{Context, Poll, Service, http},
     server::NamedService,
+    service::Routes,
 };
 
 type Response = http::Response<Body>;
+
+/// Where services are added. A call of one that nobody has added is refused like any other unknown call.
+pub(crate) fn routes() -> Routes {
+    let nobody: Router = Router::new().fallback(async || unknown_call());
+    Routes::from(nobody)
+}
 
 /// A service whose every refusal has its class and code.
 #[derive(Clone)]
@@ -47,7 +55,7 @@ fn typed(response: Response) -> Response {
         // Also what becomes too long when it is decompressed.
         Code::OutOfRange | Code::ResourceExhausted => "request_too_large",
         Code::Internal => "request_unreadable",
-        Code::Unimplemented => return unknown_call().into_http(),
+        Code::Unimplemented => return unknown_call(),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
@@ -65,10 +73,7 @@ fn typed(response: Response) -> Response {
     Status::from(Problem::new(ErrorClass::Invalid, code, status.message())).into_http()
 }
 
-/// Clients look for the code that gRPC has for it.
-fn unknown_call() -> Status {
-    let why = "there is no such call";
-    let typed = Status::from(Problem::new(ErrorClass::Invalid, "unknown_call", why));
-    let (details, metadata) = (typed.details().to_vec(), typed.metadata().clone());
-    Status::with_details_and_metadata(Code::Unimplemented, why, details.into(), metadata)
+fn unknown_call() -> Response {
+    Status::from(Problem::new(ErrorClass::Invalid, "unknown_call", "there is no such call"))
+        .into_http()
 }

@@ -7,9 +7,10 @@ use proto::{Problem, status::Retryable, v1};
 use tokio_stream::StreamExt;
 use tonic::{
     Code, Request, Status,
+    body::Body,
     client::Grpc,
     codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
+    codegen::http::{self, uri::PathAndQuery},
 };
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -18,6 +19,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tower::ServiceExt as _;
 
 use crate::world::{World, invoice, payment, refusal};
 
@@ -134,6 +136,28 @@ async fn health_is_told_to_anybody_and_follows_the_store() {
     assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert!(watch.next().await.is_none() && unknown.next().await.is_none());
     tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+}
+
+/// Libraries look for UNIMPLEMENTED, and programs of ours for the code.
+#[tokio::test]
+async fn a_service_that_there_is_not_is_refused_like_a_call_that_there_is_not() {
+    let world = World::new().await;
+    for (channel, path) in [
+        (&world.public, "/switchyard.v1.Payments/Refund"),
+        (&world.public, "/switchyard.v1.Refunds/Make"),
+        (&world.public, "/elsewhere.v1.Payments/Send"),
+        (&world.private, "/elsewhere.v1.Payments/Send"),
+    ] {
+        let request = http::Request::post(path)
+            .header("content-type", "application/grpc")
+            .header("x-api-key", &world.book.key);
+        let answer = channel.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        let told = ["switchyard-code", "switchyard-retryable"];
+        let told = told.map(|key| status.metadata().get(key).map(|it| it.to_str().unwrap()));
+        assert_eq!(told, [Some("unknown_call"), Some("no")], "{path}");
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+    }
 }
 
 #[tokio::test]
