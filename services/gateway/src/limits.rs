@@ -115,6 +115,9 @@ pub(crate) const SEND_EVERY: Duration = Duration::from_secs(5);
 /// How often an open stream looks whether its key is still good.
 pub(crate) const KEY_EVERY: Duration = Duration::from_secs(1);
 
+/// When to ask again while sends are frozen: a person thaws them, not the next second.
+pub(crate) const FROZEN_SENDS_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// So long before a caller's deadline it is answered: longer than an answer travels.
 pub(crate) const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 

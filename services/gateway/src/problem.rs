@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use domain::ErrorClass;
+use ports::orgs::OrgsError;
 use proto::{Problem, status::Retryable};
 use tokio::time::timeout;
 use tonic::{Response, Status};
@@ -77,6 +78,20 @@ pub(crate) fn report(call: &str, problem: &Problem) {
     }
 }
 
+/// When to come back, where more is known about it than the class says.
+fn timed(problem: Problem, error: &OrgsError) -> Problem {
+    match error {
+        OrgsError::Busy { retry_after } => problem.retry_after(*retry_after),
+        OrgsError::Frozen(_) => problem.retry_after(limits::FROZEN_SENDS_AGAIN_AFTER),
+        OrgsError::Rejected(_)
+        | OrgsError::NotFound(_)
+        | OrgsError::Unavailable(_)
+        | OrgsError::Uncertain(_)
+        | OrgsError::OlderPods(_)
+        | OrgsError::NotOwner { .. } => problem,
+    }
+}
+
 /// For callers with a key: what is inside, such as the address of a database, stays inside.
 pub(crate) mod customer {
     use domain::ErrorClass;
@@ -84,19 +99,17 @@ pub(crate) mod customer {
     use proto::Problem;
 
     pub(crate) fn orgs(error: OrgsError) -> Problem {
-        match &error {
-            OrgsError::Rejected(_) | OrgsError::NotFound(_) => {
+        let problem = match &error {
+            OrgsError::Rejected(_) | OrgsError::NotFound(_) | OrgsError::Busy { .. } => {
                 Problem::new(error.class(), error.code(), &error)
-            }
-            OrgsError::Busy { retry_after } => {
-                Problem::new(error.class(), error.code(), &error).retry_after(*retry_after)
             }
             OrgsError::Unavailable(_)
             | OrgsError::Uncertain(_)
             | OrgsError::Frozen(_)
             | OrgsError::OlderPods(_)
             | OrgsError::NotOwner { .. } => veiled(error.class(), error.code(), &error.to_string()),
-        }
+        };
+        super::timed(problem, &error)
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {
@@ -129,17 +142,7 @@ pub(crate) mod operator {
     use proto::Problem;
 
     pub(crate) fn orgs(error: OrgsError) -> Problem {
-        let problem = Problem::new(error.class(), error.code(), &error);
-        match error {
-            OrgsError::Busy { retry_after } => problem.retry_after(retry_after),
-            OrgsError::Rejected(_)
-            | OrgsError::NotFound(_)
-            | OrgsError::Unavailable(_)
-            | OrgsError::Uncertain(_)
-            | OrgsError::Frozen(_)
-            | OrgsError::OlderPods(_)
-            | OrgsError::NotOwner { .. } => problem,
-        }
+        super::timed(Problem::new(error.class(), error.code(), &error), &error)
     }
 
     pub(crate) fn store(error: StoreError) -> Problem {

@@ -128,11 +128,16 @@ async fn errors_say_what_may_be_done() {
         assert_eq!(problem.retryable(), Retryable::SameId);
         assert!(!problem.message.contains("10.0.0.3"), "what is inside stays inside");
     }
-    world.fake.refuse(OrgsError::Busy { retry_after: Duration::from_millis(2_500) });
-    let busy = payments.send(send).await.unwrap_err();
-    let told = ["switchyard-code", "retry-after-ms", "grpc-retry-pushback-ms"];
-    let told = told.map(|key| busy.metadata().get(key).unwrap().to_str().unwrap());
-    assert_eq!((busy.code(), told), (tonic::Code::Unavailable, ["busy", "2500", "2500"]));
+    for (error, wanted) in [
+        (OrgsError::Busy { retry_after: Duration::from_millis(2_500) }, ["busy", "2500", "2500"]),
+        (OrgsError::Frozen("restored".to_owned()), ["sends_frozen", "30000", "30000"]),
+    ] {
+        world.fake.refuse(error);
+        let refused = payments.send(send.clone()).await.unwrap_err();
+        let told = ["switchyard-code", "retry-after-ms", "grpc-retry-pushback-ms"];
+        let told = told.map(|key| refused.metadata().get(key).unwrap().to_str().unwrap());
+        assert_eq!((refused.code(), told), (tonic::Code::Unavailable, wanted));
+    }
 }
 
 #[tokio::test]

@@ -256,6 +256,8 @@ async fn what_is_not_taken_now_says_when_to_come_back() {
         (OrgsError::Busy { retry_after: Duration::from_millis(2_500) }, "busy", ("3", "2500")),
         (OrgsError::Busy { retry_after: Duration::from_millis(100) }, "busy", ("1", "100")),
         (OrgsError::Unavailable("away".to_owned()), "unavailable", ("1", "1000")),
+        // For a person.
+        (OrgsError::Frozen("restored".to_owned()), "sends_frozen", ("30", "30000")),
     ] {
         world.fake.refuse(error);
         let refused = rest.post(&world.book.of_env("/payments"), &body).await;
