@@ -20,6 +20,7 @@ use crate::{
     edge::Edge,
     public::Door,
     rest::Rest,
+    unread::heard_out,
     watch::{WatchLayer, Watched},
 };
 
@@ -49,9 +50,13 @@ impl Service<http::Request<tonic::body::Body>> for Faces {
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        let is_grpc = is_grpc(&request);
-        let request = request.map(known_to_axum);
-        if is_grpc { self.grpc.call(request) } else { self.rest.call(request) }
+        if is_grpc(&request) {
+            // Its clients know what a reset is, and a stream of theirs need not end.
+            return self.grpc.call(request.map(known_to_axum));
+        }
+        let is_http2 = request.version() == http::Version::HTTP_2;
+        let known: fn(tonic::body::Body) -> Body = if is_http2 { heard_out } else { known_to_axum };
+        self.rest.call(request.map(known))
     }
 }
 

@@ -24,6 +24,7 @@ mod serve;
 mod share;
 mod streams;
 mod typed;
+mod unread;
 mod wallets;
 mod watch;
 

@@ -8,6 +8,10 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
 /// A body of that size arrives in far less, also over a bad line; a slow sender is cut off.
 pub(crate) const BODY_WITHIN_SECONDS: u64 = 20;
 
+/// What is left of a body whose answer is known is taken in for so long: a small one has come by then, and no
+/// sender keeps a stream by being slow.
+pub(crate) const UNREAD_WITHIN: Duration = Duration::from_secs(2);
+
 /// Headers of one request: room for a key and tracing, nothing more.
 pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 16 * 1_024;
 

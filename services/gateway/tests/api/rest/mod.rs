@@ -1,4 +1,4 @@
-//! The REST face, one file per subject, over HTTP/1.1.
+//! The REST face, one file per subject, over HTTP/1.1 where nothing else is said.
 
 mod bad_input;
 mod cancel;
@@ -6,6 +6,7 @@ mod client;
 mod document;
 mod events;
 mod examples;
+mod http2;
 mod keys;
 mod ledger;
 mod lines;
