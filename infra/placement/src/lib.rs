@@ -30,4 +30,4 @@ pub use forward::Forward;
 pub use owners::Owners;
 pub use redis::Redis;
 pub use secret::{ClusterSecret, SecretUnusable};
-pub use server::{ServeError, Served, serve};
+pub use server::{ServeError, Served, serve, serve_with_places};

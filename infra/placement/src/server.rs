@@ -58,6 +58,8 @@ struct Door {
     /// What is served now. `None` between two lives, when nothing is owned.
     served: watch::Receiver<Option<Served>>,
     stopping: watch::Receiver<bool>,
+    /// For calls under way on one stream.
+    places: usize,
 }
 
 /// Serves pods that show the secret until `shutdown`, then lets calls under way end.
@@ -67,9 +69,21 @@ pub async fn serve(
     secret: ClusterSecret,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let places = usize::try_from(limits::STREAMS_MAX).expect("a usize has 32 bits or more");
+    serve_with_places(places, listener, served, secret, shutdown).await
+}
+
+/// The same with so many places for the calls on each stream.
+pub async fn serve_with_places(
+    places: usize,
+    listener: TcpListener,
+    served: watch::Receiver<Option<Served>>,
+    secret: ClusterSecret,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let guard = Guard(secret);
     let stop = watch::Sender::new(false);
-    let door = Door { served, stopping: stop.subscribe() };
+    let door = Door { served, stopping: stop.subscribe(), places };
     let mut stopping = stop.subscribe();
     let orgs = OrgsServer::new(door.clone())
         .max_decoding_message_size(limits::REQUEST_BYTES_MAX)

@@ -299,7 +299,7 @@ mod tests {
         calls.iter().map(|call| call.id).collect()
     }
 
-    /// A pod ends a stream that carries more.
+    /// A pod refuses what a stream carries beyond them.
     #[tokio::test]
     async fn a_stream_carries_as_many_calls_as_it_has_places_and_the_rest_wait_for_one() {
         const PLACES: usize = 50_000;

@@ -2,7 +2,7 @@
 //!
 //! All of it is done by whoever writes the answers: when the stream is dropped, as its connection broke, all
 //! calls under way are dropped with it, and while the other pod does not read its answers, no more of its calls
-//! are taken.
+//! are taken. A call for which there is no place is refused, and those that have one keep it.
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use futures_util::{
     future::{AbortHandle, Abortable, BoxFuture},
     stream::FuturesUnordered,
 };
+use ports::orgs::OrgsError;
 use prost::{Message, bytes::Bytes};
 use proto::engine::v1::{self, CallKind, answer::Came, orgs_server::Orgs as _};
 use tonic::{Request, Status, Streaming};
@@ -48,7 +49,9 @@ impl Exchange {
 
     /// Ready when something has come in.
     fn poll_calls(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        if !self.is_open {
+        // Whoever has no place is told before more is read, so that those are never many.
+        let is_too_full = self.callers.len() > self.door.places;
+        if !self.is_open || is_too_full {
             return Poll::Pending;
         }
         let Some(came) = std::task::ready!(self.calls.poll_next_unpin(context)) else {
@@ -66,12 +69,14 @@ impl Exchange {
 
     fn begin(&mut self, call: v1::Call) -> Result<(), Status> {
         let v1::Call { id, kind, request, trace } = call;
-        let places = usize::try_from(limits::STREAMS_MAX).expect("a usize has 32 bits or more");
-        if self.callers.len() >= places {
-            return Err(Status::resource_exhausted("more calls on one stream than there may be"));
-        }
+        let has_place = self.callers.len() < self.door.places;
         let door = self.door.clone();
-        let work = async move { door.answer(kind, request).await };
+        let work = async move {
+            match has_place {
+                true => door.answer(kind, request).await,
+                false => Err(no_place()),
+            }
+        };
         let work = AssertUnwindSafe(work.instrument(trace::on_a_stream(trace))).catch_unwind();
         let work = work.map(move |ended| {
             // As one that breaks off alone: whether it was done is not known, and the others go on.
@@ -151,6 +156,12 @@ impl Door {
             }
         }
     }
+}
+
+/// Nothing of it was begun. No pod of this version comes to hear it, as its callers wait for a place.
+fn no_place() -> Status {
+    let why = "more calls on one stream than there may be".to_owned();
+    failure::of_orgs(&OrgsError::Unavailable(why))
 }
 
 fn read<T: Message + Default>(request: Bytes) -> Result<Request<T>, Status> {

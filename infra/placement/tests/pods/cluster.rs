@@ -15,7 +15,7 @@ use domain::{
     Timestamp, WalletId,
     org::{Metadata, ReceiveTerms, Revision, Row, SendTerms},
 };
-use placement::{ClusterSecret, Forward, Owners, Served, serve};
+use placement::{ClusterSecret, Forward, Owners, Served, serve_with_places};
 use ports::{
     Placement, Reads, StoreError,
     journal::Seq,
@@ -113,6 +113,11 @@ impl Cluster {
     }
 
     pub(crate) async fn join(&mut self, number: u128) -> Member {
+        self.join_with_places(50_000, number).await
+    }
+
+    /// With so many places for calls on each stream.
+    pub(crate) async fn join_with_places(&mut self, places: usize, number: u128) -> Member {
         let engine = Engine::new(self.committed.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let behind = listener.local_addr().unwrap();
@@ -123,7 +128,8 @@ impl Cluster {
         let door = Arc::<Door>::default();
         let doors = door.clone();
         self.servers.spawn(async move {
-            serve(listener, lives, secret, doors.closes.notified()).await.unwrap();
+            let closes = doors.closes.notified();
+            serve_with_places(places, listener, lives, secret, closes).await.unwrap();
             doors.closed.notify_one();
         });
         self.is_before(number, behind, engine, life, door).await

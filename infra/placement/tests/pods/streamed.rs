@@ -4,7 +4,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use domain::{ErrorClass, SessionId};
 use futures_util::future::join_all;
-use ports::{Orgs as _, orgs::Within, placement::Pod};
+use ports::{
+    Orgs as _,
+    orgs::{OrgsError, Within},
+    placement::Pod,
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -67,6 +71,29 @@ async fn a_caller_who_goes_is_left_by_the_engine() {
     assert!(!sent.unwrap().repeat, "nobody else has noticed");
     assert_eq!(one.engine.asked(), ["send 1", "send 2"]);
     assert_eq!(cluster.payments(), 1);
+}
+
+/// Its gateway counts with more places than there are.
+#[tokio::test]
+async fn a_call_without_a_place_is_refused_and_takes_no_other_with_it() {
+    let mut cluster = Cluster::empty(SECRET);
+    let one = cluster.join_with_places(2, 1).await;
+    cluster.owned_by(&[&one], Some(&one)).await;
+    one.engine.next([Does::Waits, Does::Waits]);
+    let send = |number| cluster.forward.send(ORG, payment(number), send_terms(), WITHIN);
+    let third = async {
+        while one.engine.asked().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let error = send(3).await.unwrap_err();
+        assert!(matches!(error, OrgsError::Unavailable(_)), "{error}");
+        assert_eq!(one.engine.asked().len(), 2);
+        (0..2).for_each(|_| one.engine.awake.notify_one());
+    };
+    let (first, second, ()) = tokio::join!(send(1), send(2), third);
+    for sent in [first, second, send(3).await] {
+        assert!(!sent.unwrap().repeat, "it was asked for once");
+    }
 }
 
 #[tokio::test]
