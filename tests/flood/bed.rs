@@ -2,22 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use domain::{
     EnvironmentId, InvoiceTerms, LineId, Msat, Network, OrgId, PaymentId, PublicKey, Timestamp,
     WalletId,
-    org::{Backing, Command, Event, Metadata, Outgoing, Revision, Row, SendTerms},
+    org::{
+        Backing, ClaimAnswer, ClaimRequest, Command, Event, Metadata, Outgoing, Revision, Row,
+        SendTerms,
+    },
 };
 use placement::Bell;
 use ports::{
-    Clock, Cluster as _, Directory, Orgs, Reads,
+    Clock, Cluster as _, Directory, Journal as _, Orgs, Peers, Placement as _, Reads,
     directory::OrgRecord,
     journal::Seq,
     orgs::{Answered, OrgsError, Within},
-    placement::Reader,
+    placement::{Pod, Reader},
+    receipts::OpenReceipt,
 };
-use runtime::{Platform, Settings, Sockets};
+use runtime::{Membership, Platform, Settings, Sockets};
 use store::Memory;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -45,6 +50,8 @@ pub(crate) struct How {
     pub(crate) look_up: Cost,
     /// Of the one node.
     pub(crate) slots: u32,
+    /// Its name, where other pods may join. `None`: it is the only process.
+    pub(crate) pod: Option<&'static str>,
 }
 
 impl Default for How {
@@ -57,6 +64,7 @@ impl Default for How {
             commit: Cost { once: us(2_000), each: us(150) },
             look_up: Cost { once: us(1_000), each: us(20) },
             slots: 1_000_000,
+            pod: None,
         }
     }
 }
@@ -67,6 +75,7 @@ pub(crate) struct Bed {
     pub(crate) store: Arc<Slow>,
     pub(crate) node: Arc<Node>,
     memory: Arc<Memory>,
+    sockets: Sockets,
 }
 
 pub(crate) type Sent = Result<Answered<Arc<Outgoing>>, OrgsError>;
@@ -95,19 +104,40 @@ impl Bed {
             connect: Arc::new(move |_| Ok(connected.clone())),
             draw_preimage: Arc::new(|| node::preimage("nobody asks for an invoice")),
         };
-        let settings = Settings {
-            network: Network::Regtest,
-            default_fee_ppm: 5_000,
-            default_fee_min_msat: Msat::ZERO,
-            organisations_in_memory: 1_000,
-        };
-        let platform = Platform::start(sockets, settings, id(1), None);
-        let platform = platform.await.unwrap();
-        let bed = Bed { platform, store, node, memory };
+        let platform = begin(&sockets, &memory, 1, how.pod).await;
+        let bed = Bed { platform, store, node, memory, sockets };
         for org in 1..=how.orgs {
+            // A pod that others may join takes what is its own a moment after it has begun.
+            bed.is_run_by(how.pod.unwrap_or_default(), org).await;
             bed.settle(org).await;
         }
         bed
+    }
+
+    /// Another engine over the same store and node.
+    pub(crate) async fn another(&self, pod: &'static str) -> Bed {
+        Bed { platform: begin(&self.sockets, &self.memory, 2, Some(pod)).await, ..self.clone() }
+    }
+
+    /// Waits until the pod owns the organisation.
+    pub(crate) async fn is_run_by(&self, pod: &str, org: u64) {
+        let owned = async {
+            let is_owner = |owner: &Pod| owner.name == pod;
+            while !self.memory.map().await.unwrap().owner_of(id(org)).is_some_and(is_owner) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), owned).await.expect("it is wished there");
+    }
+
+    /// The organisation's next commit finds that another payment has what it claims.
+    pub(crate) fn loses_a_claim(&self, org: u64) {
+        self.store.loses_a_claim(id(org));
+    }
+
+    /// Past the platform: what its own copy decides from now on is fenced.
+    pub(crate) async fn is_loaded_elsewhere(&self, org: u64) {
+        self.memory.load(id(org), id(1)).await.unwrap();
     }
 
     /// Gives an organisation all that it needs to pay.
@@ -153,7 +183,7 @@ impl Bed {
 
     /// Everything that has happened to the organisation.
     pub(crate) async fn journal(&self, org: u64) -> Vec<Event> {
-        let recorded = self.memory.journal(id(org), Seq(0), 1_000).await.unwrap();
+        let recorded = self.memory.journal(id(org), Seq(0), u32::MAX).await.unwrap();
         recorded.into_iter().map(|recorded| recorded.event).collect()
     }
 
@@ -183,6 +213,47 @@ impl Bed {
     /// As it is committed.
     pub(crate) async fn stored(&self, org: u64, number: u64) -> Option<Row> {
         self.memory.payment(id(org), payment(org, number)).await.unwrap()
+    }
+}
+
+/// The only process, or a pod.
+async fn begin(
+    sockets: &Sockets,
+    memory: &Arc<Memory>,
+    session: u64,
+    pod: Option<&str>,
+) -> Platform {
+    let settings = Settings {
+        network: Network::Regtest,
+        default_fee_ppm: 5_000,
+        default_fee_min_msat: Msat::ZERO,
+        organisations_in_memory: 1_000,
+    };
+    let membership = pod.map(|name| Membership {
+        cluster: memory.clone(),
+        name: name.to_owned(),
+        address: String::new(),
+        peers: Arc::new(Unasked),
+    });
+    let platform = Platform::start(sockets.clone(), settings, id(session), membership);
+    platform.await.unwrap()
+}
+
+/// The way to other pods, on which nothing goes: everything is paid outside.
+struct Unasked;
+
+#[async_trait]
+impl Peers for Unasked {
+    async fn claim(&self, _: OrgId, _: ClaimRequest, _: String) -> Result<(), OrgsError> {
+        unreachable!("everything is paid outside")
+    }
+
+    async fn answer_claim(&self, _: OrgId, _: PaymentId, _: ClaimAnswer) -> Result<(), OrgsError> {
+        unreachable!("everything is paid outside")
+    }
+
+    async fn book_receipt(&self, _: OpenReceipt) -> Result<(), OrgsError> {
+        unreachable!("nobody is paid an invoice")
     }
 }
 

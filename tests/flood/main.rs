@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bed;
+mod crowd;
 mod kinds;
 mod node;
+mod reloaded;
 mod store;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -15,10 +17,11 @@ use domain::org::{OutgoingState, Row};
 use ports::orgs::{OrgsError, Within};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use bed::{AT_ONCE, Bed, How, Sent};
+use crowd::{Crowd, INSIDE};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -201,35 +204,16 @@ async fn a_stop_in_a_flood_answers_everybody_with_what_is_true() {
 async fn a_stop_in_a_flood(stalled: bool) {
     let bed = Bed::start(How::default()).await;
     bed.send(2, 0, AT_ONCE).await.unwrap();
-    let mut callers = JoinSet::new();
-    for number in 1..=2_000 {
-        let bed = bed.clone();
-        callers.spawn(async move { (number, bed.send(2, number, AT_ONCE).await) });
-    }
+    let crowd = Crowd::of(&bed, 2, 2_000);
     sleep(100 * MS).await;
     bed.store.stall(stalled);
     bed.platform.stop().await;
     bed.store.stall(false);
-    let answers = timeout(60_000 * MS, callers.join_all()).await.expect("all are answered");
-    let (mut done, mut refused, mut unknown) = (0, 0, 0);
-    for (number, sent) in answers {
-        let stored = bed.stored(2, number).await.is_some();
-        match sent {
-            Ok(_) => {
-                assert!(stored, "{number} was answered before it was kept");
-                done += 1;
-            }
-            Err(OrgsError::Uncertain(_)) => unknown += 1,
-            Err(why) => {
-                assert!(!stored, "{number} is kept: {why:?}");
-                refused += 1;
-            }
-        }
-    }
-    eprintln!("stalled: {stalled}; {done} done, {refused} refused, {unknown} cut off");
-    assert!(done > 0, "the stop came before the first");
-    assert_eq!(refused + unknown > 0, stalled, "the stop came after the last");
-    assert!(unknown <= 512, "only those inside");
+    let told = crowd.told().await;
+    eprintln!("stalled: {stalled}; {told:?}");
+    assert!(told.done > 0, "the stop came before the first");
+    assert_eq!(told.refused + told.unknown > 0, stalled, "the stop came after the last");
+    assert!(told.unknown <= INSIDE, "only those inside");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,14 +33,22 @@ pub(crate) struct Node {
     /// Whether it answers.
     pays: watch::Sender<bool>,
     asked: Mutex<BTreeMap<PaymentHash, Preimage>>,
+    /// How often it was asked to pay.
+    pub(crate) sends: AtomicUsize,
     /// How often it was asked again about a payment.
     pub(crate) tracked: AtomicUsize,
 }
 
 impl Node {
     pub(crate) fn new(clock: Arc<dyn Clock>, slots: u32) -> Arc<Node> {
-        let pays = watch::Sender::new(true);
-        Arc::new(Node { clock, slots, pays, asked: Mutex::default(), tracked: AtomicUsize::new(0) })
+        Arc::new(Node {
+            clock,
+            slots,
+            pays: watch::Sender::new(true),
+            asked: Mutex::default(),
+            sends: AtomicUsize::new(0),
+            tracked: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn record(&self) -> NodeRecord {
@@ -111,6 +119,7 @@ impl Stream<Settlement> for Silence {
 impl LightningNode for Node {
     async fn pay(&self, request: &PayRequest) -> Result<Box<dyn Stream<PayUpdate>>, PayError> {
         let preimage = preimage(&request.invoice);
+        self.sends.fetch_add(1, Ordering::Relaxed);
         self.asked.lock().unwrap().insert(request.hash, preimage);
         Ok(self.news(preimage))
     }

@@ -1,6 +1,9 @@
 //! The memory store's journal with the time that a real one takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{OrgId, PaymentHash, Preimage, SessionId};
@@ -30,17 +33,24 @@ pub(crate) struct Slow {
     commit: Cost,
     look_up: Cost,
     stalled: watch::Sender<bool>,
+    /// Whose next commit is refused.
+    loses: Mutex<Option<OrgId>>,
 }
 
 impl Slow {
     pub(crate) fn new(memory: Arc<Memory>, lanes: usize, commit: Cost, look_up: Cost) -> Arc<Slow> {
         let stalled = watch::Sender::new(false);
-        Arc::new(Slow { memory, lanes, commit, look_up, stalled })
+        Arc::new(Slow { memory, lanes, commit, look_up, stalled, loses: Mutex::default() })
     }
 
     /// From now on it answers nothing, or goes on.
     pub(crate) fn stall(&self, stalled: bool) {
         self.stalled.send_replace(stalled);
+    }
+
+    /// The organisation's next commit finds that another payment has what it claims.
+    pub(crate) fn loses_a_claim(&self, org: OrgId) {
+        *self.loses.lock().unwrap() = Some(org);
     }
 
     async fn goes_on(&self) {
@@ -64,6 +74,11 @@ impl Journal for Slow {
     async fn append(&self, batch: &[Append]) -> Result<(), AppendError> {
         self.goes_on().await;
         self.commit.of(batch.len()).await;
+        let is_in_it = |org: &mut OrgId| batch.iter().any(|append| append.org == *org);
+        let loser = self.loses.lock().unwrap().take_if(is_in_it);
+        if let Some(org) = loser {
+            return Err(AppendError::LostClaim(vec![org]));
+        }
         self.memory.append(batch).await
     }
 
