@@ -119,6 +119,12 @@ impl Bed {
         Bed { platform: begin(&self.sockets, &self.memory, 2, Some(pod)).await, ..self.clone() }
     }
 
+    /// A pod joins that does nothing, and is gone when its lease is over.
+    pub(crate) async fn is_joined_by(&self, pod: &str) {
+        let pod = Pod { session: id(2), name: pod.to_owned(), address: String::new() };
+        self.memory.join(&pod).await.unwrap();
+    }
+
     /// Waits until the pod owns the organisation.
     pub(crate) async fn is_run_by(&self, pod: &str, org: u64) {
         let owned = async {

@@ -1,11 +1,12 @@
-//! What happens at the door when more comes than can be done, or something that older pods do not know: the
-//! actors on the memory store, which takes as long as a real one, on a paused clock. Times are simulated, so
-//! nothing here depends on the machine.
+//! What happens at the door when more comes than can be done, or something that older pods do not know, and how
+//! a node is watched meanwhile: the actors on the memory store, which takes as long as a real one, on a paused
+//! clock. Times are simulated, so nothing here depends on the machine.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bed;
 mod crowd;
+mod followed;
 mod kinds;
 mod node;
 mod reloaded;

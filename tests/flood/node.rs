@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::pending,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -32,6 +31,8 @@ pub(crate) struct Node {
     slots: u32,
     /// Whether it answers.
     pays: watch::Sender<bool>,
+    /// How many payments were settled that nobody had asked for.
+    settled: watch::Sender<u64>,
     asked: Mutex<BTreeMap<PaymentHash, Preimage>>,
     /// How often it was asked to pay.
     pub(crate) sends: AtomicUsize,
@@ -45,6 +46,7 @@ impl Node {
             clock,
             slots,
             pays: watch::Sender::new(true),
+            settled: watch::Sender::default(),
             asked: Mutex::default(),
             sends: AtomicUsize::new(0),
             tracked: AtomicUsize::new(0),
@@ -68,6 +70,16 @@ impl Node {
     /// From now on it answers, or holds what it is asked to pay.
     pub(crate) fn pays(&self, pays: bool) {
         self.pays.send_replace(pays);
+    }
+
+    /// Somebody pays it without an invoice.
+    pub(crate) fn is_paid(&self) {
+        self.settled.send_modify(|settled| *settled += 1);
+    }
+
+    /// How many wait for what is settled.
+    pub(crate) fn followers(&self) -> usize {
+        self.settled.receiver_count()
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -105,13 +117,19 @@ impl Stream<PayUpdate> for News {
     }
 }
 
-/// Nobody pays us.
-struct Silence;
+/// What is settled from now on.
+struct Settlements(watch::Receiver<u64>);
 
 #[async_trait]
-impl Stream<Settlement> for Silence {
+impl Stream<Settlement> for Settlements {
     async fn next(&mut self) -> Option<Result<Settlement, PayError>> {
-        pending().await
+        self.0.changed().await.ok()?;
+        Some(Ok(Settlement {
+            hash: preimage("nobody asked for it").hash(),
+            paid_msat: Msat::new(AMOUNT_MSAT)?,
+            settle_index: *self.0.borrow_and_update(),
+            spontaneous: true,
+        }))
     }
 }
 
@@ -169,7 +187,7 @@ impl LightningNode for Node {
     }
 
     async fn settlements(&self, _: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError> {
-        Ok(Box::new(Silence))
+        Ok(Box::new(Settlements(self.settled.subscribe())))
     }
 
     async fn last_settle_index(&self) -> Result<u64, NodeError> {
