@@ -1,5 +1,9 @@
-//! Who follows what is settled at a node.
+//! How a node is watched: who follows what is settled there, and how often it is looked at.
 
+use std::sync::atomic::Ordering;
+
+use domain::org::OutgoingState;
+use ports::orgs::Within;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -25,4 +29,20 @@ async fn a_pod_lets_go_of_a_node_that_another_follows_and_takes_it_up_again() {
         }
     };
     timeout(10_000 * MS, followed).await.expect("the other is gone");
+}
+
+/// However many looks were asked for while one was under way, it is looked at once more.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_away_for_long_is_not_looked_at_for_every_doubt_since() {
+    let bed = Bed::start(How { orgs: 1, ..How::default() }).await;
+    bed.node.is_away(true);
+    // It is doubted twice whenever its settlements are asked for, and a look takes five seconds.
+    sleep(120_000 * MS).await;
+    let before = bed.node.looks.load(Ordering::Relaxed);
+    bed.node.is_away(false);
+    sleep(1_000 * MS).await;
+    let looks = bed.node.looks.load(Ordering::Relaxed) - before;
+    assert!(looks <= 5, "{looks} looks in a second");
+    let sent = bed.send(1, 1, Within::from(1_000 * MS)).await.unwrap();
+    assert!(matches!(sent.payment.state, OutgoingState::Posted { .. }), "{sent:?}");
 }

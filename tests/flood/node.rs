@@ -31,13 +31,22 @@ pub(crate) struct Node {
     slots: u32,
     /// Whether it answers.
     pays: watch::Sender<bool>,
-    /// How many payments were settled that nobody had asked for.
-    settled: watch::Sender<u64>,
+    line: watch::Sender<Line>,
     asked: Mutex<BTreeMap<PaymentHash, Preimage>>,
     /// How often it was asked to pay.
     pub(crate) sends: AtomicUsize,
     /// How often it was asked again about a payment.
     pub(crate) tracked: AtomicUsize,
+    /// How often it was asked how it is.
+    pub(crate) looks: AtomicUsize,
+}
+
+/// What there is to hear of it.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    /// Then it does not say how it is, and its streams end as soon as they are read.
+    is_away: bool,
+    settled: u64,
 }
 
 impl Node {
@@ -46,10 +55,11 @@ impl Node {
             clock,
             slots,
             pays: watch::Sender::new(true),
-            settled: watch::Sender::default(),
+            line: watch::Sender::default(),
             asked: Mutex::default(),
             sends: AtomicUsize::new(0),
             tracked: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
         })
     }
 
@@ -72,14 +82,19 @@ impl Node {
         self.pays.send_replace(pays);
     }
 
+    /// From now on nothing is heard of it, or it is back.
+    pub(crate) fn is_away(&self, is_away: bool) {
+        self.line.send_modify(|line| line.is_away = is_away);
+    }
+
     /// Somebody pays it without an invoice.
     pub(crate) fn is_paid(&self) {
-        self.settled.send_modify(|settled| *settled += 1);
+        self.line.send_modify(|line| line.settled += 1);
     }
 
     /// How many wait for what is settled.
     pub(crate) fn followers(&self) -> usize {
-        self.settled.receiver_count()
+        self.line.receiver_count()
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -118,16 +133,25 @@ impl Stream<PayUpdate> for News {
 }
 
 /// What is settled from now on.
-struct Settlements(watch::Receiver<u64>);
+struct Settlements {
+    line: watch::Receiver<Line>,
+    told: u64,
+}
 
 #[async_trait]
 impl Stream<Settlement> for Settlements {
     async fn next(&mut self) -> Option<Result<Settlement, PayError>> {
-        self.0.changed().await.ok()?;
+        let Settlements { line, told } = self;
+        let news = |line: &Line| line.is_away || line.settled > *told;
+        let Line { is_away, settled } = *line.wait_for(news).await.ok()?;
+        if is_away {
+            return Some(Err(PayError::Lost("it is away".to_owned())));
+        }
+        *told = settled;
         Some(Ok(Settlement {
             hash: preimage("nobody asked for it").hash(),
             paid_msat: Msat::new(AMOUNT_MSAT)?,
-            settle_index: *self.0.borrow_and_update(),
+            settle_index: settled,
             spontaneous: true,
         }))
     }
@@ -173,6 +197,10 @@ impl LightningNode for Node {
     }
 
     async fn status(&self) -> Result<NodeStatus, NodeError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let mut line = self.line.subscribe();
+        // The sender lives as long as this.
+        let _ = line.wait_for(|line| !line.is_away).await;
         Ok(NodeStatus {
             identity: KEY,
             network: Some(Network::Regtest),
@@ -187,7 +215,9 @@ impl LightningNode for Node {
     }
 
     async fn settlements(&self, _: u64) -> Result<Box<dyn Stream<Settlement>>, NodeError> {
-        Ok(Box::new(Settlements(self.settled.subscribe())))
+        let line = self.line.subscribe();
+        let told = line.borrow().settled;
+        Ok(Box::new(Settlements { line, told }))
     }
 
     async fn last_settle_index(&self) -> Result<u64, NodeError> {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -189,6 +192,30 @@ pub(crate) enum NodeMessage {
     Look,
 }
 
+/// The way to have a node looked at once more.
+#[derive(Clone)]
+pub(crate) struct Looks {
+    actor: ActorRef<NodeMessage>,
+    /// One is asked for that has not begun: it sees every doubt of until then, so no other is needed.
+    asked: Arc<AtomicBool>,
+}
+
+impl Looks {
+    /// The node may have gone, and be back as an older copy before it is looked at the next time.
+    fn again(&self, node: &NodeHandle) {
+        node.doubt();
+        if !self.asked.swap(true, Ordering::AcqRel) {
+            // The actor may be gone.
+            let _ = self.actor.cast(NodeMessage::Look);
+        }
+    }
+
+    fn begins(&self) {
+        // Read as well, so that the doubt of whoever asked for this one is seen.
+        self.asked.swap(false, Ordering::AcqRel);
+    }
+}
+
 /// Watches one node: gates its sends and follows its settled invoices into the inbox.
 pub(crate) struct NodeActor {
     pub(crate) house: Arc<House>,
@@ -198,32 +225,36 @@ pub(crate) struct NodeActor {
 #[async_trait]
 impl Actor for NodeActor {
     type Msg = NodeMessage;
-    type State = ();
+    type State = Looks;
     type Arguments = ();
 
     async fn pre_start(
         &self,
         myself: ActorRef<NodeMessage>,
         (): (),
-    ) -> Result<(), ActorProcessingErr> {
+    ) -> Result<Looks, ActorProcessingErr> {
         self.house.takes_post(myself.get_id(), Post::Node(self.node.record.id));
-        tokio::spawn(follow_settlements(self.house.clone(), self.node.clone(), myself.clone()));
+        let looks = Looks { actor: myself.clone(), asked: Arc::default() };
+        tokio::spawn(follow_settlements(self.house.clone(), self.node.clone(), looks.clone()));
         myself.cast(NodeMessage::Watch)?;
-        Ok(())
+        Ok(looks)
     }
 
     async fn handle(
         &self,
         myself: ActorRef<NodeMessage>,
         message: NodeMessage,
-        (): &mut (),
+        looks: &mut Looks,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             NodeMessage::Watch => {
                 self.watch().await;
                 myself.send_after(self.node.looked_at_again_after(), || NodeMessage::Watch);
             }
-            NodeMessage::Look => self.watch().await,
+            NodeMessage::Look => {
+                looks.begins();
+                self.watch().await;
+            }
         }
         Ok(())
     }
@@ -307,15 +338,15 @@ impl NodeActor {
 
 /// Brings settled invoices into the inbox, from a durable cursor, for as long as the actor lives. A
 /// second follower does no harm.
-async fn follow_settlements(house: Arc<House>, node: NodeHandle, actor: ActorRef<NodeMessage>) {
+async fn follow_settlements(house: Arc<House>, node: NodeHandle, looks: Looks) {
     let mut pause = limits::RETRY_FIRST;
-    while actor.get_status() < ActorStatus::Draining && !house.is_closed() {
+    while looks.actor.get_status() < ActorStatus::Draining && !house.is_closed() {
         if !house.place.follows(node.record.id) {
             sleep(limits::PLACE_EVERY).await;
             continue;
         }
         let began = Instant::now();
-        if let Err(why) = follow_once(&house, &node, &actor).await {
+        if let Err(why) = follow_once(&house, &node, &looks).await {
             tracing::debug!(node = %node.record.id, %why, "settlements will be followed again");
         }
         // A stream ends with an error as a rule; one that has lived is no reason to wait for the next.
@@ -340,13 +371,13 @@ enum FollowError {
 async fn follow_once(
     house: &Arc<House>,
     node: &NodeHandle,
-    actor: &ActorRef<NodeMessage>,
+    looks: &Looks,
 ) -> Result<(), FollowError> {
     let cursor = house.sockets.receipts.settle_cursor(node.record.id).await?;
     let after = cursor.saturating_sub(limits::SETTLE_WINDOW);
     let mut stream = node.lightning.settlements(after).await?;
     // While nothing was open to it, nothing showed that it was away.
-    look_again(node, actor);
+    looks.again(node);
     let (found, mut settlements) = mpsc::channel(limits::SETTLE_BATCH_MAX);
     let reader = async move {
         loop {
@@ -375,15 +406,8 @@ async fn follow_once(
         Ok::<(), FollowError>(())
     };
     let ended = tokio::try_join!(reader, taker).map(|_| ());
-    look_again(node, actor);
+    looks.again(node);
     ended
-}
-
-/// The node may have gone, and be back as an older copy before it is looked at the next time.
-fn look_again(node: &NodeHandle, actor: &ActorRef<NodeMessage>) {
-    node.doubt();
-    // The actor may be gone as well.
-    let _ = actor.cast(NodeMessage::Look);
 }
 
 async fn take_in(
