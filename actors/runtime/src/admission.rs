@@ -49,6 +49,9 @@ impl Line {
 /// How long one more of the organisation would wait until everything before it is committed. Where nothing is
 /// before it the answer is nothing, whatever commits have taken: somebody has to try, or nobody would see that
 /// they are quick again.
+///
+/// What follows from what had begun counts as if it were begun now, though a commit has room for as much of it
+/// besides: while thousands of findings are in line the answer is up to twice too long.
 pub(crate) fn wait(line: Line, takes: Takes) -> Duration {
     match line.before().div_ceil(limits::BEGUN_BY_A_COMMIT) {
         0 => Duration::ZERO,
