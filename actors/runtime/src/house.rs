@@ -90,6 +90,8 @@ pub(crate) struct House {
     pub(crate) meters: Meters,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
     frozen: Mutex<Option<String>>,
+    /// The store did not take the freeze of this process.
+    unrecorded: AtomicBool,
     /// When this life began: every life before it was over by then.
     pub(crate) began: Timestamp,
     root: OnceLock<(ActorCell, Router)>,
@@ -127,6 +129,7 @@ impl House {
             meters: Meters::new(lanes),
             nodes: RwLock::default(),
             frozen: Mutex::new(frozen),
+            unrecorded: AtomicBool::new(false),
             began,
             root: OnceLock::new(),
             posts: Mutex::default(),
@@ -187,8 +190,18 @@ impl House {
         tracing::error!(%why, "every outgoing send is frozen");
         self.is_frozen(why.clone());
         if let Err(error) = self.sockets.guard.freeze(&why).await {
-            tracing::error!(%error, "the freeze could not be recorded");
+            tracing::error!(%error, "the freeze could not be recorded, and will be later");
+            self.unrecorded.store(true, Ordering::Release);
         }
+    }
+
+    /// What the store did not take when it was frozen: a thaw goes by what is on record.
+    pub(crate) async fn record_freeze(&self) -> Result<(), StoreError> {
+        let unrecorded = self.unrecorded.load(Ordering::Acquire);
+        let Some(why) = self.frozen().filter(|_| unrecorded) else { return Ok(()) };
+        self.sockets.guard.freeze(&why).await?;
+        self.unrecorded.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// As it is on record, or will be.
@@ -197,6 +210,7 @@ impl House {
     }
 
     pub(crate) fn thawed(&self) {
+        self.unrecorded.store(false, Ordering::Release);
         *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -278,6 +278,9 @@ pub(crate) async fn carry_on(house: &Arc<House>) -> Result<(), StoreError> {
 async fn keep_driving(house: Arc<House>) {
     while !house.is_closed() {
         sleep(limits::DRIVE_EVERY).await;
+        if let Err(error) = house.record_freeze().await {
+            tracing::error!(%error, "the freeze is not on record yet");
+        }
         for (_, actor) in house.registry.living() {
             // One that has just stopped is being loaded again.
             let _ = actor.cast(OrgMessage::Tick);
