@@ -410,7 +410,7 @@ impl Operations for Stub {
         Err(not_here())
     }
 
-    async fn thaw(&self) -> Result<(), ThawError> {
+    async fn thaw(&self) -> Result<Option<String>, ThawError> {
         Err(not_here().into())
     }
 

@@ -101,7 +101,11 @@ async fn rule_24_an_older_copy_of_the_database_is_noticed() {
     // What the node did meanwhile is not known here.
     let unknown = restored.store.unknown_payments(NODES[0], &[hash(1)]).await;
     assert_eq!(unknown, Ok(vec![hash(1)]));
-    restored.store.accept_generation().await.unwrap();
+    assert_eq!(restored.store.thaw(&[]).await, Ok(None));
+    let generation = restored.store.generation().await.unwrap();
+    assert!(matches!(generation, Generation::Changed { .. }), "nobody has looked");
+    restored.store.freeze("restored").await.unwrap();
+    restored.store.thaw(&[]).await.unwrap();
     assert_eq!(restored.store.generation().await, Ok(Generation::Same));
     drop(restored);
     let accepted = bed(folder.path()).await;

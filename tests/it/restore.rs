@@ -250,6 +250,20 @@ async fn what_is_found_while_sends_go_on() {
     bed.pay(&bed.acme, AMOUNT_MSAT).await;
 }
 
+/// What differs is taken as right by whoever ends a freeze, and by nobody else.
+#[tokio::test]
+async fn a_thaw_of_nothing_takes_nothing_as_right() {
+    let mut bed = Bed::make().await;
+    let invoice = bed.world.invoice("alice", AMOUNT_MSAT, "").await;
+    assert_eq!(pay_from(&bed, "pool-1", invoice).await.status, "SUCCEEDED");
+    let thawed = operator(&bed, &["thaw"], 0).await;
+    assert!(thawed["was_frozen"].is_null(), "{thawed}");
+    finding(&bed, "unknown_payment_on_node").await;
+    bed.restart().await;
+    let why = frozen(&bed).await;
+    assert!(why.contains("which the ledger does not know"), "{why}");
+}
+
 /// What it has paid, the other one would pay again.
 #[tokio::test]
 async fn a_thaw_waits_for_every_node_of_the_pool() {

@@ -316,10 +316,6 @@ impl Receipts for Store {
         self.around("unknown receipts", self.rest.unknown_receipts()).await
     }
 
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
-        self.around("excuse receipts", self.rest.excuse_receipts(node)).await
-    }
-
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
         self.around("open receipts", self.rest.open_receipts()).await
     }

@@ -34,16 +34,40 @@ pub enum Foreign {
     Lost,
 }
 
+/// What a person takes as it is of one node, by letting sends go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub node: NodeId,
+    /// Of a node that may have lost what it has shown: nothing that it has shown, and none of these, is held
+    /// against it again. `None`: it has lost nothing.
+    pub lost: Option<Vec<Sighting>>,
+    /// `None`: it could not be read.
+    pub paid: Option<Paid>,
+}
+
+/// What a node has paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// No payment of ours accounts for these, so they are on record as lost from now on; in order.
+    pub unaccounted: Vec<PaymentHash>,
+    /// The last `payment_index` that was read.
+    pub cursor: u64,
+}
+
 #[async_trait]
 pub trait Guard: Send + Sync {
     async fn generation(&self) -> Result<Generation, StoreError>;
-    /// Takes what is found now as the one on record.
-    async fn accept_generation(&self) -> Result<(), StoreError>;
 
     /// Why every outgoing send of the installation is frozen, if it is.
     async fn frozen(&self) -> Result<Option<String>, StoreError>;
     async fn freeze(&self, why: &str) -> Result<(), StoreError>;
-    async fn thaw(&self) -> Result<(), StoreError>;
+    /// Lets sends go on, and takes as it is, in the same transaction, what was found: this of the nodes, every
+    /// receipt of theirs that the ledger does not know, and the generation found now. Answers why sends were
+    /// frozen. `None`: they were not, and nothing is changed.
+    ///
+    /// Callers hand in every node, as they have read it since they found sends frozen. Implementors judge by
+    /// the freeze on record, which nobody may change until they have committed.
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError>;
 
     /// The greatest `payment_index` of the node that has been matched with the journal; 0 at first.
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError>;

@@ -192,9 +192,10 @@ pub trait Operations: Send + Sync {
     /// Why every outgoing send is frozen, if it is.
     async fn frozen(&self) -> Result<Option<String>, StoreError>;
 
-    /// Lets sends go on after a person has looked, and takes the store found now as the one on record.
-    /// Refused while a node of the pool cannot be read: sends are as frozen as before then.
-    async fn thaw(&self) -> Result<(), ThawError>;
+    /// Lets sends go on after a person has looked, and takes what differs, and the store found now, as right.
+    /// Answers why they were frozen; `None`: they were not, and nothing is changed. Refused while a node of
+    /// the pool cannot be read: sends are as frozen as before then.
+    async fn thaw(&self) -> Result<Option<String>, ThawError>;
 
     /// Which engines are alive and own what, as far as is known here, and how long their leases are good.
     async fn pods(&self) -> Result<Pods, StoreError>;

@@ -59,11 +59,9 @@ pub trait Receipts: Send + Sync {
         unknown: Unknown,
     ) -> Result<TakenIn, StoreError>;
 
-    /// Every receipt on record that the ledger does not know and no person has taken as it is, in order.
+    /// Every receipt on record that the ledger does not know and no person has taken as it is, in order. One
+    /// that was taken as it is stays on record; more of it is unknown again.
     async fn unknown_receipts(&self) -> Result<Vec<UnknownReceipt>, StoreError>;
-    /// A person takes what the node was paid without our knowing as it is. It stays on record; more of it
-    /// is unknown again.
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError>;
 
     /// Everything that is not booked in full.
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError>;

@@ -6,7 +6,7 @@ use domain::{Network, NodeId, OrgId, SessionId};
 use ports::{
     StoreError,
     directory::NodeRecord,
-    guard::{Foreign, Generation},
+    guard::Generation,
     lightning::NodeError,
     operations::NodeState,
     placement::{JoinError, Pod},
@@ -106,7 +106,7 @@ impl Platform {
     pub async fn begin_books(&self, record: &NodeRecord) -> Result<(), ReconcileError> {
         let lightning = (self.house.sockets.connect)(record)?;
         let sockets = &self.house.sockets;
-        reconcile::accept(sockets, record, lightning.as_ref(), Foreign::Older).await?;
+        reconcile::accept(sockets, record, lightning.as_ref()).await?;
         let settled = lightning.last_settle_index().await?;
         Ok(sockets.receipts.begin_receipts(record.id, settled).await?)
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
-    NodeId, OrgId, PaymentId,
+    NodeId, OrgId, PaymentHash, PaymentId,
     lightning::FailureId,
     org::{Outgoing, PaymentStatus, Row},
     payment::{Attempt, AttemptEnd},
@@ -11,7 +11,7 @@ use domain::{
 use ports::{
     LightningNode, Reads, StoreError,
     directory::NodeRecord,
-    guard::{Foreign, Sighting},
+    guard::{Foreign, Paid, Sighting},
     journal::Question,
     lightning::{NodeError, PayUpdate},
     reads::{Direction, PaymentFilter, PaymentOrder},
@@ -258,10 +258,14 @@ pub(crate) async fn is_suspect(
 /// What is open on the node and may have been made and be forgotten stays held until the node shows it,
 /// and is never sent again.
 pub(crate) async fn excuse_open(house: &House, node: NodeId) -> Result<(), StoreError> {
-    let open: Vec<_> = open_sends(house).await?.iter().filter_map(|it| it.on(node)).collect();
+    let open = open_on(house, node).await?;
     house.sockets.guard.excuse_sightings(node, &open).await?;
     house.sightings.excuse(node, &open);
     Ok(())
+}
+
+pub(crate) async fn open_on(house: &House, node: NodeId) -> Result<Vec<Sighting>, StoreError> {
+    Ok(open_sends(house).await?.iter().filter_map(|it| it.on(node)).collect())
 }
 
 /// A payment that has not ended.
@@ -314,24 +318,52 @@ async fn in_flight(reads: &dyn Reads, org: OrgId) -> Result<Vec<Row>, StoreError
     Ok(found)
 }
 
-/// Takes the node's payments as they are now: it is new here, or a person has looked. What the house
-/// has paid without our knowing is not asked of another node.
+/// Takes the payments of a node that is new here as they are. What the house has paid there before its books
+/// begin is not asked of another node.
 pub(crate) async fn accept(
     sockets: &Sockets,
     record: &NodeRecord,
     lightning: &dyn LightningNode,
-    how: Foreign,
 ) -> Result<(), ReconcileError> {
-    let (id, mut last) = (record.id, 0);
-    loop {
-        let page = lightning.payments(last).await?;
-        let Some(next) = page.iter().map(|payment| payment.payment_index).max() else { break };
-        last = next;
-        if record.owner.is_none() {
-            let unaccounted = foreign::unaccounted(&*sockets.journal, id, &page).await?;
-            sockets.guard.record_foreign(id, &unaccounted, how).await?;
+    let mut last = 0;
+    while let Some((unaccounted, next)) = page_after(sockets, record, lightning, last).await? {
+        if !unaccounted.is_empty() {
+            sockets.guard.record_foreign(record.id, &unaccounted, Foreign::Older).await?;
         }
+        last = next;
     }
-    sockets.guard.move_payment_cursor(id, last).await?;
-    Ok(())
+    Ok(sockets.guard.move_payment_cursor(record.id, last).await?)
+}
+
+/// The node's payments as they are now.
+pub(crate) async fn paid_by(
+    sockets: &Sockets,
+    record: &NodeRecord,
+    lightning: &dyn LightningNode,
+) -> Result<Paid, ReconcileError> {
+    let (mut all, mut cursor) = (BTreeSet::new(), 0);
+    while let Some((unaccounted, next)) = page_after(sockets, record, lightning, cursor).await? {
+        all.extend(unaccounted);
+        cursor = next;
+    }
+    Ok(Paid { unaccounted: all.into_iter().collect(), cursor })
+}
+
+/// What the house has paid by a page of the node's payments that nothing accounts for, and the last of the
+/// page. A customer's own node stands in for no other, so nothing of it has to be accounted for.
+async fn page_after(
+    sockets: &Sockets,
+    record: &NodeRecord,
+    lightning: &dyn LightningNode,
+    last: u64,
+) -> Result<Option<(Vec<PaymentHash>, u64)>, ReconcileError> {
+    let page = lightning.payments(last).await?;
+    let Some(next) = page.iter().map(|payment| payment.payment_index).max() else {
+        return Ok(None);
+    };
+    let unaccounted = match record.owner {
+        None => foreign::unaccounted(&*sockets.journal, record.id, &page).await?,
+        Some(_) => Vec::new(),
+    };
+    Ok(Some((unaccounted, next)))
 }

@@ -1,4 +1,4 @@
-//! What a restore has found, on the wire and back.
+//! What a restore has found, and what a thaw has ended, on the wire and back.
 
 use domain::{Msat, PaymentHash};
 use ports::restore::{Difference, RestoreReport, Restoring, Step};
@@ -7,7 +7,7 @@ use proto::{
         WireError,
         engine::{exactly, id_bytes, optional_id},
     },
-    engine::v1::{self, difference},
+    engine::v1::{self, difference, thaw_response as thawed},
 };
 
 pub(crate) fn of_wish(how: Restoring) -> v1::RestoreRequest {
@@ -18,6 +18,23 @@ pub(crate) fn read_wish(request: v1::RestoreRequest) -> Restoring {
     match request.apply {
         true => Restoring::Apply,
         false => Restoring::DryRun,
+    }
+}
+
+pub(crate) fn of_thawed(was_frozen: Option<String>) -> v1::ThawResponse {
+    let was = match was_frozen {
+        Some(why) => thawed::Was::Frozen(why),
+        None => thawed::Was::NotFrozen(v1::Done {}),
+    };
+    v1::ThawResponse { was: Some(was) }
+}
+
+pub(crate) fn read_thawed(response: v1::ThawResponse) -> Option<String> {
+    match response.was {
+        Some(thawed::Was::Frozen(why)) => Some(why),
+        Some(thawed::Was::NotFrozen(v1::Done {})) => None,
+        // It thaws whatever there is.
+        None => Some("an engine of an older version does not say why, or whether".to_owned()),
     }
 }
 
@@ -89,6 +106,15 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn why_sends_were_frozen_survives() {
+        for was in [Some("why".to_owned()), None] {
+            assert_eq!(read_thawed(of_thawed(was.clone())), was);
+        }
+        let older = read_thawed(v1::ThawResponse::default());
+        assert!(older.is_some_and(|why| why.contains("an older version")));
+    }
 
     #[test]
     fn a_report_survives() {

@@ -257,9 +257,9 @@ impl operations_server::Operations for Door {
         taken(v1::FrozenResponse { why })
     }
 
-    async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::Done> {
-        self.operations()?.thaw().await.map_err(|error| of_thaw(&error))?;
-        taken(v1::Done {})
+    async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::ThawResponse> {
+        let was = self.operations()?.thaw().await.map_err(|error| of_thaw(&error))?;
+        taken(restored::of_thawed(was))
     }
 
     async fn audit(&self, _: Request<v1::AuditRequest>) -> Answer<v1::AuditResponse> {

@@ -24,7 +24,7 @@ use domain::{
 use ports::{
     Directory, Guard, Idempotency, Journal, Placement, Reads, Receipts, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
-    guard::{Foreign, Generation, Sighting},
+    guard::{Accepted, Foreign, Generation, Sighting},
     idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::{Append, AppendError, Known, LoadError, Loaded, Question, Seq},
     lightning::Settlement,
@@ -252,10 +252,6 @@ impl<S: Receipts + ?Sized> Receipts for Faulty<S> {
         self.read(Call::Read, self.inner.unknown_receipts()).await
     }
 
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
-        self.change(Call::Write, self.inner.excuse_receipts(node)).await
-    }
-
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
         self.read(Call::Read, self.inner.open_receipts()).await
     }
@@ -431,10 +427,6 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         self.read(Call::Read, self.inner.generation()).await
     }
 
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        self.change(Call::Write, self.inner.accept_generation()).await
-    }
-
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
         self.read(Call::Read, self.inner.frozen()).await
     }
@@ -443,8 +435,8 @@ impl<S: Guard + ?Sized> Guard for Faulty<S> {
         self.change(Call::Write, self.inner.freeze(why)).await
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.change(Call::Write, self.inner.thaw()).await
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError> {
+        self.change(Call::Write, self.inner.thaw(accepted)).await
     }
 
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {

@@ -74,7 +74,7 @@ impl Operations for Operator {
         self.guard.frozen().await
     }
 
-    async fn thaw(&self) -> Result<(), ThawError> {
+    async fn thaw(&self) -> Result<Option<String>, ThawError> {
         self.platform.thaw().await
     }
 

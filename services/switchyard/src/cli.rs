@@ -75,7 +75,7 @@ enum Call {
     Frozen(Plain),
     /// After a database or a node was restored: what differs, and what the nodes' records prove (operator).
     Restore(restore::Restore),
-    /// Let sends go on after a freeze, once a person has looked (operator).
+    /// Let sends go on after a freeze, once a person has looked; without one, change nothing (operator).
     Thaw(Plain),
     /// Which engines are alive and own how much (operator).
     Pods(pods::Pods),

@@ -69,7 +69,7 @@ impl Plain {
         let was = some(&thawed.was_frozen);
         out.answer(&json!({ "was_frozen": was }), || match was {
             Some(why) => format!("sends go on; they were frozen: {why}"),
-            None => "sends were not frozen".to_owned(),
+            None => "sends were not frozen: nothing is changed".to_owned(),
         });
         Ok(Exit::Done)
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
-    guard::{Foreign, Generation, Sighting},
+    guard::{Accepted, Foreign, Generation, Sighting},
 };
 
 use super::Store;
@@ -13,10 +13,6 @@ use super::Store;
 impl Guard for Store {
     async fn generation(&self) -> Result<Generation, StoreError> {
         self.around("a read", self.rest.generation()).await
-    }
-
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        self.around("a write", self.rest.accept_generation()).await
     }
 
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
@@ -28,8 +24,8 @@ impl Guard for Store {
         self.around("a write", self.rest.freeze(why)).await
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.around("a write", self.rest.thaw()).await
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError> {
+        self.around("a write", self.rest.thaw(accepted)).await
     }
 
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {

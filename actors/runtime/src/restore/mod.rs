@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use ports::{
     StoreError,
-    guard::Foreign,
+    guard::{Accepted, Foreign, Sighting},
     lightning::{NodeError, Settlement},
     operations::ThawError,
     receipts::Unknown,
@@ -56,29 +56,27 @@ impl Platform {
     }
 
     /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
-    /// nothing of what a restored node had under way: it stays held.
-    pub async fn thaw(&self) -> Result<(), ThawError> {
+    /// nothing of what a restored node had under way: it stays held. Answers why sends were frozen; `None`:
+    /// they were not, and nothing is changed.
+    pub async fn thaw(&self) -> Result<Option<String>, ThawError> {
         let (house, guard) = (&self.house, &self.house.sockets.guard);
-        // Before anything is taken as right: a thaw that is refused has changed nothing.
+        house.record_freeze().await?;
+        // Only spares the nodes: the store judges once more, as it thaws.
+        if guard.frozen().await?.is_none() {
+            return Ok(None);
+        }
         pool_is_read(house).await?;
-        for (node, error) in excuse_suspects(house).await? {
-            later(&node, &error)?;
-        }
-        for node in house.nodes() {
-            house.sockets.receipts.excuse_receipts(node.record.id).await?;
-            let lightning = node.lightning.as_ref();
-            let accepted =
-                reconcile::accept(&house.sockets, &node.record, lightning, Foreign::Lost).await;
-            match accepted {
-                Ok(()) => {}
-                Err(ReconcileError::Store(error)) => return Err(error.into()),
-                Err(ReconcileError::Node(error)) => later(&node, &error)?,
+        let accepted = found_now(house).await?;
+        let was = guard.thaw(&accepted).await?;
+        if was.is_some() {
+            for Accepted { node, lost, .. } in &accepted {
+                if let Some(lost) = lost {
+                    house.sightings.excuse(*node, lost);
+                }
             }
+            house.thawed();
         }
-        guard.accept_generation().await?;
-        guard.thaw().await?;
-        house.thawed();
-        Ok(())
+        Ok(was)
     }
 }
 
@@ -99,13 +97,41 @@ fn not_read(node: &NodeHandle, error: &NodeError) -> ThawError {
     ThawError::NodeNotRead { node: node.record.name.clone(), why: error.to_string() }
 }
 
+/// What a thaw takes as it is, of every node.
+async fn found_now(house: &Arc<House>) -> Result<Vec<Accepted>, ThawError> {
+    let database_is_older = foreign::database_is_older(house).await?;
+    let mut found = Vec::new();
+    for node in house.nodes() {
+        let lost = lost_now(house, &node, database_is_older).await;
+        let lost = if_read(&node, lost)?.flatten();
+        let paid = reconcile::paid_by(&house.sockets, &node.record, node.lightning.as_ref()).await;
+        let paid = if_read(&node, paid)?;
+        found.push(Accepted { node: node.record.id, lost, paid });
+    }
+    Ok(found)
+}
+
+/// What is open on a node that has lost something, or that the database has forgotten.
+async fn lost_now(
+    house: &Arc<House>,
+    node: &NodeHandle,
+    database_is_older: bool,
+) -> Result<Option<Vec<Sighting>>, ReconcileError> {
+    Ok(match reconcile::is_suspect(house, node, database_is_older).await? {
+        true => Some(reconcile::open_on(house, node.record.id).await?),
+        false => None,
+    })
+}
+
 /// What a node of the pool has paid another one would pay again. A customer's own stands in for no other.
-fn later(node: &NodeHandle, error: &NodeError) -> Result<(), ThawError> {
-    match node.record.owner {
-        None => Err(not_read(node, error)),
-        Some(_) => {
-            matched_later(node, error);
-            Ok(())
+fn if_read<T>(node: &NodeHandle, found: Result<T, ReconcileError>) -> Result<Option<T>, ThawError> {
+    match (found, node.record.owner) {
+        (Ok(found), _) => Ok(Some(found)),
+        (Err(ReconcileError::Store(error)), _) => Err(error.into()),
+        (Err(ReconcileError::Node(error)), None) => Err(not_read(node, &error)),
+        (Err(ReconcileError::Node(error)), Some(_)) => {
+            matched_later(node, &error);
+            Ok(None)
         }
     }
 }

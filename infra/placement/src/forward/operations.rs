@@ -88,10 +88,10 @@ impl Operations for Forward {
         Ok(self.any(limits::OPERATION_WITHIN, call).await?.why)
     }
 
-    async fn thaw(&self) -> Result<(), ThawError> {
+    async fn thaw(&self) -> Result<Option<String>, ThawError> {
         let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        let v1::Done {} = self.change(failure::thaw, call).await.map_err(change_failed)?;
-        Ok(())
+        let thawed = self.change(failure::thaw, call).await.map_err(change_failed)?;
+        Ok(restored::read_thawed(thawed))
     }
 
     /// As whoever forwards from here sees it.

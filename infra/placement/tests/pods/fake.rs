@@ -265,9 +265,9 @@ impl Operations for Engine {
         Ok(Some("a restored node".to_owned()))
     }
 
-    async fn thaw(&self) -> Result<(), ThawError> {
+    async fn thaw(&self) -> Result<Option<String>, ThawError> {
         self.note("thaw".to_owned());
-        Ok(())
+        Ok(Some("a restored node".to_owned()))
     }
 
     async fn pods(&self) -> Result<Pods, StoreError> {

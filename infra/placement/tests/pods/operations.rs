@@ -95,11 +95,12 @@ async fn a_node_is_not_stopped_before_every_engine_has_stopped_it() {
 #[tokio::test]
 async fn one_engine_thaws_for_all() {
     let (cluster, one, two) = Cluster::start().await;
-    cluster.forward.thaw().await.unwrap();
+    let was = Ok(Some("a restored node".to_owned()));
+    assert_eq!(cluster.forward.thaw().await, was);
     assert_eq!(one.engine.asked(), ["thaw"]);
     let gone = one.gone().await;
     cluster.owned_by(&[&gone, &two], Some(&gone)).await;
-    cluster.forward.thaw().await.unwrap();
+    assert_eq!(cluster.forward.thaw().await, was);
     assert_eq!(two.engine.asked(), ["thaw"]);
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
-    guard::{Foreign, Generation, Sighting},
+    guard::{Accepted, Foreign, Generation, Paid, Sighting},
 };
 
 use super::{Memory, Tables};
@@ -23,12 +23,6 @@ impl Guard for Memory {
         })
     }
 
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        let generation = &mut self.tables().generation;
-        generation.recorded = generation.found;
-        Ok(())
-    }
-
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
         Ok(self.tables().frozen.clone())
     }
@@ -38,9 +32,12 @@ impl Guard for Memory {
         Ok(())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.tables().frozen = None;
-        Ok(())
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError> {
+        let tables = &mut *self.tables();
+        let Some(was) = tables.frozen.take() else { return Ok(None) };
+        accepted.iter().for_each(|found| tables.accept(found));
+        tables.generation.recorded = tables.generation.found;
+        Ok(Some(was))
     }
 
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
@@ -48,8 +45,7 @@ impl Guard for Memory {
     }
 
     async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError> {
-        // It may go back: a person has accepted a restored node.
-        self.tables().node_cursor.entry(node).or_default().payment_index = to;
+        self.tables().move_payment_cursor(node, to);
         Ok(())
     }
 
@@ -72,10 +68,7 @@ impl Guard for Memory {
         hashes: &[PaymentHash],
         how: Foreign,
     ) -> Result<(), StoreError> {
-        let foreign = &mut self.tables().foreign_payment;
-        for hash in hashes {
-            foreign.entry(*hash).or_insert((node, how));
-        }
+        self.tables().record_foreign(node, hashes, how);
         Ok(())
     }
 
@@ -107,15 +100,42 @@ impl Guard for Memory {
     }
 
     async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
-        let shown = &mut self.tables().sighting;
-        shown.extend(also.iter().map(|sighting| (*sighting, true)));
-        let of_node = shown.iter_mut().filter(|(sighting, _)| sighting.node == node);
-        of_node.for_each(|(_, excused)| *excused = true);
+        self.tables().excuse_sightings(node, also);
         Ok(())
     }
 }
 
 impl Tables {
+    fn accept(&mut self, found: &Accepted) {
+        let node = found.node;
+        if let Some(lost) = &found.lost {
+            self.excuse_sightings(node, lost);
+        }
+        let receipts = self.unknown_receipt.iter_mut().filter(|((of, _), _)| *of == node);
+        receipts.for_each(|(_, receipt)| receipt.excused_msat = receipt.paid_msat);
+        if let Some(Paid { unaccounted, cursor }) = &found.paid {
+            self.record_foreign(node, unaccounted, Foreign::Lost);
+            self.move_payment_cursor(node, *cursor);
+        }
+    }
+
+    fn move_payment_cursor(&mut self, node: NodeId, to: u64) {
+        // It may go back: a person has accepted a restored node.
+        self.node_cursor.entry(node).or_default().payment_index = to;
+    }
+
+    fn record_foreign(&mut self, node: NodeId, hashes: &[PaymentHash], how: Foreign) {
+        for hash in hashes {
+            self.foreign_payment.entry(*hash).or_insert((node, how));
+        }
+    }
+
+    fn excuse_sightings(&mut self, node: NodeId, also: &[Sighting]) {
+        self.sighting.extend(also.iter().map(|sighting| (*sighting, true)));
+        let of_node = self.sighting.iter_mut().filter(|(sighting, _)| sighting.node == node);
+        of_node.for_each(|(_, excused)| *excused = true);
+    }
+
     /// Hashes of payments that have failed somewhere and were once tried on the node: it may be
     /// with another by now, or have failed for good.
     fn tried_and_failed(&self, node: NodeId) -> Result<BTreeSet<PaymentHash>, StoreError> {

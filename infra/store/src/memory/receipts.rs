@@ -66,13 +66,6 @@ impl Receipts for Memory {
         Ok(all.filter_map(|((node, hash), it)| it.left(*node, *hash)).collect())
     }
 
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        let of_node = tables.unknown_receipt.iter_mut().filter(|((of, _), _)| *of == node);
-        of_node.for_each(|(_, receipt)| receipt.excused_msat = receipt.paid_msat);
-        Ok(())
-    }
-
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
         let tables = self.tables();
         let all = tables.inbox.keys();

@@ -1,15 +1,19 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use deadpool_postgres::Transaction;
 use domain::{NodeId, OrgId, PaymentHash, PaymentId};
 use ports::{
     Guard, StoreError,
-    guard::{Foreign, Generation, Sighting},
+    guard::{Accepted, Foreign, Generation, Paid, Sighting},
 };
-use tokio_postgres::Row;
+use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::{Postgres, session::unavailable};
+use super::{
+    Postgres,
+    session::{no_connection, not_committed, unavailable},
+};
 use crate::{
     records::tried_on,
     shape::{from_signed, to_signed},
@@ -26,7 +30,11 @@ const FROZEN: &str = "select frozen from installation";
 /// The first reason stands.
 const FREEZE: &str = "update installation set frozen = coalesce(frozen, $1)";
 
-const THAW: &str = "update installation set frozen = null";
+/// Whoever freezes or thaws meanwhile waits until what is done about this is committed.
+const HOLD_FROZEN: &str = "select frozen from installation for update";
+
+const EXCUSE_RECEIPTS: &str =
+    "update unknown_receipt set excused_msat = paid_msat where node_id = $1";
 
 const PAYMENT_CURSOR: &str = "select payment_index from node_cursor where node_id = $1";
 
@@ -97,8 +105,7 @@ impl Guard for Postgres {
         self.write(&first, &[]).await?;
         let both = format!("select generation, {FOUND} from installation");
         let rows = self.read(&both, &[]).await?;
-        let none = || StoreError::Corrupt("the installation has no row".to_owned());
-        let row = rows.first().ok_or_else(none)?;
+        let row = rows.first().ok_or_else(no_installation)?;
         let recorded: String = row.try_get(0).map_err(unavailable)?;
         let found: String = row.try_get(1).map_err(unavailable)?;
         Ok(match recorded == found {
@@ -107,16 +114,8 @@ impl Guard for Postgres {
         })
     }
 
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        let accept = format!("update installation set generation = {FOUND}");
-        self.write(&accept, &[]).await?;
-        Ok(())
-    }
-
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
-        let rows = self.read(FROZEN, &[]).await?;
-        let none = || StoreError::Corrupt("the installation has no row".to_owned());
-        rows.first().ok_or_else(none)?.try_get(0).map_err(unavailable)
+        frozen(self.read(FROZEN, &[]).await?.first())
     }
 
     async fn freeze(&self, why: &str) -> Result<(), StoreError> {
@@ -124,9 +123,21 @@ impl Guard for Postgres {
         Ok(())
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.write(THAW, &[]).await?;
-        Ok(())
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError> {
+        let mut client = self.readers.get().await.map_err(no_connection)?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let held = transaction.query_opt(HOLD_FROZEN, &[]).await.map_err(unavailable)?;
+        let was = frozen(held.as_ref())?;
+        if was.is_none() {
+            return Ok(None);
+        }
+        for found in accepted {
+            accept(&transaction, found).await.map_err(unavailable)?;
+        }
+        let thaw = format!("update installation set frozen = null, generation = {FOUND}");
+        transaction.execute(&thaw, &[]).await.map_err(unavailable)?;
+        transaction.commit().await.map_err(not_committed)?;
+        Ok(was)
     }
 
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
@@ -213,6 +224,29 @@ impl Guard for Postgres {
         self.write(EXCUSE_SIGHTINGS, &[&nodes, &orgs, &payments, &hashes, node.uuid()]).await?;
         Ok(())
     }
+}
+
+fn frozen(installation: Option<&Row>) -> Result<Option<String>, StoreError> {
+    installation.ok_or_else(no_installation)?.try_get(0).map_err(unavailable)
+}
+
+fn no_installation() -> StoreError {
+    StoreError::Corrupt("the installation has no row".to_owned())
+}
+
+async fn accept(open: &Transaction<'_>, found: &Accepted) -> Result<(), Error> {
+    let node = found.node.uuid();
+    if let Some(lost) = &found.lost {
+        let Columns { nodes, orgs, payments, hashes } = Columns::of(lost);
+        open.execute(EXCUSE_SIGHTINGS, &[&nodes, &orgs, &payments, &hashes, node]).await?;
+    }
+    open.execute(EXCUSE_RECEIPTS, &[node]).await?;
+    if let Some(Paid { unaccounted, cursor }) = &found.paid {
+        let paid: Vec<&[u8]> = unaccounted.iter().map(|hash| &hash.0[..]).collect();
+        open.execute(RECORD_FOREIGN, &[&paid, node, &true]).await?;
+        open.execute(MOVE_PAYMENT_CURSOR, &[node, &to_signed(*cursor)]).await?;
+    }
+    Ok(())
 }
 
 struct Columns<'a> {

@@ -71,8 +71,6 @@ const UNKNOWN: &str = "
     where paid_msat > excused_msat
     order by node_id, hash";
 
-const EXCUSE: &str = "update unknown_receipt set excused_msat = paid_msat where node_id = $1";
-
 const OPEN_OF: &str = "
     select incoming_hash.org_id, incoming_hash.payment_id, inbox.node_id, inbox.hash,
         inbox.paid_msat
@@ -144,11 +142,6 @@ impl Receipts for Postgres {
 
     async fn unknown_receipts(&self) -> Result<Vec<UnknownReceipt>, StoreError> {
         self.read(UNKNOWN, &[]).await?.iter().map(unknown_receipt).collect()
-    }
-
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
-        self.write(EXCUSE, &[node.uuid()]).await?;
-        Ok(())
     }
 
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {

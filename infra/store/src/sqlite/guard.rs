@@ -1,10 +1,10 @@
-use std::{path::PathBuf, sync::PoisonError};
+use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use domain::{NodeId, PaymentHash};
 use ports::{
     Guard, StoreError,
-    guard::{Foreign, Generation, Sighting},
+    guard::{Accepted, Foreign, Generation, Paid, Sighting},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,7 +12,6 @@ use super::{
     Sqlite, generation,
     reads::rows,
     sql::{SqlError, bytes, id},
-    worker::Lost,
 };
 use crate::{
     records::tried_on,
@@ -25,25 +24,8 @@ impl Guard for Sqlite {
         Ok(self.generation.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    async fn accept_generation(&self) -> Result<(), StoreError> {
-        if self.generation().await? == Generation::Same {
-            return Ok(());
-        }
-        let folder: PathBuf = self.folder.clone();
-        let done = self.writer.run(move |connection| generation::accept(connection, &folder));
-        // A half of it leaves the two still unlike, which a person can accept again.
-        done.await
-            .map_err(|_: Lost| StoreError::Unknown(Lost::WHY.to_owned()))?
-            .map_err(|error| StoreError::Unknown(error.to_string()))?;
-        *self.generation.lock().unwrap_or_else(PoisonError::into_inner) = Generation::Same;
-        Ok(())
-    }
-
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
-        self.read(|open| {
-            Ok(open.query_row("select frozen from installation", [], |row| row.get(0))?)
-        })
-        .await
+        self.read(frozen).await
     }
 
     async fn freeze(&self, why: &str) -> Result<(), StoreError> {
@@ -56,12 +38,31 @@ impl Guard for Sqlite {
         .await
     }
 
-    async fn thaw(&self) -> Result<(), StoreError> {
-        self.change(|open| {
+    async fn thaw(&self, accepted: &[Accepted]) -> Result<Option<String>, StoreError> {
+        let (accepted, folder) = (accepted.to_vec(), self.folder.clone());
+        let is_another = self.generation().await? != Generation::Same;
+        let was = self.change(move |open| {
+            let was = frozen(open)?;
+            if was.is_none() {
+                return Ok(None);
+            }
+            for found in &accepted {
+                accept(open, found)?;
+            }
             open.execute("update installation set frozen = null", [])?;
-            Ok(())
-        })
-        .await
+            if is_another {
+                // The file beside the database is written before the commit: should that fail, the two stay
+                // unlike, and sends frozen.
+                generation::accept(open, &folder)
+                    .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            }
+            Ok(was)
+        });
+        let was = was.await?;
+        if was.is_some() {
+            *self.generation.lock().unwrap_or_else(PoisonError::into_inner) = Generation::Same;
+        }
+        Ok(was)
     }
 
     async fn payment_cursor(&self, node: NodeId) -> Result<u64, StoreError> {
@@ -74,14 +75,7 @@ impl Guard for Sqlite {
     }
 
     async fn move_payment_cursor(&self, node: NodeId, to: u64) -> Result<(), StoreError> {
-        self.change(move |open| {
-            // It may go back: a person has accepted a restored node.
-            let sql = "insert into node_cursor (node_id, payment_index) values (?1, ?2)
-                       on conflict do update set payment_index = excluded.payment_index";
-            open.execute(sql, params![bytes(&node), to_signed(to)])?;
-            Ok(())
-        })
-        .await
+        self.change(move |open| move_payment_cursor(open, node, to)).await
     }
 
     async fn unknown_payments(
@@ -109,16 +103,7 @@ impl Guard for Sqlite {
         how: Foreign,
     ) -> Result<(), StoreError> {
         let hashes = hashes.to_vec();
-        self.change(move |open| {
-            let sql = "insert into foreign_payment (hash, node_id, lost) values (?1, ?2, ?3)
-                       on conflict do nothing";
-            let mut record = open.prepare_cached(sql)?;
-            for PaymentHash(hash) in &hashes {
-                record.execute(params![hash, bytes(&node), how == Foreign::Lost])?;
-            }
-            Ok(())
-        })
-        .await
+        self.change(move |open| record_foreign(open, node, &hashes, how)).await
     }
 
     async fn lost_payments(&self, node: NodeId) -> Result<Vec<PaymentHash>, StoreError> {
@@ -165,13 +150,55 @@ impl Guard for Sqlite {
 
     async fn excuse_sightings(&self, node: NodeId, also: &[Sighting]) -> Result<(), StoreError> {
         let also = also.to_vec();
-        self.change(move |open| {
-            add_sightings(open, &also)?;
-            open.execute("update sighting set excused = 1 where node_id = ?1", [bytes(&node)])?;
-            Ok(())
-        })
-        .await
+        self.change(move |open| excuse_sightings(open, node, &also)).await
     }
+}
+
+fn frozen(open: &Connection) -> Result<Option<String>, SqlError> {
+    Ok(open.query_row("select frozen from installation", [], |row| row.get(0))?)
+}
+
+fn accept(open: &Connection, found: &Accepted) -> Result<(), SqlError> {
+    let node = found.node;
+    if let Some(lost) = &found.lost {
+        excuse_sightings(open, node, lost)?;
+    }
+    let excuse = "update unknown_receipt set excused_msat = paid_msat where node_id = ?1";
+    open.execute(excuse, [bytes(&node)])?;
+    if let Some(Paid { unaccounted, cursor }) = &found.paid {
+        record_foreign(open, node, unaccounted, Foreign::Lost)?;
+        move_payment_cursor(open, node, *cursor)?;
+    }
+    Ok(())
+}
+
+/// It may go back: a person has accepted a restored node.
+fn move_payment_cursor(open: &Connection, node: NodeId, to: u64) -> Result<(), SqlError> {
+    let sql = "insert into node_cursor (node_id, payment_index) values (?1, ?2)
+               on conflict do update set payment_index = excluded.payment_index";
+    open.execute(sql, params![bytes(&node), to_signed(to)])?;
+    Ok(())
+}
+
+fn record_foreign(
+    open: &Connection,
+    node: NodeId,
+    hashes: &[PaymentHash],
+    how: Foreign,
+) -> Result<(), SqlError> {
+    let sql = "insert into foreign_payment (hash, node_id, lost) values (?1, ?2, ?3)
+               on conflict do nothing";
+    let mut record = open.prepare_cached(sql)?;
+    for PaymentHash(hash) in hashes {
+        record.execute(params![hash, bytes(&node), how == Foreign::Lost])?;
+    }
+    Ok(())
+}
+
+fn excuse_sightings(open: &Connection, node: NodeId, also: &[Sighting]) -> Result<(), SqlError> {
+    add_sightings(open, also)?;
+    open.execute("update sighting set excused = 1 where node_id = ?1", [bytes(&node)])?;
+    Ok(())
 }
 
 fn add_sightings(open: &Connection, added: &[Sighting]) -> Result<(), SqlError> {

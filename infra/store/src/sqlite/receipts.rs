@@ -72,15 +72,6 @@ impl Receipts for Sqlite {
         .await
     }
 
-    async fn excuse_receipts(&self, node: NodeId) -> Result<(), StoreError> {
-        self.change(move |open| {
-            let sql = "update unknown_receipt set excused_msat = paid_msat where node_id = ?1";
-            open.execute(sql, [bytes(&node)])?;
-            Ok(())
-        })
-        .await
-    }
-
     async fn open_receipts(&self) -> Result<Vec<OpenReceipt>, StoreError> {
         self.read(|open| {
             let sql = "select org_id, payment_id, inbox.node_id, hash, paid_msat

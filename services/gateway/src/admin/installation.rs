@@ -37,10 +37,8 @@ impl Installation {
     }
 
     async fn thawed(&self) -> Result<v1::ThawResponse, Problem> {
-        let operations = &self.0.operations;
-        let was_frozen = operations.frozen().await.map_err(operator::store)?.unwrap_or_default();
-        operations.thaw().await.map_err(operator::thaw)?;
-        Ok(v1::ThawResponse { was_frozen })
+        let was_frozen = self.0.operations.thaw().await.map_err(operator::thaw)?;
+        Ok(v1::ThawResponse { was_frozen: was_frozen.unwrap_or_default() })
     }
 }
 

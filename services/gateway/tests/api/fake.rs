@@ -427,9 +427,8 @@ impl Operations for Fake {
         Ok(self.state().frozen.clone())
     }
 
-    async fn thaw(&self) -> Result<(), ThawError> {
-        self.state().frozen = None;
-        Ok(())
+    async fn thaw(&self) -> Result<Option<String>, ThawError> {
+        Ok(self.state().frozen.take())
     }
 
     /// One engine that owns every shard but the last.
