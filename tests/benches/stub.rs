@@ -29,7 +29,7 @@ use ports::{
         Recorded,
     },
     receipts::OpenReceipt,
-    restore::{RestoreReport, Restoring},
+    restore::{RestoreReport, Restoring, Thawing},
 };
 use uuid::Uuid;
 
@@ -410,7 +410,7 @@ impl Operations for Stub {
         Err(not_here())
     }
 
-    async fn thaw(&self) -> Result<Option<String>, ThawError> {
+    async fn thaw(&self, _: Thawing) -> Result<Option<String>, ThawError> {
         Err(not_here().into())
     }
 

@@ -9,7 +9,7 @@ use crate::{
     StoreError,
     directory::NodeRecord,
     placement::Pods,
-    restore::{RestoreReport, Restoring},
+    restore::{RestoreReport, Restoring, Thawing},
 };
 
 /// A node to register. What it says of itself is checked against what is expected here.
@@ -122,6 +122,12 @@ pub enum ThawError {
         "node {node} of the pool cannot be read, and what it has paid another would pay again: {why}"
     )]
     NodeNotRead { node: String, why: String },
+    /// A restore has something due at the nodes.
+    #[error(
+        "not safe yet: {due} differences are due ({first}); first `switchyard restore --apply`, or say that \
+         sends go on anyway"
+    )]
+    NotSafe { due: u64, first: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -129,7 +135,7 @@ pub enum ThawError {
 impl ThawError {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NodeNotRead { .. } => ErrorClass::Unavailable,
+            Self::NodeNotRead { .. } | Self::NotSafe { .. } => ErrorClass::Unavailable,
             Self::Store(error) => error.class(),
         }
     }
@@ -138,6 +144,7 @@ impl ThawError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NodeNotRead { .. } => "node_not_read",
+            Self::NotSafe { .. } => "thaw_not_safe",
             Self::Store(error) => error.code(),
         }
     }
@@ -194,8 +201,9 @@ pub trait Operations: Send + Sync {
 
     /// Lets sends go on after a person has looked, and takes what differs, and the store found now, as right.
     /// Answers why they were frozen; `None`: they were not, and nothing is changed. Refused while a node of
-    /// the pool cannot be read: sends are as frozen as before then.
-    async fn thaw(&self) -> Result<Option<String>, ThawError>;
+    /// the pool cannot be read, and, unless it is to be done anyway, while a restore has something due at the
+    /// nodes: sends are as frozen as before then.
+    async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError>;
 
     /// Which engines are alive and own what, as far as is known here, and how long their leases are good.
     async fn pods(&self) -> Result<Pods, StoreError>;

@@ -11,6 +11,14 @@ pub enum Restoring {
     Apply,
 }
 
+/// Whether sends go on while a restore has something due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thawing {
+    OnceSafe,
+    /// A person has said so.
+    Anyway,
+}
+
 /// What becomes of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -15,9 +15,10 @@ use proto::{
         engine::{id, id_bytes, network, network_number, optional_id, public_key},
     },
     engine::v1::{
-        NodeNotRead, NotOwner, Nothing, OrgsFailure, Permissions, Refused, RegisterFailure,
-        StoreFailure, ThawFailure, WrongIdentity, WrongNodeNetwork, orgs_failure as orgs,
-        register_failure as register, store_failure as store, thaw_failure as thaw,
+        NodeNotRead, NotOwner, NotSafe, Nothing, OrgsFailure, Permissions, Refused,
+        RegisterFailure, StoreFailure, ThawFailure, WrongIdentity, WrongNodeNetwork,
+        orgs_failure as orgs, register_failure as register, store_failure as store,
+        thaw_failure as thaw,
     },
     status::{Detail, shortened},
 };
@@ -181,6 +182,7 @@ pub(crate) fn of_thaw(error: &ThawError) -> Status {
         ThawError::NodeNotRead { node, why } => {
             Why::NodeNotRead(NodeNotRead { node: cut(node), why: cut(why) })
         }
+        ThawError::NotSafe { due, first } => Why::NotSafe(NotSafe { due: *due, first: cut(first) }),
         ThawError::Store(error) => Why::Store(store_failure(error)),
     };
     problem(error.class(), error.code(), error).with_detail(&ThawFailure { why: Some(why) })
@@ -195,6 +197,7 @@ fn read_thaw(failure: ThawFailure) -> Result<ThawError, WireError> {
 
     Ok(match failure.why.ok_or(WireError::Missing("why"))? {
         Why::NodeNotRead(NodeNotRead { node, why }) => ThawError::NodeNotRead { node, why },
+        Why::NotSafe(NotSafe { due, first }) => ThawError::NotSafe { due, first },
         Why::Store(failure) => ThawError::Store(read_store(failure)?),
     })
 }

@@ -89,7 +89,7 @@ pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Bound on what an operator asks of one engine, which may ask a node.
 pub(crate) const OPERATION_WITHIN: Duration = Duration::from_secs(60);
 
-/// Bound on an audit, which asks every node for its books.
+/// Bound on an audit, a restore or a thaw, which ask every node for its books.
 pub(crate) const AUDIT_WITHIN: Duration = Duration::from_secs(600);
 
 /// Calls under way may end before the listener's owner is told that it has stopped.

@@ -1,7 +1,7 @@
 //! What a restore has found, and what a thaw has ended, on the wire and back.
 
 use domain::{Msat, PaymentHash};
-use ports::restore::{Difference, RestoreReport, Restoring, Step};
+use ports::restore::{Difference, RestoreReport, Restoring, Step, Thawing};
 use proto::{
     convert::{
         WireError,
@@ -18,6 +18,17 @@ pub(crate) fn read_wish(request: v1::RestoreRequest) -> Restoring {
     match request.apply {
         true => Restoring::Apply,
         false => Restoring::DryRun,
+    }
+}
+
+pub(crate) fn of_thaw(how: Thawing) -> v1::ThawRequest {
+    v1::ThawRequest { anyway: how == Thawing::Anyway }
+}
+
+pub(crate) fn read_thaw(request: v1::ThawRequest) -> Thawing {
+    match request.anyway {
+        true => Thawing::Anyway,
+        false => Thawing::OnceSafe,
     }
 }
 
@@ -108,7 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_sends_were_frozen_survives() {
+    fn a_thaw_survives() {
+        for how in [Thawing::OnceSafe, Thawing::Anyway] {
+            assert_eq!(read_thaw(of_thaw(how)), how);
+        }
         for was in [Some("why".to_owned()), None] {
             assert_eq!(read_thawed(of_thawed(was.clone())), was);
         }

@@ -257,8 +257,9 @@ impl operations_server::Operations for Door {
         taken(v1::FrozenResponse { why })
     }
 
-    async fn thaw(&self, _: Request<v1::ThawRequest>) -> Answer<v1::ThawResponse> {
-        let was = self.operations()?.thaw().await.map_err(|error| of_thaw(&error))?;
+    async fn thaw(&self, request: Request<v1::ThawRequest>) -> Answer<v1::ThawResponse> {
+        let how = restored::read_thaw(request.into_inner());
+        let was = self.operations()?.thaw(how).await.map_err(|error| of_thaw(&error))?;
         taken(restored::of_thawed(was))
     }
 

@@ -10,7 +10,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     placement::Pods,
-    restore::{RestoreReport, Restoring},
+    restore::{RestoreReport, Restoring, Thawing},
 };
 use runtime::{Platform, ReconcileError};
 
@@ -74,8 +74,8 @@ impl Operations for Operator {
         self.guard.frozen().await
     }
 
-    async fn thaw(&self) -> Result<Option<String>, ThawError> {
-        self.platform.thaw().await
+    async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
+        self.platform.thaw(how).await
     }
 
     async fn pods(&self) -> Result<Pods, StoreError> {

@@ -25,7 +25,7 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: u32 = 2_000;
 /// Bound on one call's work: the longest wait that a caller may ask for, and time to answer.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(70);
 
-/// Bound on an audit, which asks every node for its books.
+/// Bound on an audit, a restore or a thaw, which ask every node for its books.
 pub(crate) const AUDIT_WITHIN: Duration = Duration::from_secs(600);
 
 /// Added to the bound of the work: ends a call whose request never arrives whole.

@@ -6,8 +6,12 @@ use bootstrap::{Exit, log};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    cluster, demo, events, failure::Failure, installation::Plain, key, line, node, org,
-    output::Output, payment, pods, restore, sim, standalone, wallet,
+    cluster, demo, events,
+    failure::Failure,
+    installation::{self, Plain},
+    key, line, node, org,
+    output::Output,
+    payment, pods, restore, sim, standalone, wallet,
 };
 
 #[derive(Parser)]
@@ -76,7 +80,7 @@ enum Call {
     /// After a database or a node was restored: what differs, and what the nodes' records prove (operator).
     Restore(restore::Restore),
     /// Let sends go on after a freeze, once a person has looked; without one, change nothing (operator).
-    Thaw(Plain),
+    Thaw(installation::Thaw),
     /// Which engines are alive and own how much (operator).
     Pods(pods::Pods),
 }
@@ -117,7 +121,7 @@ impl Call {
             Call::Audit(plain) => plain.audit(out).await,
             Call::Frozen(plain) => plain.frozen(out).await,
             Call::Restore(restore) => restore.run(out).await,
-            Call::Thaw(plain) => plain.thaw(out).await,
+            Call::Thaw(thaw) => thaw.run(out).await,
             Call::Pods(pods) => pods.run(out).await,
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     show::facts,
 };
 
-/// An audit reads everything there is.
+/// An audit reads everything there is, and a thaw all that the nodes have.
 const AUDITS_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// A command that needs to know nothing but where the platform is.
@@ -63,17 +63,6 @@ impl Plain {
         Ok(if frozen.is_some() { Exit::AuditFindings } else { Exit::Done })
     }
 
-    pub(crate) async fn thaw(self, out: &Output) -> Result<Exit, Failure> {
-        let mut to = self.to.operator().await?;
-        let thawed = client::change(to.installation.thaw(admin::ThawRequest {})).await?;
-        let was = some(&thawed.was_frozen);
-        out.answer(&json!({ "was_frozen": was }), || match was {
-            Some(why) => format!("sends go on; they were frozen: {why}"),
-            None => "sends were not frozen: nothing is changed".to_owned(),
-        });
-        Ok(Exit::Done)
-    }
-
     pub(crate) async fn audit(self, out: &Output) -> Result<Exit, Failure> {
         let mut to = self.to.operator().await?;
         let audit = to.installation.audit(admin::AuditRequest {});
@@ -92,6 +81,29 @@ impl Plain {
         });
         out.answer(&document, || report_text(&report));
         Ok(if clean { Exit::Done } else { Exit::AuditFindings })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Thaw {
+    /// Although `switchyard restore` has something due: what differs is taken as right.
+    #[arg(long)]
+    anyway: bool,
+    #[command(flatten)]
+    to: Connection,
+}
+
+impl Thaw {
+    pub(crate) async fn run(self, out: &Output) -> Result<Exit, Failure> {
+        let mut to = self.to.operator().await?;
+        let thaw = to.installation.thaw(admin::ThawRequest { anyway: self.anyway });
+        let thawed = client::change_within(thaw, AUDITS_WITHIN).await?;
+        let was = some(&thawed.was_frozen);
+        out.answer(&json!({ "was_frozen": was }), || match was {
+            Some(why) => format!("sends go on; they were frozen: {why}"),
+            None => "sends were not frozen: nothing is changed".to_owned(),
+        });
+        Ok(Exit::Done)
     }
 }
 

@@ -50,7 +50,7 @@ fn rule_24_a_payment_by_hand_on_the_pool_freezes_every_send() {
         let refused = house.sends(&customer, request.clone()).await.unwrap_err();
         assert_eq!(proto::Problem::from_status(&refused).code, "sends_frozen");
 
-        assert_eq!(house.switchyard(&["thaw"]).await.code, 0);
+        assert_eq!(house.switchyard(&["thaw", "--anyway"]).await.code, 0);
         house.becomes_usable(&net.pool).await;
         completed(&house.sends(&customer, request).await.unwrap(), 2_000_000);
     });

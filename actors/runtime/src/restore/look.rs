@@ -48,6 +48,23 @@ struct Seen {
 }
 
 pub(super) async fn look(house: &Arc<House>) -> Result<RestoreReport, StoreError> {
+    let mut report = at_nodes(house).await?;
+    for lost in house.sockets.receipts.unknown_receipts().await? {
+        let text = "a node of the pool was paid it, and the ledger does not know the invoice: nobody can \
+                    say whose it is";
+        report.differences.push(Difference {
+            hash: Some(lost.hash),
+            amount_msat: Some(lost.paid_msat),
+            ..of_node(lost.node, LOST_RECEIPT, Step::Person, text)
+        });
+    }
+    audited(house, &mut report).await?;
+    Ok(report)
+}
+
+/// What the nodes have paid, or may yet: all that could be paid twice. It reads what is open and what the nodes
+/// show, and not everything that there is.
+pub(super) async fn at_nodes(house: &Arc<House>) -> Result<RestoreReport, StoreError> {
     let mut report =
         RestoreReport { frozen: house.sockets.guard.frozen().await?, ..RestoreReport::default() };
     let database_is_older = foreign::database_is_older(house).await?;
@@ -70,16 +87,6 @@ pub(super) async fn look(house: &Arc<House>) -> Result<RestoreReport, StoreError
     for seen in nodes.values().filter(|seen| seen.node.record.owner.is_none()) {
         lost_payments(house, seen, &mut report).await?;
     }
-    for lost in house.sockets.receipts.unknown_receipts().await? {
-        let text = "a node of the pool was paid it, and the ledger does not know the invoice: nobody can \
-                    say whose it is";
-        report.differences.push(Difference {
-            hash: Some(lost.hash),
-            amount_msat: Some(lost.paid_msat),
-            ..of_node(lost.node, LOST_RECEIPT, Step::Person, text)
-        });
-    }
-    audited(house, &mut report).await?;
     Ok(report)
 }
 

@@ -25,7 +25,7 @@ use ports::{
     lightning::{NodeError, Settlement},
     operations::ThawError,
     receipts::Unknown,
-    restore::{Difference, RestoreReport, Restoring, Step},
+    restore::{Difference, RestoreReport, Restoring, Step, Thawing},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -58,7 +58,7 @@ impl Platform {
     /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
     /// nothing of what a restored node had under way: it stays held. Answers why sends were frozen; `None`:
     /// they were not, and nothing is changed.
-    pub async fn thaw(&self) -> Result<Option<String>, ThawError> {
+    pub async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
         let (house, guard) = (&self.house, &self.house.sockets.guard);
         house.record_freeze().await?;
         // Only spares the nodes: the store judges once more, as it thaws.
@@ -66,6 +66,9 @@ impl Platform {
             return Ok(None);
         }
         pool_is_read(house).await?;
+        if how == Thawing::OnceSafe {
+            nothing_is_due(house).await?;
+        }
         let accepted = found_now(house).await?;
         let was = guard.thaw(&accepted).await?;
         if was.is_some() {
@@ -91,6 +94,18 @@ async fn pool_is_read(house: &House) -> Result<(), ThawError> {
         node.lightning.payments(0).await.map_err(|error| not_read(&node, &error))?;
     }
     Ok(())
+}
+
+/// What a thaw takes as right is put on record by itself, but a request of an earlier life may still pay after
+/// that, and a person should know what is taken. A receipt that is not booked yet makes nobody pay twice: it
+/// waits for nothing here.
+async fn nothing_is_due(house: &Arc<House>) -> Result<(), ThawError> {
+    let found = look::at_nodes(house).await?;
+    let due: Vec<_> = found.differences.iter().filter(|it| it.step == Step::Due).collect();
+    let Some(first) = due.first() else { return Ok(()) };
+    let place = first.node.map(|node| format!(" on node {node}")).unwrap_or_default();
+    let first = format!("{}{place}: {}", first.code, first.text);
+    Err(ThawError::NotSafe { due: u64::try_from(due.len()).unwrap_or(u64::MAX), first })
 }
 
 fn not_read(node: &NodeHandle, error: &NodeError) -> ThawError {

@@ -66,8 +66,9 @@ fn after_register(error: &RegisterError) -> Option<RegisterError> {
 fn after_thaw(error: &ThawError) -> Option<ThawError> {
     Some(match error {
         ThawError::NodeNotRead { .. } => {
-            ThawError::Store(StoreError::Unavailable("away".to_owned()))
+            ThawError::NotSafe { due: 2, first: "lost_payment".to_owned() }
         }
+        ThawError::NotSafe { .. } => ThawError::Store(StoreError::Unavailable("away".to_owned())),
         ThawError::Store(error) => ThawError::Store(after_store(error)?),
     })
 }
@@ -111,7 +112,7 @@ fn every_error_survives_with_its_values() {
     let address = RegisterError::BadAddress("x".to_owned());
     let class = RegisterError::class;
     let register = all_survive(address, after_register, of_register, register, class);
-    assert_eq!((orgs, store, thaw, register), (10, 4, 5, 16));
+    assert_eq!((orgs, store, thaw, register), (10, 4, 6, 16));
 }
 
 #[test]

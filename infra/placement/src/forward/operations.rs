@@ -13,7 +13,7 @@ use ports::{
     directory::NodeRecord,
     operations::{AuditReport, NewNode, NodeState, RegisterError, ThawError},
     placement::{PlacementMap, Pod, Pods},
-    restore::{RestoreReport, Restoring},
+    restore::{RestoreReport, Restoring, Thawing},
 };
 use proto::{
     convert::{WireError, engine::id_bytes},
@@ -88,10 +88,12 @@ impl Operations for Forward {
         Ok(self.any(limits::OPERATION_WITHIN, call).await?.why)
     }
 
-    async fn thaw(&self) -> Result<Option<String>, ThawError> {
-        let call = |mut client: Client| async move { client.thaw(v1::ThawRequest {}).await };
-        let thawed = self.change(failure::thaw, call).await.map_err(change_failed)?;
-        Ok(restored::read_thawed(thawed))
+    /// By one engine for all, which reads what every node has.
+    async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
+        let request = restored::of_thaw(how);
+        let call = |mut client: Client| async move { client.thaw(request).await };
+        let thawed = self.change_within(limits::AUDIT_WITHIN, failure::thaw, call).await;
+        Ok(restored::read_thawed(thawed.map_err(change_failed)?))
     }
 
     /// As whoever forwards from here sees it.

@@ -21,7 +21,7 @@ use ports::{
     orgs::{Answered, OrgsError, Within},
     placement::Pods,
     receipts::OpenReceipt,
-    restore::{RestoreReport, Restoring},
+    restore::{RestoreReport, Restoring, Thawing},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -265,8 +265,8 @@ impl Operations for Engine {
         Ok(Some("a restored node".to_owned()))
     }
 
-    async fn thaw(&self) -> Result<Option<String>, ThawError> {
-        self.note("thaw".to_owned());
+    async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
+        self.note(format!("thaw {how:?}"));
         Ok(Some("a restored node".to_owned()))
     }
 

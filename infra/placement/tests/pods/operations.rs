@@ -6,7 +6,7 @@ use ports::{
     directory::NodeRecord,
     operations::{NewNode, NodeState, RegisterError},
     placement::Pods,
-    restore::Restoring,
+    restore::{Restoring, Thawing},
 };
 use uuid::Uuid;
 
@@ -96,12 +96,12 @@ async fn a_node_is_not_stopped_before_every_engine_has_stopped_it() {
 async fn one_engine_thaws_for_all() {
     let (cluster, one, two) = Cluster::start().await;
     let was = Ok(Some("a restored node".to_owned()));
-    assert_eq!(cluster.forward.thaw().await, was);
-    assert_eq!(one.engine.asked(), ["thaw"]);
+    assert_eq!(cluster.forward.thaw(Thawing::OnceSafe).await, was);
+    assert_eq!(one.engine.asked(), ["thaw OnceSafe"]);
     let gone = one.gone().await;
     cluster.owned_by(&[&gone, &two], Some(&gone)).await;
-    assert_eq!(cluster.forward.thaw().await, was);
-    assert_eq!(two.engine.asked(), ["thaw"]);
+    assert_eq!(cluster.forward.thaw(Thawing::Anyway).await, was);
+    assert_eq!(two.engine.asked(), ["thaw Anyway"]);
 }
 
 #[tokio::test]

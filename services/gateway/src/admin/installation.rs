@@ -2,7 +2,7 @@ use domain::{OrgId, SessionId};
 use ports::{
     operations::{AuditFinding, AuditReport},
     placement::{Pods, Shard},
-    restore::Restoring,
+    restore::{Restoring, Thawing},
 };
 use proto::{
     Problem,
@@ -36,8 +36,8 @@ impl Installation {
         })
     }
 
-    async fn thawed(&self) -> Result<v1::ThawResponse, Problem> {
-        let was_frozen = self.0.operations.thaw().await.map_err(operator::thaw)?;
+    async fn thawed(&self, how: Thawing) -> Result<v1::ThawResponse, Problem> {
+        let was_frozen = self.0.operations.thaw(how).await.map_err(operator::thaw)?;
         Ok(v1::ThawResponse { was_frozen: was_frozen.unwrap_or_default() })
     }
 }
@@ -138,8 +138,12 @@ impl installation_server::Installation for Installation {
 
     async fn thaw(
         &self,
-        _: Request<v1::ThawRequest>,
+        request: Request<v1::ThawRequest>,
     ) -> Result<Response<v1::ThawResponse>, Status> {
-        answer("Installation.Thaw", self.thawed()).await
+        let how = match request.get_ref().anyway {
+            true => Thawing::Anyway,
+            false => Thawing::OnceSafe,
+        };
+        answer_within(limits::AUDIT_WITHIN, "Installation.Thaw", self.thawed(how)).await
     }
 }

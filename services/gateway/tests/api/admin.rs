@@ -397,8 +397,12 @@ async fn the_installation_is_shown_audited_and_thawed() {
     let nameless = admin::PodsRequest { organisation_id: "acme".to_owned() };
     assert_eq!(refusal(installation.pods(nameless).await).1, "id_invalid");
 
-    let thawed = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();
-    assert_eq!(thawed.was_frozen, "restored");
-    let again = installation.thaw(admin::ThawRequest {}).await.unwrap().into_inner();
-    assert_eq!(again.was_frozen, "");
+    let refused = installation.thaw(admin::ThawRequest { anyway: false }).await.unwrap_err();
+    assert!(refused.message().contains("1001 differences are due (lost_payment)"), "{refused:?}");
+    let refused = refusal::<()>(Err(refused));
+    assert_eq!(refused, (Code::Unavailable, "thaw_not_safe".to_owned()));
+    for (anyway, was) in [(true, "restored"), (false, "")] {
+        let thawed = installation.thaw(admin::ThawRequest { anyway }).await.unwrap();
+        assert_eq!(thawed.into_inner().was_frozen, was);
+    }
 }

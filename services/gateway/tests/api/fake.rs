@@ -28,7 +28,7 @@ use ports::{
     orgs::{Answered, OrgsError, Within},
     placement::{Granted, PlacementMap, Pod, Pods, SHARDS},
     reads::Recorded,
-    restore::{Difference, RestoreReport, Restoring, Step},
+    restore::{Difference, RestoreReport, Restoring, Step, Thawing},
 };
 use sha2::Digest;
 use tokio::{sync::Notify, time::timeout};
@@ -427,8 +427,15 @@ impl Operations for Fake {
         Ok(self.state().frozen.clone())
     }
 
-    async fn thaw(&self) -> Result<Option<String>, ThawError> {
-        Ok(self.state().frozen.take())
+    /// While it is frozen, a restore always has something due.
+    async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
+        let frozen = &mut self.state().frozen;
+        match how {
+            Thawing::OnceSafe if frozen.is_some() => {
+                Err(ThawError::NotSafe { due: 1_001, first: "lost_payment".to_owned() })
+            }
+            Thawing::OnceSafe | Thawing::Anyway => Ok(frozen.take()),
+        }
     }
 
     /// One engine that owns every shard but the last.
