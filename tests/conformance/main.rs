@@ -17,6 +17,7 @@ mod leases;
 mod lists;
 mod loading;
 mod open_payments;
+mod planner;
 mod postgres;
 mod proxy;
 mod receipts;
