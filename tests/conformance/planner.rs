@@ -6,8 +6,10 @@ use domain::Timestamp;
 use ports::idempotency::Begun;
 
 use crate::{
+    bed::{NODES, id},
     idempotency::{ONE, begin_by, runner, scope},
     postgres::Scene,
+    writer::{failed, hash, send_by},
 };
 
 /// A session that ends says what it has read.
@@ -24,6 +26,36 @@ async fn read_of(scene: &Scene, table: &str, deleted: i64) -> i64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     scene.ask(&told("idx_tup_fetch + seq_tup_read")).await
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_hash_that_moves_on_and_is_freed_is_found_by_itself() {
+    const SENDS: u8 = 120;
+    let scene = Scene::new().await;
+    let bed = &scene.bed;
+    let mut writer = bed.org(1).await;
+    for number in 0..=SENDS {
+        let payment = id(u128::from(number));
+        writer.run(bed, send_by(bed, payment, hash(number), &NODES[..2])).await;
+        if number == 0 {
+            scene.client.batch_execute("vacuum outgoing_hash").await.unwrap();
+        }
+    }
+    // By the first node to the second, and then given back; twenty in a transaction.
+    let sends: Vec<u8> = (1..=SENDS).collect();
+    for (attempt, index) in [(1, 1), (2, 2)] {
+        for some in sends.chunks(20) {
+            let ends = some.iter().map(|number| {
+                writer.prepare(bed, failed(bed, id(u128::from(*number)), attempt, index))
+            });
+            let ends: Vec<_> = ends.collect();
+            bed.store.append(&ends).await.unwrap();
+        }
+    }
+    let sends = i64::from(SENDS);
+    let read = read_of(&scene, "outgoing_hash", sends).await;
+    assert!(read <= 3 * sends, "{read} rows were read to move and to free {sends}");
 }
 
 #[tokio::test]

@@ -1,4 +1,10 @@
 //! The statements of a journal transaction: set-based, each sorted by its key.
+//!
+//! What a failed attempt changes is looked up by its key and then changed where it lies, in the same order, so that the
+//! planner cannot compare each row of the table with each of the batch because it has heard of few. No row moves
+//! meanwhile: it is its organisation's, which the fence keeps from all others. What nearly every batch updates is joined
+//! as the planner likes, as a second fetch of each row would cost more: those tables are small in new installations
+//! only. The inbox is not behind the fence.
 
 use tokio_postgres::{Client, Error, Statement};
 
@@ -27,9 +33,18 @@ const NEW_PAYMENTS: &str = "
 
 const FREED: &str = "
     delete from outgoing_hash
-    using unnest($1::bytea[], $2::uuid[], $3::uuid[]) as batch (hash, org_id, payment_id)
-    where outgoing_hash.hash = batch.hash
-        and outgoing_hash.org_id = batch.org_id and outgoing_hash.payment_id = batch.payment_id
+    using (
+        select held.ctid
+        from unnest($1::bytea[], $2::uuid[], $3::uuid[]) as batch (hash, org_id, payment_id),
+            lateral (
+                select outgoing_hash.ctid from outgoing_hash
+                where outgoing_hash.hash = batch.hash
+                    and outgoing_hash.org_id = batch.org_id
+                    and outgoing_hash.payment_id = batch.payment_id
+                offset 0
+            ) as held
+    ) as found
+    where outgoing_hash.ctid = found.ctid
     returning outgoing_hash.hash";
 
 const CLAIMED: &str = "
@@ -39,10 +54,18 @@ const CLAIMED: &str = "
     returning hash";
 
 const MOVED: &str = "
-    update outgoing_hash set node_id = batch.node_id, attempt = batch.attempt
-    from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::bigint[])
-        as batch (hash, org_id, node_id, attempt)
-    where outgoing_hash.hash = batch.hash and outgoing_hash.org_id = batch.org_id
+    update outgoing_hash set node_id = found.node_id, attempt = found.attempt
+    from (
+        select held.ctid, batch.node_id, batch.attempt
+        from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::bigint[])
+                as batch (hash, org_id, node_id, attempt),
+            lateral (
+                select outgoing_hash.ctid from outgoing_hash
+                where outgoing_hash.hash = batch.hash and outgoing_hash.org_id = batch.org_id
+                offset 0
+            ) as held
+    ) as found
+    where outgoing_hash.ctid = found.ctid
     returning outgoing_hash.hash";
 
 const INCOMING: &str = "
