@@ -43,7 +43,8 @@ pub(crate) async fn run(bench: &Bench) -> Outcome<Vec<Workload>> {
     let owners = Owners::begin(map);
     owners.are_known().await;
     let here: Arc<dyn Orgs> = stub.clone();
-    let there: Arc<dyn Orgs> = Arc::new(Forward::new(owners, ClusterSecret::new(SECRET)?, stub));
+    let there = Forward::new(owners, ClusterSecret::new(SECRET)?, stub.clone(), stub);
+    let there: Arc<dyn Orgs> = Arc::new(there);
     let meter = Meter { switchyard: vec![engine.pid()], ..Meter::default() };
     let mut table = Vec::new();
     for (callers, of_here, of_there) in [(CALLERS, "no hop", "hop"), (1, "no hop 1", "hop 1")] {
@@ -89,7 +90,8 @@ pub(crate) async fn serve() -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{LISTENS}{}", listener.local_addr()?);
     let stub = Arc::new(Stub::new());
-    let served = Served { orgs: stub.clone(), peers: stub.clone(), operations: stub };
+    let (orgs, peers, operations) = (stub.clone(), stub.clone(), stub.clone());
+    let served = Served { orgs, peers, operations, seal: stub };
     let (_life, served) = watch::channel(Some(served));
     Ok(placement::serve(listener, served, ClusterSecret::new(SECRET)?, pending()).await?)
 }

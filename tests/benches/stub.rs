@@ -17,7 +17,7 @@ use domain::{
 use gateway::{Gateway, RateLimit};
 use placement::Bell;
 use ports::{
-    Clock, Directory, Idempotency, Operations, Orgs, Peers, Reads, StoreError,
+    Clock, Directory, Idempotency, Operations, Orgs, Peers, Reads, Seal, StoreError,
     directory::{KeyRecord, NodeRecord, OrgRecord},
     idempotency::{Begun, IdempotencyScope, Runner, StoredAnswer},
     journal::Seq,
@@ -30,6 +30,7 @@ use ports::{
     },
     receipts::OpenReceipt,
     restore::{RestoreReport, Restoring, Thawing},
+    seal::{SealFailure, Sealed},
 };
 use uuid::Uuid;
 
@@ -157,6 +158,16 @@ fn nobody() -> OrgsError {
 impl Clock for Stub {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(NOW_MS)
+    }
+}
+
+impl Seal for Stub {
+    fn seal_macaroon(&self, _: NodeId, _: &[u8]) -> Result<Sealed, SealFailure> {
+        Err(SealFailure("a bench has no keys".to_owned()))
+    }
+
+    fn open_macaroon(&self, _: NodeId, _: &Sealed) -> Result<Vec<u8>, SealFailure> {
+        Err(SealFailure("a bench has no keys".to_owned()))
     }
 }
 

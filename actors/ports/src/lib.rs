@@ -16,6 +16,7 @@ pub mod placement;
 pub mod reads;
 pub mod receipts;
 pub mod restore;
+pub mod seal;
 
 pub use clock::Clock;
 pub use directory::Directory;
@@ -29,6 +30,7 @@ pub use orgs::{Orgs, Peers};
 pub use placement::{Cluster, Placement};
 pub use reads::Reads;
 pub use receipts::Receipts;
+pub use seal::Seal;
 
 use domain::ErrorClass;
 

@@ -11,7 +11,7 @@ use domain::{
     org::{ClaimAnswer, ClaimRequest, Command, Incoming, Outgoing, ReceiveTerms, Row, SendTerms},
 };
 use ports::{
-    Orgs, Peers, Reads,
+    Orgs, Peers, Reads, Seal,
     orgs::{Answered, OrgsError, Within},
     placement::Pod,
     receipts::OpenReceipt,
@@ -41,11 +41,17 @@ pub struct Forward {
     owners: Arc<Owners>,
     channels: Channels,
     reads: Arc<dyn Reads>,
+    seal: Arc<dyn Seal>,
 }
 
 impl Forward {
-    pub fn new(owners: Arc<Owners>, secret: ClusterSecret, reads: Arc<dyn Reads>) -> Forward {
-        Forward { owners, channels: Channels::new(secret), reads }
+    pub fn new(
+        owners: Arc<Owners>,
+        secret: ClusterSecret,
+        reads: Arc<dyn Reads>,
+        seal: Arc<dyn Seal>,
+    ) -> Forward {
+        Forward { owners, channels: Channels::new(secret), reads, seal }
     }
 
     /// Asks the owner, whoever that is by then, until it has answered or the time is up.

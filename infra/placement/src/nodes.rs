@@ -1,10 +1,12 @@
-//! Nodes and audits on the wire and back. A macaroon goes to the engine that registers its node, and none
-//! comes back.
+//! Nodes and audits on the wire and back. A macaroon goes, sealed, to the engine that registers its node, and
+//! none comes back.
 
 use domain::Msat;
 use ports::{
+    Seal,
     directory::NodeRecord,
     operations::{AuditFinding, AuditReport, NewNode, NodeState},
+    seal::{SealFailure, Sealed},
 };
 use proto::{
     convert::{
@@ -14,18 +16,24 @@ use proto::{
     engine::v1,
 };
 
-pub(crate) fn of_new(node: &NewNode) -> v1::RegisterNodeRequest {
-    v1::RegisterNodeRequest {
+pub(crate) fn of_new(
+    node: &NewNode,
+    seal: &dyn Seal,
+) -> Result<v1::RegisterNodeRequest, SealFailure> {
+    let Sealed { key_id, bytes } = seal.seal_macaroon(node.id, &node.macaroon)?;
+    Ok(v1::RegisterNodeRequest {
         node_id: id_bytes(node.id),
         owner_id: node.owner.map(id_bytes),
         name: node.name.clone(),
         address: node.address.clone(),
         certificate_pem: node.certificate.clone(),
-        macaroon: node.macaroon.clone(),
+        macaroon: bytes,
         expected_identity: node.identity.map(|key| key.0.to_vec()),
-    }
+        seal_key_id: Some(key_id),
+    })
 }
 
+/// With its macaroon as it came.
 pub(crate) fn read_new(request: v1::RegisterNodeRequest) -> Result<NewNode, WireError> {
     let identity = request.expected_identity;
     Ok(NewNode {
@@ -37,6 +45,18 @@ pub(crate) fn read_new(request: v1::RegisterNodeRequest) -> Result<NewNode, Wire
         macaroon: request.macaroon,
         identity: identity.map(|key| public_key("expected_identity", &key)).transpose()?,
     })
+}
+
+pub(crate) fn opened(
+    node: NewNode,
+    key_id: Option<String>,
+    seal: &dyn Seal,
+) -> Result<NewNode, SealFailure> {
+    let key_id =
+        key_id.ok_or_else(|| SealFailure("it names no key that has sealed it".to_owned()))?;
+    let sealed = Sealed { key_id, bytes: node.macaroon };
+    let macaroon = seal.open_macaroon(node.id, &sealed)?;
+    Ok(NewNode { macaroon, ..node })
 }
 
 pub(crate) fn of_record(record: NodeRecord) -> v1::Node {
@@ -163,8 +183,25 @@ mod tests {
         }
     }
 
+    /// Told apart by node and key, and hides nothing.
+    struct Backwards;
+
+    impl Seal for Backwards {
+        fn seal_macaroon(&self, node: NodeId, macaroon: &[u8]) -> Result<Sealed, SealFailure> {
+            let key_id = node.to_string();
+            Ok(Sealed { key_id, bytes: macaroon.iter().rev().copied().collect() })
+        }
+
+        fn open_macaroon(&self, node: NodeId, sealed: &Sealed) -> Result<Vec<u8>, SealFailure> {
+            match sealed.key_id == node.to_string() {
+                true => Ok(sealed.bytes.iter().rev().copied().collect()),
+                false => Err(SealFailure("of another node".to_owned())),
+            }
+        }
+    }
+
     #[test]
-    fn a_new_node_survives_whole() {
+    fn rule_31_a_new_node_survives_whole_and_its_macaroon_travels_sealed() {
         for owner in [None, Some(OrgId::new(Uuid::from_u128(5)))] {
             let node = NewNode {
                 id: NodeId::new(Uuid::from_u128(1)),
@@ -172,10 +209,16 @@ mod tests {
                 name: "pool-1".to_owned(),
                 address: "lnd:10009".to_owned(),
                 certificate: owner.map(|_| "PEM".to_owned()),
-                macaroon: vec![7; 9],
+                macaroon: vec![7, 8, 9],
                 identity: owner.map(|_| PublicKey([3; 33])),
             };
-            let back = read_new(of_new(&node)).unwrap();
+            let request = of_new(&node, &Backwards).unwrap();
+            assert_eq!(request.macaroon, [9, 8, 7]);
+            let come = || read_new(request.clone()).unwrap();
+            for key_id in [None, Some("another".to_owned())] {
+                assert!(opened(come(), key_id, &Backwards).is_err());
+            }
+            let back = opened(come(), request.seal_key_id.clone(), &Backwards).unwrap();
             assert_eq!((back.id, back.owner), (node.id, node.owner));
             assert_eq!((back.name, back.address), (node.name, node.address));
             assert_eq!((back.certificate, back.macaroon), (node.certificate, node.macaroon));

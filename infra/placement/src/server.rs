@@ -8,9 +8,11 @@ use std::sync::Arc;
 use domain::org::Row;
 use futures_util::StreamExt as _;
 use ports::{
-    Operations, Orgs, Peers, StoreError,
+    Operations, Orgs, Peers, Seal, StoreError,
+    operations::{NewNode, RegisterError},
     orgs::{Answered, OrgsError, Within},
     receipts::OpenReceipt,
+    seal::SealFailure,
 };
 use proto::{
     convert::{
@@ -47,6 +49,8 @@ pub struct Served {
     pub orgs: Arc<dyn Orgs>,
     pub peers: Arc<dyn Peers>,
     pub operations: Arc<dyn Operations>,
+    /// Opens what they have sealed.
+    pub seal: Arc<dyn Seal>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -141,9 +145,22 @@ impl Door {
 
     fn operations(&self) -> Result<Arc<dyn Operations>, Status> {
         let served = self.served.borrow();
-        let between_lives = || of_store(&StoreError::Unavailable("it is starting".to_owned()));
         served.as_ref().map(|served| served.operations.clone()).ok_or_else(between_lives)
     }
+
+    fn seal(&self) -> Result<Arc<dyn Seal>, Status> {
+        let served = self.served.borrow();
+        served.as_ref().map(|served| served.seal.clone()).ok_or_else(between_lives)
+    }
+
+    async fn registered(&self, node: NewNode) -> Answer<v1::Node> {
+        let record = self.operations()?.register_node(node).await;
+        taken(nodes::of_record(record.map_err(|error| of_register(&error))?))
+    }
+}
+
+fn between_lives() -> Status {
+    of_store(&StoreError::Unavailable("it is starting".to_owned()))
 }
 
 fn nobody_home() -> Status {
@@ -231,10 +248,20 @@ impl orgs_server::Orgs for Door {
 
 #[tonic::async_trait]
 impl operations_server::Operations for Door {
+    async fn register_sealed_node(
+        &self,
+        request: Request<v1::RegisterNodeRequest>,
+    ) -> Answer<v1::Node> {
+        let mut request = request.into_inner();
+        let key_id = request.seal_key_id.take();
+        let sealed = nodes::read_new(request).map_err(unreadable)?;
+        let node = nodes::opened(sealed, key_id, self.seal()?.as_ref());
+        let unread = |why: SealFailure| of_register(&RegisterError::BadMacaroon(why.to_string()));
+        self.registered(node.map_err(unread)?).await
+    }
+
     async fn register_node(&self, request: Request<v1::RegisterNodeRequest>) -> Answer<v1::Node> {
-        let node = nodes::read_new(request.into_inner()).map_err(unreadable)?;
-        let record = self.operations()?.register_node(node).await;
-        taken(nodes::of_record(record.map_err(|error| of_register(&error))?))
+        self.registered(nodes::read_new(request.into_inner()).map_err(unreadable)?).await
     }
 
     async fn nodes(&self, _: Request<v1::NodesRequest>) -> Answer<v1::NodesResponse> {

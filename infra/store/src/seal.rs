@@ -17,6 +17,7 @@ use chacha20poly1305::{
 };
 use codec::from_hex;
 use domain::{NodeId, PaymentHash};
+pub use ports::seal::Sealed;
 
 /// Where keys are kept when none are handed in.
 pub const KEYS_FILE: &str = "seal.keys";
@@ -42,11 +43,13 @@ pub enum SealError {
     File(#[source] io::Error),
 }
 
-/// The row that a sealed value belongs to. It takes part in the sealing.
+/// The row that a sealed value belongs to, or its way. It takes part in the sealing.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
     Preimage(PaymentHash),
     Macaroon(NodeId),
+    /// The macaroon of a node that is to be taken in, between two pods.
+    Registration(NodeId),
     /// The row that shows whether a key is the one of this name.
     Key(&'a str),
 }
@@ -56,18 +59,11 @@ impl Place<'_> {
         let (table, row) = match self {
             Place::Preimage(hash) => ("preimage", hash.0.to_vec()),
             Place::Macaroon(node) => ("macaroon", node.uuid().as_bytes().to_vec()),
+            Place::Registration(node) => ("registration", node.uuid().as_bytes().to_vec()),
             Place::Key(id) => ("key", id.as_bytes().to_vec()),
         };
         [table.as_bytes(), b"/", &row].concat()
     }
-}
-
-/// What stands in the store: safe to show, useless without the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    pub key_id: String,
-    /// The nonce and then the sealed value.
-    pub bytes: Vec<u8>,
 }
 
 /// The first key seals, all of them open.
@@ -216,6 +212,17 @@ mod tests {
         let moved = keys(OLD).open(Place::Preimage(there), &sealed);
         assert!(matches!(moved, Err(SealError::DoesNotOpen(_))));
         assert!(!format!("{sealed:?}").contains("secret"));
+    }
+
+    #[test]
+    fn rule_31_what_was_sealed_for_its_way_opens_on_it_only() {
+        let [one, other] = [1, 2].map(|number| NodeId::new(uuid::Uuid::from_u128(number)));
+        let sealed = keys(OLD).seal(Place::Registration(one), b"secret").unwrap();
+        assert_eq!(keys(OLD).open(Place::Registration(one), &sealed).unwrap(), b"secret");
+        for place in [Place::Registration(other), Place::Macaroon(one)] {
+            let moved = keys(OLD).open(place, &sealed);
+            assert!(matches!(moved, Err(SealError::DoesNotOpen(_))), "{place:?}");
+        }
     }
 
     #[test]

@@ -34,10 +34,11 @@ type Client = OperationsClient<Line>;
 #[async_trait]
 impl Operations for Forward {
     async fn register_node(&self, node: NewNode) -> Result<NodeRecord, RegisterError> {
-        let request = nodes::of_new(&node);
+        let request = nodes::of_new(&node, self.seal.as_ref());
+        let request = request.map_err(|why| StoreError::Unavailable(why.to_string()))?;
         let call = |mut client: Client| {
             let request = request.clone();
-            async move { client.register_node(request).await }
+            async move { client.register_sealed_node(request).await }
         };
         let answer = self.change(failure::register, call).await.map_err(change_failed)?;
         nodes::read_record(answer)

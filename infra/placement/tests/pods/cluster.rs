@@ -35,7 +35,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    fake::{Committed, Engine},
+    fake::{Committed, Engine, OneKey},
     older::{ByHand, Older},
 };
 
@@ -108,7 +108,7 @@ impl Cluster {
         });
         let secret = ClusterSecret::new(secret).unwrap();
         let owners = Owners::begin(store.clone());
-        let forward = Forward::new(owners.clone(), secret, store.clone());
+        let forward = Forward::new(owners.clone(), secret, store.clone(), Arc::new(OneKey));
         Cluster { store, owners, forward, committed, servers: JoinSet::new() }
     }
 
@@ -121,8 +121,12 @@ impl Cluster {
         let engine = Engine::new(self.committed.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let behind = listener.local_addr().unwrap();
-        let served =
-            Served { orgs: engine.clone(), peers: engine.clone(), operations: engine.clone() };
+        let served = Served {
+            orgs: engine.clone(),
+            peers: engine.clone(),
+            operations: engine.clone(),
+            seal: Arc::new(OneKey),
+        };
         let (life, lives) = watch::channel(Some(served));
         let secret = ClusterSecret::new(SECRET).unwrap();
         let door = Arc::<Door>::default();

@@ -8,6 +8,11 @@ use ports::{
     placement::Pods,
     restore::{Restoring, Thawing},
 };
+use proto::{
+    Problem,
+    engine::v1::{self, operations_client::OperationsClient},
+};
+use tonic::{Request, transport::Endpoint};
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, SECRET};
@@ -51,6 +56,50 @@ async fn one_engine_takes_a_node_in_and_its_macaroon_does_not_come_back() {
     assert_eq!((record.name.as_str(), record.macaroon), ("pool-1", Vec::new()));
     assert_eq!(one.engine.asked(), ["register pool-1 [7, 8]"]);
     assert_eq!(two.engine.asked(), [""; 0]);
+}
+
+/// Rule 31: who would read it in clear is not asked, and who does not open it refuses.
+#[tokio::test]
+async fn a_macaroon_goes_to_an_engine_that_opens_it() {
+    let mut cluster = Cluster::empty(SECRET);
+    let older = cluster.join_older(1, None).await;
+    cluster.owned_by(&[&older], Some(&older)).await;
+    let refused = cluster.forward.register_node(new_node()).await;
+    assert!(
+        matches!(refused, Err(RegisterError::Store(StoreError::Unavailable(_)))),
+        "{refused:?}"
+    );
+    let two = cluster.join(2).await;
+    cluster.owned_by(&[&older, &two], Some(&older)).await;
+    cluster.forward.register_node(new_node()).await.unwrap();
+    assert_eq!(two.engine.asked(), ["register pool-1 [7, 8]"]);
+
+    let sealed = |key: &str| v1::RegisterNodeRequest {
+        node_id: new_node().id.uuid().as_bytes().to_vec(),
+        name: "pool-1".to_owned(),
+        address: "lnd:10009".to_owned(),
+        macaroon: vec![!7, !8],
+        expected_identity: Some(vec![2; 33]),
+        seal_key_id: Some(key.to_owned()),
+        ..Default::default()
+    };
+    let endpoint = Endpoint::from_shared(format!("http://{}", two.pod.address)).unwrap();
+    let mut client = OperationsClient::new(endpoint.connect().await.unwrap());
+    let status = client.register_sealed_node(shown(sealed("another"))).await.unwrap_err();
+    assert_eq!(Problem::from_status(&status).code, "macaroon_invalid");
+    client.register_sealed_node(shown(sealed("one"))).await.unwrap();
+    // A gateway of an earlier version sends it as it is.
+    let clear = v1::RegisterNodeRequest { macaroon: vec![7, 8], seal_key_id: None, ..sealed("") };
+    client.register_node(shown(clear)).await.unwrap();
+    assert_eq!(two.engine.asked(), ["register pool-1 [7, 8]"; 3]);
+}
+
+/// As a pod sends it.
+fn shown(request: v1::RegisterNodeRequest) -> Request<v1::RegisterNodeRequest> {
+    let mut request = Request::new(request);
+    request.metadata_mut().insert("x-switchyard-cluster", SECRET.parse().unwrap());
+    request.metadata_mut().insert("x-switchyard-engine-version", "1".parse().unwrap());
+    request
 }
 
 #[tokio::test]

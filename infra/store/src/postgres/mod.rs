@@ -17,6 +17,7 @@ mod placement;
 mod reads;
 mod receipts;
 mod revision;
+mod seal;
 mod session;
 mod statements;
 

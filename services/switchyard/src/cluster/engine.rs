@@ -135,6 +135,7 @@ impl Pod {
             orgs: engine.orgs(),
             peers: engine.peers(),
             operations: engine.operations(),
+            seal: self.store.clone(),
         }));
         self.watched.set(Some(engine.watched()));
         self.life = Some(engine);
@@ -164,7 +165,7 @@ fn membership(ready: &ready::Engine, store: &Arc<Postgres>, secret: ClusterSecre
         cluster: store.clone(),
         name: ready.name.clone(),
         address: ready.advertised.clone(),
-        peers: Arc::new(Forward::new(owners, secret, store.clone())),
+        peers: Arc::new(Forward::new(owners, secret, store.clone(), store.clone())),
     }
 }
 

@@ -69,7 +69,8 @@ impl Front {
         let announced = announce(&ready, session, &store).await?;
         let owners = Owners::begin(store.clone());
         owners.are_known().await;
-        let forward = Arc::new(Forward::new(owners.clone(), cluster_secret, store.clone()));
+        let forward = Forward::new(owners.clone(), cluster_secret, store.clone(), store.clone());
+        let forward = Arc::new(forward);
         let Hints { wakes, counts } = hints::of_gateway(config)?;
         let gateway = Gateway {
             orgs: forward.clone(),
