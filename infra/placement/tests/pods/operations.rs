@@ -97,8 +97,9 @@ async fn a_macaroon_goes_to_an_engine_that_opens_it() {
 /// As a pod sends it.
 fn shown(request: v1::RegisterNodeRequest) -> Request<v1::RegisterNodeRequest> {
     let mut request = Request::new(request);
-    request.metadata_mut().insert("x-switchyard-cluster", SECRET.parse().unwrap());
-    request.metadata_mut().insert("x-switchyard-engine-version", "1".parse().unwrap());
+    for (key, value) in [("x-switchyard-cluster", SECRET), ("x-switchyard-engine-version", "1")] {
+        request.metadata_mut().insert(key, value.parse().expect("what a header may hold"));
+    }
     request
 }
 
