@@ -20,6 +20,7 @@ use ractor::{ActorCell, ActorId};
 use tokio::sync::Semaphore;
 
 use crate::{
+    freeze::Freeze,
     health::Health,
     journal_lane::LaneHandle,
     kinds::Kinds,
@@ -89,9 +90,7 @@ pub(crate) struct House {
     pub(crate) open_payments: OpenPayments,
     pub(crate) meters: Meters,
     nodes: RwLock<HashMap<NodeId, NodeHandle>>,
-    frozen: Mutex<Option<String>>,
-    /// The store did not take the freeze of this process.
-    unrecorded: AtomicBool,
+    pub(crate) freeze: Freeze,
     /// When this life began: every life before it was over by then.
     pub(crate) began: Timestamp,
     root: OnceLock<(ActorCell, Router)>,
@@ -128,8 +127,7 @@ impl House {
             open_payments: OpenPayments::default(),
             meters: Meters::new(lanes),
             nodes: RwLock::default(),
-            frozen: Mutex::new(frozen),
-            unrecorded: AtomicBool::new(false),
+            freeze: Freeze::new(frozen),
             began,
             root: OnceLock::new(),
             posts: Mutex::default(),
@@ -182,36 +180,25 @@ impl House {
 
     /// Why every outgoing send is frozen, if it is.
     pub(crate) fn frozen(&self) -> Option<String> {
-        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.freeze.why()
     }
 
-    /// Freezes in memory at once and then on record.
+    /// Freezes in memory at once and then on record. What the store does not take now, or what is dropped
+    /// before it has, it is asked to take again.
     pub(crate) async fn freeze(&self, why: String) {
         tracing::error!(%why, "every outgoing send is frozen");
-        self.is_frozen(why.clone());
-        if let Err(error) = self.sockets.guard.freeze(&why).await {
+        self.freeze.begins(why);
+        if let Err(error) = self.record_freeze().await {
             tracing::error!(%error, "the freeze could not be recorded, and will be later");
-            self.unrecorded.store(true, Ordering::Release);
         }
     }
 
-    /// What the store did not take when it was frozen: a thaw goes by what is on record.
+    /// What is not on record yet: a thaw goes by what is.
     pub(crate) async fn record_freeze(&self) -> Result<(), StoreError> {
-        let unrecorded = self.unrecorded.load(Ordering::Acquire);
-        let Some(why) = self.frozen().filter(|_| unrecorded) else { return Ok(()) };
+        let Some((why, found)) = self.freeze.unrecorded() else { return Ok(()) };
         self.sockets.guard.freeze(&why).await?;
-        self.unrecorded.store(false, Ordering::Release);
+        self.freeze.recorded(found);
         Ok(())
-    }
-
-    /// As it is on record, or will be.
-    pub(crate) fn is_frozen(&self, why: String) {
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-    }
-
-    pub(crate) fn thawed(&self) {
-        self.unrecorded.store(false, Ordering::Release);
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The root of the tree and its router pool take their places. Called once.

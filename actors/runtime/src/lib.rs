@@ -10,6 +10,7 @@ mod by_hand;
 mod effect;
 mod fair_queue;
 mod foreign;
+mod freeze;
 mod gate;
 mod hands;
 mod health;

@@ -12,12 +12,11 @@ use crate::{house::House, platform, reconcile};
 #[derive(Default)]
 pub(crate) struct Records {
     stopped: BTreeSet<NodeId>,
-    frozen: bool,
 }
 
 impl Records {
     pub(crate) async fn follow(&mut self, house: &Arc<House>) -> Result<(), StoreError> {
-        self.follow_freeze(house).await?;
+        follow_freeze(house).await?;
         for record in house.sockets.directory.nodes().await? {
             let (id, stopped) = (record.id, record.stopped.clone());
             match (house.node(id), stopped) {
@@ -35,23 +34,25 @@ impl Records {
         }
         Ok(())
     }
+}
 
-    async fn follow_freeze(&mut self, house: &Arc<House>) -> Result<(), StoreError> {
-        match house.sockets.guard.frozen().await? {
-            Some(why) => {
-                self.frozen = true;
-                house.is_frozen(why);
-            }
-            None if self.frozen => {
-                // What a person has excused elsewhere must not freeze again from here.
-                for node in house.nodes() {
-                    reconcile::recall(house, node.record.id).await?;
-                }
-                self.frozen = false;
-                house.thawed();
-            }
-            None => {}
+async fn follow_freeze(house: &Arc<House>) -> Result<(), StoreError> {
+    let found = house.freeze.found();
+    match house.sockets.guard.frozen().await? {
+        Some(why) => house.freeze.is_on_record(why),
+        None if house.frozen().is_some() => {
+            go_on(house, found).await?;
         }
-        Ok(())
+        None => {}
     }
+    Ok(())
+}
+
+/// Sends are not frozen on record any more, so they go on here too. `false`: more was found here since `found`.
+pub(crate) async fn go_on(house: &Arc<House>, found: u64) -> Result<bool, StoreError> {
+    // What a person has excused elsewhere must not freeze again from here.
+    for node in house.nodes() {
+        reconcile::recall(house, node.record.id).await?;
+    }
+    Ok(house.freeze.ends(found))
 }

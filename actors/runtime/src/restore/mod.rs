@@ -28,6 +28,7 @@ use ports::{
     restore::{Difference, RestoreReport, Restoring, Step, Thawing},
 };
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::{
     audit, foreign,
@@ -36,6 +37,7 @@ use crate::{
     node::{self, NodeHandle},
     platform::{self, Platform},
     reconcile::{self, ReconcileError},
+    records,
 };
 
 impl Platform {
@@ -57,30 +59,46 @@ impl Platform {
 
     /// Lets sends go on after a person has looked: what is found now is taken as right. That proves
     /// nothing of what a restored node had under way: it stays held. Answers why sends were frozen; `None`:
-    /// they were not, and nothing is changed.
+    /// they were not, and nothing is changed. Who asks may hang up: what has begun is finished.
     pub async fn thaw(&self, how: Thawing) -> Result<Option<String>, ThawError> {
-        let (house, guard) = (&self.house, &self.house.sockets.guard);
-        house.record_freeze().await?;
-        // Only spares the nodes: the store judges once more, as it thaws.
-        if guard.frozen().await?.is_none() {
-            return Ok(None);
-        }
-        pool_is_read(house).await?;
-        if how == Thawing::OnceSafe {
-            nothing_is_due(house).await?;
-        }
-        let accepted = found_now(house).await?;
-        let was = guard.thaw(&accepted).await?;
-        if was.is_some() {
-            for Accepted { node, lost, .. } in &accepted {
-                if let Some(lost) = lost {
-                    house.sightings.excuse(*node, lost);
-                }
-            }
-            house.thawed();
-        }
-        Ok(was)
+        let thawing = tokio::spawn(thaw(self.house.clone(), how).in_current_span());
+        thawing.await.unwrap_or_else(|_| Err(StoreError::Unknown("it was lost".to_owned()).into()))
     }
+}
+
+async fn thaw(house: Arc<House>, how: Thawing) -> Result<Option<String>, ThawError> {
+    let (house, guard) = (&house, &house.sockets.guard);
+    let found = house.freeze.found();
+    house.record_freeze().await?;
+    // Only spares the nodes: the store judges once more, as it thaws. And the answer to an earlier thaw may have
+    // been lost.
+    if guard.frozen().await?.is_none() {
+        records::go_on(house, found).await?;
+        return Ok(None);
+    }
+    pool_is_read(house).await?;
+    let accepted = found_now(house).await?;
+    // After it, so that nothing is taken that was not judged.
+    if how == Thawing::OnceSafe {
+        nothing_is_due(house).await?;
+    }
+    let was = guard.thaw(&accepted).await?;
+    if was.is_some() {
+        for Accepted { node, lost, .. } in &accepted {
+            if let Some(lost) = lost {
+                house.sightings.excuse(*node, lost);
+            }
+        }
+        let goes_on = records::go_on(house, found).await?;
+        // What came meanwhile was not told apart from what was frozen already.
+        let unknown = house.sockets.receipts.unknown_receipts().await?;
+        reconcile::freeze_for(house, unknown.first()).await;
+        if let (false, Some(first)) = (goes_on, house.frozen()) {
+            house.record_freeze().await?;
+            return Err(ThawError::NotSafe { due: 1, first });
+        }
+    }
+    Ok(was)
 }
 
 /// Every node of the pool says what it has paid, also one that could not be used since the start.
@@ -101,7 +119,13 @@ async fn pool_is_read(house: &House) -> Result<(), ThawError> {
 /// waits for nothing here.
 async fn nothing_is_due(house: &Arc<House>) -> Result<(), ThawError> {
     let found = look::at_nodes(house).await?;
-    let due: Vec<_> = found.differences.iter().filter(|it| it.step == Step::Due).collect();
+    // A customer's own node that is away is matched before it is used again.
+    let is_away = |it: &Difference| {
+        let node = it.node.and_then(|id| house.node(id));
+        it.code == look::NODE_NOT_READ && node.is_some_and(|node| node.record.owner.is_some())
+    };
+    let due = found.differences.iter().filter(|it| it.step == Step::Due && !is_away(it));
+    let due: Vec<_> = due.collect();
     let Some(first) = due.first() else { return Ok(()) };
     let place = first.node.map(|node| format!(" on node {node}")).unwrap_or_default();
     let first = format!("{}{place}: {}", first.code, first.text);

@@ -60,6 +60,9 @@ const FAILED: &str = "
         offset 0
     ) as payment";
 
+/// So many at once: a database that has lost much would not take all of them within the time of one statement.
+const FOREIGN_MAX: usize = 4_096;
+
 const RECORD_FOREIGN: &str = "
     insert into foreign_payment (hash, node_id, lost)
     select hash, $2, $3 from unnest($1::bytea[]) as paid (hash)
@@ -183,8 +186,10 @@ impl Guard for Postgres {
         hashes: &[PaymentHash],
         how: Foreign,
     ) -> Result<(), StoreError> {
-        let paid: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
-        self.write(RECORD_FOREIGN, &[&paid, node.uuid(), &(how == Foreign::Lost)]).await?;
+        for some in hashes.chunks(FOREIGN_MAX) {
+            let paid: Vec<&[u8]> = some.iter().map(|hash| &hash.0[..]).collect();
+            self.write(RECORD_FOREIGN, &[&paid, node.uuid(), &(how == Foreign::Lost)]).await?;
+        }
         Ok(())
     }
 
@@ -242,8 +247,10 @@ async fn accept(open: &Transaction<'_>, found: &Accepted) -> Result<(), Error> {
     }
     open.execute(EXCUSE_RECEIPTS, &[node]).await?;
     if let Some(Paid { unaccounted, cursor }) = &found.paid {
-        let paid: Vec<&[u8]> = unaccounted.iter().map(|hash| &hash.0[..]).collect();
-        open.execute(RECORD_FOREIGN, &[&paid, node, &true]).await?;
+        for some in unaccounted.chunks(FOREIGN_MAX) {
+            let paid: Vec<&[u8]> = some.iter().map(|hash| &hash.0[..]).collect();
+            open.execute(RECORD_FOREIGN, &[&paid, node, &true]).await?;
+        }
         open.execute(MOVE_PAYMENT_CURSOR, &[node, &to_signed(*cursor)]).await?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use bootstrap::{
     log, random,
 };
 use clap::Args;
+use proto::admin::v1::PodsResponse;
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep},
@@ -42,8 +43,10 @@ const GATEWAYS: usize = 2;
 /// Where customers and the operator call the first gateway, if nobody else is there.
 const USUAL: [u16; 2] = [7_400, 7_401];
 
-/// Every shard has its owner by then.
+/// Every shard has its last owner by then.
 const SPREADS_WITHIN: Duration = Duration::from_secs(30);
+/// Engines look twice a second which shards they are to own.
+const STANDS_STILL_FOR: Duration = Duration::from_millis(1_500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Long enough to see that the others have taken over what a pod owned that was killed.
@@ -249,20 +252,29 @@ async fn keep_pod(pod: &mut Child, out: &Output) -> Failure {
     }
 }
 
-/// Waits until every shard has an owner, so that what is printed stays so for a while.
-async fn spread(
-    operator: &mut Operator,
-    organisation_id: &str,
-) -> Result<proto::admin::v1::PodsResponse, Failure> {
+/// Waits until every shard has an owner and none has moved for a while, so that what is printed stays so.
+async fn spread(operator: &mut Operator, organisation_id: &str) -> Result<PodsResponse, Failure> {
     let began = Instant::now();
+    let (mut since, mut before) = (began, None);
     loop {
         let placed = pods::ask(operator, organisation_id.to_owned()).await?;
+        let now = Some(places(&placed));
+        if now != before {
+            (since, before) = (Instant::now(), now);
+        }
         let owned = placed.shards_without_owner == 0 && !placed.owner_session_id.is_empty();
-        if owned || began.elapsed() > SPREADS_WITHIN {
+        let settled = owned && since.elapsed() > STANDS_STILL_FOR;
+        if settled || began.elapsed() > SPREADS_WITHIN {
             return Ok(placed);
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// How many shards each pod owns, and who owns the organisation asked for.
+fn places(placed: &PodsResponse) -> (String, Vec<(String, u32)>) {
+    let shares = placed.pods.iter().map(|pod| (pod.name.clone(), pod.shards));
+    (placed.owner_session_id.clone(), shares.collect())
 }
 
 /// The usual ports, where both are free.
