@@ -221,7 +221,7 @@ async fn a_database_file_put_back() {
     let (found, report) = until_quiet(&bed, &[]).await;
     assert_eq!(found, differences(&[("lost_payment", "due")]), "{report}");
     assert_eq!(hashes_of(&report, "lost_payment"), std::slice::from_ref(&lost.payment_hash));
-    let refused = operator(&bed, &["thaw"], 4).await;
+    let refused = operator(&bed, &["thaw"], 8).await;
     assert_eq!(refused["error"]["code"], "thaw_not_safe", "{refused}");
     assert!(refused.to_string().contains("lost_payment on node"), "{refused}");
     operator(&bed, &["frozen"], 8).await;

@@ -55,8 +55,10 @@ impl Service<http::Request<tonic::body::Body>> for Faces {
             return self.grpc.call(request.map(known_to_axum));
         }
         let is_http2 = request.version() == http::Version::HTTP_2;
-        let known: fn(tonic::body::Body) -> Body = if is_http2 { heard_out } else { known_to_axum };
-        self.rest.call(request.map(known))
+        self.rest.call(request.map(|body| match is_http2 {
+            true => heard_out(body),
+            false => known_to_axum(body),
+        }))
     }
 }
 

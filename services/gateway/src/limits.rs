@@ -8,9 +8,11 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
 /// A body of that size arrives in far less, also over a bad line; a slow sender is cut off.
 pub(crate) const BODY_WITHIN_SECONDS: u64 = 20;
 
-/// What is left of a body whose answer is known is taken in for so long: a small one has come by then, and no
-/// sender keeps a stream by being slow.
-pub(crate) const UNREAD_WITHIN: Duration = Duration::from_secs(2);
+/// What is left of a body whose answer is known is taken in for so long: less than a stop waits, and no sender
+/// keeps a stream by being slow. And up to so much, of which nothing is kept: one that is refused for its size is
+/// still being sent.
+pub(crate) const REST_OF_BODY_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const REST_OF_BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
 /// Headers of one request: room for a key and tracing, nothing more.
 pub(crate) const HEADER_LIST_BYTES_MAX: u32 = 16 * 1_024;

@@ -89,7 +89,7 @@ fn grpc(edge: &Arc<Edge>) -> Routes {
         .add_service(bounded!(NodesServer::new(public::Nodes(edge.clone()))))
         .add_service(bounded!(EventsServer::new(public::Events(edge.clone()))))
         .add_service(bounded!(HealthServer::new(health)))
-        .add_service(reflection)
+        .add_service(Typed(reflection.max_decoding_message_size(limits::MESSAGE_BYTES_MAX)))
 }
 
 /// Writes down when keys were used, and forgets answers that were kept for long enough.

@@ -2,7 +2,7 @@
 //!
 //! Let go, it has its stream reset with NO_ERROR. RFC 9113, 8.1, allows that, but a sender that is still at it may
 //! take it for a failure and never read its answer: curl 7.88 does. So what is left is taken in and forgotten
-//! beside the answer, as long as it is small and comes soon.
+//! beside the answer, as long as it ends soon.
 
 use std::{
     mem,
@@ -63,10 +63,10 @@ impl Drop for HeardOut {
 }
 
 async fn hear_out(rest: tonic::body::Body) {
-    let mut rest = Limited::new(rest, limits::MESSAGE_BYTES_MAX);
+    let mut rest = Limited::new(rest, limits::REST_OF_BODY_BYTES_MAX);
     let heard = async { while let Some(Ok(_)) = rest.frame().await {} };
     // Of one that is longer, or slower, the stream is reset after all.
-    let _ = timeout(limits::UNREAD_WITHIN, heard).await;
+    let _ = timeout(limits::REST_OF_BODY_WITHIN, heard).await;
 }
 
 #[cfg(test)]
@@ -104,18 +104,18 @@ mod tests {
             send.send(kib()).await.unwrap();
         }
         send.closed().await;
-        assert_eq!(began.elapsed(), limits::UNREAD_WITHIN);
+        assert_eq!(began.elapsed(), limits::REST_OF_BODY_WITHIN);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_is_taken_in_than_a_body_may_have() {
+    async fn of_a_longer_one_no_more_is_taken_in() {
         let (send, body) = sent();
         drop(body);
         let (began, mut taken) = (Instant::now(), 0);
         while send.send(kib()).await.is_ok() {
             taken += kib().len();
         }
-        assert_eq!((taken / limits::MESSAGE_BYTES_MAX, began.elapsed().as_millis()), (1, 0));
+        assert_eq!((taken / limits::REST_OF_BODY_BYTES_MAX, began.elapsed().as_millis()), (1, 0));
     }
 
     #[tokio::test]

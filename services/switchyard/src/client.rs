@@ -29,6 +29,8 @@ use crate::{
 
 /// The code of a send that waits for a person, not for a better moment.
 const SENDS_FROZEN: &str = "sends_frozen";
+/// A restore has something due: no repeat helps before a person has looked.
+const THAW_NOT_SAFE: &str = "thaw_not_safe";
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -246,6 +248,9 @@ pub(crate) fn refused(status: &Status) -> Failure {
     let problem = Problem::from_status(status);
     if problem.code == SENDS_FROZEN {
         return Failure::frozen(&problem.code, &problem.message);
+    }
+    if problem.code == THAW_NOT_SAFE {
+        return Failure::new(Exit::AuditFindings, &problem.code, problem.message);
     }
     Failure::new(problem.class.into(), &problem.code, problem.message)
 }

@@ -85,11 +85,11 @@ pub(super) fn agreed(
     sats: Option<Units>,
 ) -> Result<Option<u64>, Refusal> {
     let modern = modern.map(AmountBody::msat).transpose()?;
-    // Millisatoshi are never above the supply: those that are read end at EXACT_MAX.
     let from_sats = sats
         .map(|sats| {
-            let msat = Msat::from_sat(sats.get()).map(Msat::get);
-            msat.ok_or_else(|| wrong(kind, format!("{field} is above the supply of bitcoin")))
+            // It is read back in millisatoshi, which every reader must keep exactly.
+            let msat = sats.get().checked_mul(1_000).filter(|msat| *msat <= EXACT_MAX);
+            msat.ok_or_else(|| wrong(kind, format!("{field} is above {EXACT_MAX} millisatoshi")))
         })
         .transpose()?;
     let mut given = [modern, msats.map(Units::get), from_sats].into_iter().flatten();

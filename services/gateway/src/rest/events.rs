@@ -62,8 +62,8 @@ struct FeedEvent {
         ("after" = Option<i64>, Query, minimum = 0, description = "A position; 0 or nothing: from the beginning"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Events of a \
          page: 100 if not given"),
-        ("last-event-id" = Option<String>, Header, description = "As `after`, of a stream, and counts \
-         before it: a reader that was cut off repeats its address. A page does not look at it"),
+        ("last-event-id" = Option<String>, Header, description = "As `after`, of a stream, and takes \
+         precedence over it: a reader that was cut off repeats its address. A page does not look at it"),
     ),
     responses((status = 200, description = "A page, or a stream.", content(
         (EventPage = "application/json"),

@@ -148,7 +148,7 @@ pub(super) struct Estimate {
     spendable: SignedAmount,
     /// The largest amount that fits what may be spent, with the fee limit asked for or the usual one.
     largest_sendable: Amount,
-    /// Whether it would be taken as things stand.
+    /// Whether it would be taken as things stand. A freeze of all sends is not looked at.
     allowed: bool,
     /// Why not: `insufficient_funds`, `invoice_expired`, `line_of_credit_disabled`.
     reasons: Vec<&'static str>,

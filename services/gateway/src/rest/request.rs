@@ -282,7 +282,7 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Refusal> {
     }
 }
 
-/// What the caller prefers (RFC 7240). A preference that cannot be met is not an error.
+/// What the caller prefers (RFC 7240). One that is not known here is not an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Prefer {
     pub(super) representation: bool,

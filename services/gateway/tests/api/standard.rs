@@ -146,6 +146,7 @@ async fn a_service_that_there_is_not_is_refused_like_a_call_that_there_is_not() 
         (&world.public, "/switchyard.v1.Payments/Refund"),
         (&world.public, "/switchyard.v1.Refunds/Make"),
         (&world.public, "/elsewhere.v1.Payments/Send"),
+        (&world.public, "/grpc.reflection.v1.ServerReflection/Reflect"),
         (&world.private, "/elsewhere.v1.Payments/Send"),
     ] {
         let request = http::Request::post(path)
