@@ -115,16 +115,15 @@ pub(crate) async fn database_is_older(house: &Arc<House>) -> Result<bool, StoreE
 }
 
 async fn has_unaccounted(house: &House, node: &NodeHandle) -> Result<bool, ReconcileError> {
-    let mut after = 0;
-    loop {
-        let page = node.lightning.payments(after).await?;
-        let Some(last) = page.iter().map(|payment| payment.payment_index).max() else {
-            return Ok(false);
-        };
-        after = last;
-        let journal = &*house.sockets.journal;
-        if !unaccounted(journal, node.record.id, &page).await?.is_empty() {
+    let (record, lightning) = (&node.record, node.lightning.as_ref());
+    let mut last = 0;
+    while let Some((unaccounted, next)) =
+        reconcile::page_after(&house.sockets, record, lightning, last).await?
+    {
+        if !unaccounted.is_empty() {
             return Ok(true);
         }
+        last = next;
     }
+    Ok(false)
 }

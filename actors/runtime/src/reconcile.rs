@@ -351,7 +351,7 @@ pub(crate) async fn paid_by(
 
 /// What the house has paid by a page of the node's payments that nothing accounts for, and the last of the
 /// page. A customer's own node stands in for no other, so nothing of it has to be accounted for.
-async fn page_after(
+pub(crate) async fn page_after(
     sockets: &Sockets,
     record: &NodeRecord,
     lightning: &dyn LightningNode,
