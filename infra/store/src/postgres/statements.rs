@@ -33,18 +33,14 @@ const NEW_PAYMENTS: &str = "
 
 const FREED: &str = "
     delete from outgoing_hash
-    using (
-        select held.ctid
-        from unnest($1::bytea[], $2::uuid[], $3::uuid[]) as batch (hash, org_id, payment_id),
-            lateral (
-                select outgoing_hash.ctid from outgoing_hash
-                where outgoing_hash.hash = batch.hash
-                    and outgoing_hash.org_id = batch.org_id
-                    and outgoing_hash.payment_id = batch.payment_id
-                offset 0
-            ) as held
-    ) as found
-    where outgoing_hash.ctid = found.ctid
+    using unnest($1::bytea[], $2::uuid[], $3::uuid[]) as batch (hash, org_id, payment_id),
+        lateral (
+            select known.ctid from outgoing_hash as known
+            where known.hash = batch.hash
+                and known.org_id = batch.org_id and known.payment_id = batch.payment_id
+            offset 0
+        ) as held
+    where outgoing_hash.ctid = held.ctid
     returning outgoing_hash.hash";
 
 const CLAIMED: &str = "
@@ -54,18 +50,15 @@ const CLAIMED: &str = "
     returning hash";
 
 const MOVED: &str = "
-    update outgoing_hash set node_id = found.node_id, attempt = found.attempt
-    from (
-        select held.ctid, batch.node_id, batch.attempt
-        from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::bigint[])
-                as batch (hash, org_id, node_id, attempt),
-            lateral (
-                select outgoing_hash.ctid from outgoing_hash
-                where outgoing_hash.hash = batch.hash and outgoing_hash.org_id = batch.org_id
-                offset 0
-            ) as held
-    ) as found
-    where outgoing_hash.ctid = found.ctid
+    update outgoing_hash set node_id = batch.node_id, attempt = batch.attempt
+    from unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::bigint[])
+            as batch (hash, org_id, node_id, attempt),
+        lateral (
+            select known.ctid from outgoing_hash as known
+            where known.hash = batch.hash and known.org_id = batch.org_id
+            offset 0
+        ) as held
+    where outgoing_hash.ctid = held.ctid
     returning outgoing_hash.hash";
 
 const INCOMING: &str = "
