@@ -65,6 +65,11 @@ pub(crate) const SECRET_SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// more than the callers of one gateway.
 pub(crate) const STREAMS_MAX: u32 = 50_000;
 
+/// For calls under way on the one stream, on both of its sides.
+pub(crate) fn places_on_a_stream() -> usize {
+    usize::try_from(STREAMS_MAX).expect("a usize has 32 bits or more")
+}
+
 /// Calls that wait for the connection's task, or to be written to its stream; more wait in their callers.
 pub(crate) const CALLS_QUEUED: usize = 4_096;
 

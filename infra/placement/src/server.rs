@@ -73,8 +73,7 @@ pub async fn serve(
     secret: ClusterSecret,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let places = usize::try_from(limits::STREAMS_MAX).expect("a usize has 32 bits or more");
-    serve_with_places(places, listener, served, secret, shutdown).await
+    serve_with_places(limits::places_on_a_stream(), listener, served, secret, shutdown).await
 }
 
 /// The same with so many places for the calls on each stream.

@@ -49,7 +49,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(super) fn new() -> (Link, Writer) {
-        let places = usize::try_from(limits::STREAMS_MAX).expect("a usize has 32 bits or more");
+        let places = limits::places_on_a_stream();
         let (line, ahead) = mpsc::channel(limits::CALLS_QUEUED);
         let calls = Arc::<Calls>::default();
         let writer = Writer { line: ahead, calls: calls.clone() };
