@@ -146,7 +146,10 @@ pub(super) fn text(paths: OpenApi) -> String {
     let seconds = whole(1).description(Some("In so many seconds, rounded up."));
     let ms = whole(0).description(Some("The same in milliseconds."));
     let unavailable = ResponseBuilder::new()
-        .description("Not carried out. Come back then, not sooner: a repeat is likely to be taken, unless a person has to look first (`sends_frozen`).")
+        .description(
+            "Not carried out. Come back then, not sooner: a repeat is likely to be taken, unless a person has to \
+             look first (`sends_frozen`).",
+        )
         .content("application/json", envelope)
         .header("retry-after", seconds.build())
         .header(RETRY_AFTER_MS, ms.build())
